@@ -1,0 +1,1 @@
+"""Fashion image retrieval across domains: data, networks, losses, training and retrieval."""

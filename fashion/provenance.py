@@ -1,0 +1,23 @@
+"""Where a result came from."""
+
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+PACKAGES = ("fashion-retrieval", "ray", "torch", "torchvision", "pyarrow", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # run from a checkout that is not installed
+            found[name] = "unknown"
+    return found
+
+
+def now() -> str:
+    """The time, UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,137 @@
+"""Files under a local folder or an `s3://` prefix, through pyarrow, with whole-file writes only.
+
+A file is either there and complete or not there: local writes go to a temporary name and are renamed, object-store
+writes are one upload of a finished buffer. The S3 endpoint, region and credentials come from the AWS environment
+(AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, ... or an instance profile); nothing of them is kept in a `Store`.
+"""
+
+import json
+import os
+import re
+import uuid
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from fashion.errors import InputError
+
+
+class Store:
+    """A folder, local or in a bucket. Names are relative, with forward slashes; pickles as its address alone."""
+
+    def __init__(self, uri: str | os.PathLike):
+        self.uri = _normalise(os.fspath(uri))
+        self.fs, self.path = _filesystem(self.uri)
+
+    def __reduce__(self):
+        return Store, (self.uri,)
+
+    def __repr__(self):
+        return f"Store({self.uri!r})"
+
+    def __truediv__(self, name: str) -> "Store":
+        return Store(f"{self.uri}/{_relative(name)}")
+
+    @property
+    def local(self) -> bool:
+        return "://" not in self.uri
+
+    def at(self, name: str) -> str:
+        """The path of `name` inside `self.fs`."""
+        return f"{self.path}/{_relative(name)}"
+
+    def exists(self, name: str) -> bool:
+        return self.fs.get_file_info(self.at(name)).type == pafs.FileType.File
+
+    def names(self, folder: str = "", *, recursive: bool = False) -> list[str]:
+        """Sorted names of the files under `folder`, relative to this store; empty where the folder is not there."""
+        base = self.at(folder) if folder else self.path
+        found = self.fs.get_file_info(pafs.FileSelector(base, recursive=recursive, allow_not_found=True))
+        files = [f.path[len(self.path) :].lstrip("/") for f in found if f.type == pafs.FileType.File]
+        return sorted(name for name in files if not _is_temporary(name))
+
+    def read(self, name: str) -> bytes:
+        """The whole file. Raises FileNotFoundError."""
+        with self.fs.open_input_stream(self.at(name)) as stream:
+            return stream.read()
+
+    def open(self, name: str) -> pa.NativeFile:
+        """A seekable file for reading."""
+        return self.fs.open_input_file(self.at(name))
+
+    def write(self, name: str, data: bytes | pa.Buffer) -> None:
+        """Make `name` hold `data`; a reader never sees a part of it."""
+        path = self.at(name)
+        if not self.local:
+            with self.fs.open_output_stream(path) as stream:
+                stream.write(data)
+            return
+        self.fs.create_dir(os.path.dirname(path), recursive=True)
+        temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+        try:
+            with self.fs.open_output_stream(temporary) as stream:
+                stream.write(data)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def read_json(self, name: str):
+        return json.loads(self.read(name))
+
+    def write_json(self, name: str, value) -> None:
+        self.write(name, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+    def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        with self.open(name) as file:
+            return pq.read_table(file, columns=columns)
+
+    def write_table(self, name: str, table: pa.Table, **options) -> int:
+        """Write Parquet; returns its size in bytes."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, **options)
+        buffer = sink.getvalue()
+        self.write(name, buffer)
+        return buffer.size
+
+    def delete(self, name: str) -> None:
+        self.fs.delete_file(self.at(name))
+
+    def delete_folder(self, name: str) -> None:
+        """Delete everything under `name`; nothing happens where it is not there."""
+        if self.fs.get_file_info(self.at(name)).type == pafs.FileType.Directory:
+            self.fs.delete_dir(self.at(name))
+
+
+def _normalise(uri: str) -> str:
+    if "://" not in uri:
+        return str(Path(uri).expanduser().absolute())
+    scheme, rest = uri.split("://", 1)
+    if scheme == "file":
+        return str(Path(rest))
+    if scheme != "s3":
+        raise InputError(f"{scheme}://...: expected a local folder or s3://bucket/prefix")
+    if "@" in rest.split("/")[0]:
+        raise InputError("s3://...@...: keys inside an address are not accepted; set AWS_ACCESS_KEY_ID and its secret")
+    if not re.match(r"[^/?]+", rest):
+        raise InputError(f"{uri!r}: expected s3://bucket/prefix")
+    return f"s3://{rest.rstrip('/')}"
+
+
+def _filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
+    if "://" not in uri:
+        return pafs.LocalFileSystem(), uri
+    return pafs.FileSystem.from_uri(uri)
+
+
+def _relative(name: str) -> str:
+    parts = name.split("/")
+    if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
+        raise InputError(f"{name!r}: a path must stay inside its folder")
+    return name
+
+
+def _is_temporary(name: str) -> bool:
+    return name.endswith(".tmp")
