@@ -1,0 +1,112 @@
+"""One shard of the item table from its annotations: pictures read, checked, cropped, shrunk and packed."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+import torch
+from torchvision.io import encode_jpeg
+
+from fashion.data.boxes import scale_box, usable_box
+from fashion.data.decode import BadPicture, check, decode
+from fashion.data.pictures import Pictures
+from fashion.data.table import ITEMS, QUARANTINE
+from fashion.errors import InputError
+
+QUALITY = 92  # of pictures that are written anew; others keep their bytes
+JPEG = b"\xff\xd8\xff"
+READERS = 16  # threads that wait for storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedShard:
+    items: pa.Table  # schema ITEMS
+    quarantine: pa.Table  # schema QUARANTINE
+    images: int
+
+
+def pack_shard(
+    rows: pa.Table, pictures: Pictures, *, crop: bool, size: int | None, annotated: Pictures | None = None
+) -> PackedShard:
+    """`rows` (schema ANNOTATIONS, an item's rows adjacent) -> its items with their pictures.
+
+    `crop` cuts each picture to its annotated box; `size` shrinks it until the shorter side has so many pixels (never
+    enlarges). `annotated`: the pictures whose pixels the annotation counts in, where `pictures` are the same in another
+    resolution. A picture that cannot be read or decoded goes to the quarantine with its reason; an item without any
+    picture left is dropped with its last one.
+    """
+    items: list[dict] = []
+    bad: list[dict] = []
+    with ThreadPoolExecutor(READERS) as pool:
+        annotations = rows.to_pylist()
+        loaded = pool.map(lambda row: _load(row["image"], pictures, annotated), annotations)
+        for row, found in zip(annotations, loaded, strict=True):
+            item = row.pop("item")
+            try:
+                if isinstance(found, BadPicture):
+                    raise found
+                data, counted_in = found
+                packed = pack_picture(data, row, crop=crop, size=size, annotated_size=counted_in)
+            except BadPicture as fault:
+                bad.append({"item": item, "image": row["image"], "split": row["split"], "reason": str(fault)})
+                continue
+            if not items or items[-1]["item"] != item:
+                items.append({"item": item, "images": []})
+            items[-1]["images"].append(packed)
+    return PackedShard(
+        items=pa.Table.from_pylist(items, ITEMS),
+        quarantine=pa.Table.from_pylist(bad, QUARANTINE),
+        images=sum(len(item["images"]) for item in items),
+    )
+
+
+def pack_picture(
+    data: bytes, row: dict, *, crop: bool, size: int | None, annotated_size: tuple[int, int] | None = None
+) -> dict:
+    """The image struct of ITEMS: annotation and JPEG bytes, box and landmarks in the packed picture's pixels.
+
+    `annotated_size` (width, height): of the picture that the annotation counts in, where it is another one. Raises
+    BadPicture.
+    """
+    width, height = check(data)
+    seen = annotated_size or (width, height)
+    box = usable_box(row["box"], *seen) if row["box"] else None
+    cut = scale_box(box, seen, (width, height)) if crop and box else (0, 0, width, height)
+    x0, y0, x1, y1 = cut
+    shrink = min(1.0, size / min(x1 - x0, y1 - y0)) if size else 1.0
+    new = max(1, round((x1 - x0) * shrink)), max(1, round((y1 - y0) * shrink))
+    whole = cut == (0, 0, width, height)
+    keep = data[:3] == JPEG and whole and new == (width, height)
+    pixels = decode(data, size=None if keep else (new[1], new[0]), box=None if whole else cut)
+    jpeg = data if keep else encode_jpeg(torch.from_numpy(pixels), quality=QUALITY).numpy().tobytes()
+    if box is not None:
+        box = None if crop else list(scale_box(box, seen, new))
+    landmarks = row["landmarks"]
+    if landmarks:
+        # Annotated pixels -> the source picture's -> the packed one's.
+        scale = width / seen[0] * new[0] / (x1 - x0), height / seen[1] * new[1] / (y1 - y0)
+        origin = x0 * seen[0] / width, y0 * seen[1] / height
+        landmarks = _move(landmarks, origin, scale)
+    return {**row, "box": box, "landmarks": landmarks, "width": new[0], "height": new[1], "jpeg": jpeg}
+
+
+def _load(
+    image: str, pictures: Pictures, annotated: Pictures | None
+) -> tuple[bytes, tuple[int, int] | None] | BadPicture:
+    try:
+        return pictures.read(image), check(annotated.read(image)) if annotated else None
+    except FileNotFoundError:
+        return BadPicture("the file is not there")
+    except BadPicture as fault:
+        return fault
+    except InputError as fault:  # a path that leaves the root
+        return BadPicture(str(fault))
+
+
+def _move(landmarks: list[float], origin: tuple[float, float], scale: tuple[float, float]) -> list[float]:
+    moved = list(landmarks)
+    for i in range(0, len(moved), 3):
+        if moved[i] >= 0:
+            moved[i + 1] = (moved[i + 1] - origin[0]) * scale[0]
+            moved[i + 2] = (moved[i + 2] - origin[1]) * scale[1]
+    return moved
