@@ -1,0 +1,108 @@
+"""Augmentation of a whole batch at once on the training device, drawn from an explicit generator.
+
+The draws are made on the CPU for the global batch and then cut to a worker's part, so they are the same for every
+number of workers and on every device.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from fashion.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationSettings:
+    """How training pictures are varied. All zero (and flip false) trains on the plain pictures."""
+
+    zoom: float = 0.4
+    """A crop keeps at least 1 - zoom of each side, 0 to 0.9."""
+    stretch: float = 0.15
+    """Change of the aspect ratio, as a fraction, 0 to 0.5."""
+    rotation: float = 15.0
+    """Largest rotation either way, degrees."""
+    flip: bool = True
+    """Mirror half of the pictures."""
+    brightness: float = 0.3
+    """Largest change of brightness, as a fraction, 0 to 0.9."""
+    contrast: float = 0.3
+    """Largest change of contrast, as a fraction, 0 to 0.9."""
+    saturation: float = 0.3
+    """Largest change of saturation, as a fraction, 0 to 0.9."""
+    tint: float = 0.1
+    """Largest change of each colour channel, as a fraction, 0 to 0.9: the light's colour."""
+    erase: float = 0.25
+    """Share of the pictures that lose a rectangle (2 to 15 % of the area), 0 to 1."""
+
+    def __post_init__(self):
+        for name, most in {
+            "zoom": 0.9, "stretch": 0.5, "rotation": 180, "brightness": 0.9, "contrast": 0.9, "saturation": 0.9,
+            "tint": 0.9, "erase": 1,
+        }.items():  # fmt: skip
+            value = getattr(self, name)
+            if not 0 <= value <= most:
+                raise InputError(f"augmentation.{name}: found {value}, expected 0 to {most}")
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of N pictures."""
+
+    affine: torch.Tensor  # (N, 2, 3) maps output to input coordinates, both in [-1, 1]
+    gain: torch.Tensor  # (N, 3) brightness and tint of each channel
+    contrast: torch.Tensor  # (N,)
+    saturation: torch.Tensor  # (N,)
+    hole: torch.Tensor  # (N, 4) x0, y0, x1, y1 in [0, 1]; empty where nothing is erased
+
+    def cut(self, index: torch.Tensor) -> "Draws":
+        return Draws(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+
+def draw(count: int, settings: AugmentationSettings, generator: torch.Generator) -> Draws:
+    """Draws for `count` pictures; the same generator state gives the same draws."""
+    s = settings
+
+    def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
+        return torch.rand((count, *shape), generator=generator) * (high - low) + low
+
+    scale = uniform(1 - s.zoom, 1)
+    aspect = torch.exp(uniform(-1, 1) * math.log1p(s.stretch))
+    angle = uniform(-1, 1) * math.radians(s.rotation)
+    mirror = 1 - 2 * ((uniform(0, 1) < 0.5) & s.flip).float()
+    x, y = scale * aspect.clamp(max=1), scale / aspect.clamp(min=1)
+    cos, sin = angle.cos(), angle.sin()
+    shift_x, shift_y = uniform(-1, 1) * (1 - x), uniform(-1, 1) * (1 - y)
+    affine = torch.stack([x * cos * mirror, -y * sin, shift_x, x * sin * mirror, y * cos, shift_y], 1).view(count, 2, 3)
+    gain = (1 + uniform(-s.brightness, s.brightness, 1)) * (1 + uniform(-s.tint, s.tint, 3))
+    contrast, saturation = 1 + uniform(-s.contrast, s.contrast), 1 + uniform(-s.saturation, s.saturation)
+    area, shape = uniform(0.02, 0.15), torch.exp(uniform(-0.7, 0.7))
+    width, height = (area * shape).sqrt(), (area / shape).sqrt()
+    left, top = uniform(0, 1) * (1 - width), uniform(0, 1) * (1 - height)
+    hole = torch.stack([left, top, left + width, top + height], 1) * (uniform(0, 1, 1) < s.erase)
+    return Draws(affine, gain, contrast, saturation, hole)
+
+
+def augment(images_N3HW: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """uint8 pictures -> float32 pictures of the same scale (0 to 255), varied by `draws`."""
+    device = images_N3HW.device
+    N, _, H, W = images_N3HW.shape
+    affine, gain, contrast, saturation, hole = (
+        getattr(draws, name).to(device, non_blocking=True) for name in draws.__dataclass_fields__
+    )
+    x = images_N3HW.float()
+    x = F.grid_sample(
+        x, F.affine_grid(affine, [N, 3, H, W], align_corners=False), padding_mode="reflection", align_corners=False
+    )
+    x = x * gain[:, :, None, None]
+    # Contrast about each picture's mean and saturation about its grey, in one pass over the pixels each.
+    mean = x.mean((1, 2, 3), keepdim=True)
+    x = torch.lerp(mean, x, contrast[:, None, None, None])
+    grey = (x[:, :1] * 0.299 + x[:, 1:2] * 0.587 + x[:, 2:] * 0.114).expand_as(x)
+    x = torch.lerp(grey, x, saturation[:, None, None, None]).clamp(0, 255)
+    across = (torch.arange(W, device=device) + 0.5) / W
+    down = (torch.arange(H, device=device) + 0.5) / H
+    inside_x = (across >= hole[:, :1]) & (across < hole[:, 2:3])
+    inside_y = (down >= hole[:, 1:2]) & (down < hole[:, 3:])
+    return x.masked_fill((inside_y[:, :, None] & inside_x[:, None, :])[:, None], 127.5)

@@ -1,0 +1,111 @@
+"""A run's files, and the checkpoints in it.
+
+run.json                     settings, data, seed, versions: what the run is
+history.json                 one row an epoch
+checkpoint_epoch=0007/       network.safetensors, training.pt, checkpoint.json
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from fashion.errors import InputError
+from fashion.networks.files import load_network, save_network
+from fashion.networks.model import EmbeddingNetwork
+from fashion.storage import Store
+from fashion.training.settings import difference
+
+RUN, HISTORY, CHECKPOINT, NETWORK, TRAINING = (
+    "run.json", "history.json", "checkpoint.json", "network.safetensors", "training.pt",
+)  # fmt: skip
+_NAME = re.compile(r"checkpoint_epoch=(\d+)")
+
+
+def checkpoint_name(epoch: int) -> str:
+    return f"checkpoint_epoch={epoch:04d}"
+
+
+def checkpoint_epoch(path: str) -> int:
+    """The epoch of a checkpoint, from the path of its folder."""
+    return int(_NAME.search(path)[1])
+
+
+def score(row: dict, metric: str) -> float:
+    """The value of `recall@k`, `map` or `mrr` in a row of the history; -1 where the epoch was not validated."""
+    if metric.startswith("recall@"):
+        return row.get("recall", {}).get(metric.removeprefix("recall@"), -1.0)
+    return row.get(metric, -1.0)
+
+
+def write_checkpoint(folder: str, network: EmbeddingNetwork, state: dict, *, history: list[dict], run: dict) -> str:
+    """Fill a local folder with the network, the training state (tensors and plain values) and the history so far;
+    returns the network's fingerprint."""
+    store = Store(folder)
+    about = {"epoch": history[-1]["epoch"], "seed": run["settings"]["seed"], "crop": run["settings"]["batch"]["crop"]}
+    about |= {"data": run["data"], "versions": run["versions"]}
+    digest = save_network(store, NETWORK, network, about)
+    torch.save(state, Path(folder) / TRAINING)
+    store.write_json(CHECKPOINT, {"fingerprint": digest, "history": history, **about})
+    return digest
+
+
+def read_training_state(folder: str) -> tuple[dict, list[dict]]:
+    """The training state and the history of a local checkpoint folder; nothing in it is executed."""
+    state = torch.load(Path(folder) / TRAINING, map_location="cpu", weights_only=True)
+    return state, json.loads((Path(folder) / CHECKPOINT).read_text())["history"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A checkpoint in a run's folder."""
+
+    store: Store
+    about: dict  # checkpoint.json
+
+    @property
+    def epoch(self) -> int:
+        return self.about["epoch"]
+
+    @property
+    def history(self) -> list[dict]:
+        return self.about["history"]
+
+    def network(self) -> tuple[EmbeddingNetwork, dict]:
+        return load_network(self.store, NETWORK)
+
+
+def checkpoints(run: Store) -> list[Found]:
+    """All finished checkpoints of a run, oldest first."""
+    found = []
+    for name in run.names(recursive=True):
+        if _NAME.match(name) and name.endswith(f"/{CHECKPOINT}"):
+            folder = run / name.removesuffix(f"/{CHECKPOINT}")
+            found.append(Found(store=folder, about=folder.read_json(CHECKPOINT)))
+    return found
+
+
+def best_checkpoint(run: Store, metric: str) -> Found:
+    """The checkpoint whose own epoch has the highest validation `metric`; the earliest of equals. Raises InputError
+    where there is none."""
+    found = checkpoints(run)
+    if not found:
+        raise InputError(f"{run.uri}: no checkpoint there; expected the folder of a training run (jobs/train.py --run)")
+    return max(found, key=lambda c: (score(c.history[-1], metric), -c.epoch))
+
+
+def open_run(store: Store, run: dict) -> None:
+    """Write what the run is, or check that the folder holds the very same run. Raises InputError otherwise."""
+    if not store.exists(RUN):
+        store.write_json(RUN, run)
+        return
+    held = store.read_json(RUN)
+    if held["data"]["fingerprint"] != run["data"]["fingerprint"]:
+        raise InputError(
+            f"{store.uri}: a run on other data (fingerprint {held['data']['fingerprint']}, this data has "
+            f"{run['data']['fingerprint']}); choose another --run"
+        )
+    if found := difference(run["settings"], held["settings"]):
+        raise InputError(f"{store.uri}: a run with other settings ({found}); use its settings, or choose another --run")

@@ -1,0 +1,82 @@
+"""The workers of one training run as a group: the only file that speaks to `torch.distributed`.
+
+Every worker computes the loss of the whole global batch and differentiates it with respect to its own embeddings.
+DDP then averages the workers' parameter gradients, so each worker's share is scaled by the number of workers: the sum
+over workers is exactly the gradient of one worker on the whole batch, for any loss, with no gradient sent back.
+"""
+
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+class _Scale(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, factor):
+        ctx.factor = factor
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * ctx.factor, None
+
+
+def gather_with_gradient(z: torch.Tensor) -> torch.Tensor:
+    """(n, ...) on each of W workers -> (W, n, ...); this worker's part carries the gradient, times W (see above)."""
+    if world() == 1:
+        return z[None]
+    parts = list(gather(z.detach()))
+    parts[rank()] = _Scale.apply(z, float(world()))
+    return torch.stack(parts)
+
+
+def gather(x: torch.Tensor) -> torch.Tensor:
+    """(n, ...) on each of W workers, the same shape on all -> (W, n, ...), without gradient."""
+    if world() == 1:
+        return x[None]
+    parts = [torch.empty_like(x) for _ in range(world())]
+    dist.all_gather(parts, x.contiguous())
+    return torch.stack(parts)
+
+
+def gather_rows(x: torch.Tensor) -> torch.Tensor:
+    """(n_r, ...) with n_r of its own on each worker -> (sum n_r, ...), in the order of the workers."""
+    if world() == 1:
+        return x
+    counts = gather(torch.tensor([len(x)], device=x.device)).flatten().tolist()
+    padded = x.new_zeros((max(counts), *x.shape[1:]))
+    padded[: len(x)] = x
+    return torch.cat([part[:count] for part, count in zip(gather(padded), counts, strict=True)])
+
+
+def average_gradients(module: torch.nn.Module) -> None:
+    """Make the gradients of a replicated module (a loss with parameters) the mean over the workers.
+
+    They are equal already, but for rounding; averaging keeps the replicas from drifting apart.
+    """
+    if world() > 1:
+        for parameter in module.parameters():
+            if parameter.grad is not None:
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= world()
+
+
+def replicate(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+    """The network on `device`, its gradients averaged over the workers where there are several."""
+    network = network.to(device)
+    if world() == 1:
+        return network
+    return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
+
+
+def bare(network: torch.nn.Module) -> torch.nn.Module:
+    """The network inside its replica."""
+    return network.module if isinstance(network, DistributedDataParallel) else network

@@ -1,0 +1,294 @@
+"""A training run on Ray Train: workers, stream, checkpoints and progress round the plain loop."""
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import ray
+import ray.train
+import torch
+from ray.train import (
+    Checkpoint,
+    CheckpointConfig,
+    DataConfig,
+    FailureConfig,
+    Result,
+    RunConfig,
+    ScalingConfig,
+    TrainingFailedError,
+)
+from ray.train.torch import TorchTrainer, get_device
+
+from fashion.data.plan import Plan
+from fashion.data.stream import FeedSettings, stream_options, training_stream
+from fashion.data.table import ItemTable
+from fashion.errors import InputError
+from fashion.losses import build_loss
+from fashion.networks.files import load_network
+from fashion.networks.model import build_network
+from fashion.provenance import now, versions
+from fashion.storage import Store
+from fashion.training.checkpoint import (
+    HISTORY,
+    NETWORK,
+    checkpoint_epoch,
+    checkpoint_name,
+    open_run,
+    read_training_state,
+    score,
+    write_checkpoint,
+)
+from fashion.training.distributed import bare, rank
+from fashion.training.loop import Hooks, Trainer
+from fashion.training.settings import ResourceSettings, TrainSettings
+from fashion.training.validate import Validation
+
+POLL_S = 0.5
+Show = Callable[[dict], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a run takes of the cluster, all decided."""
+
+    workers: int
+    gpu: bool
+    worker_cpus: float
+    threads: int
+    feed_actors: int
+    feed_cpus: float
+    feed_memory: int  # bytes
+    max_failures: int
+
+    def feasible(self, cpus: float) -> None:
+        """Raise InputError where the cluster's CPUs are too few: it would wait for ever."""
+        needed = self.workers * self.worker_cpus + self.feed_actors * self.feed_cpus
+        if needed > cpus:
+            raise InputError(
+                f"resources: {self.workers} workers x {self.worker_cpus:g} CPUs and {self.feed_actors} feed actors x "
+                f"{self.feed_cpus:g} need {needed:g} CPUs, the cluster has {cpus:g}; lower resources.workers, "
+                "resources.worker_cpus or resources.feed_actors, or add CPUs"
+            )
+
+
+def decide_resources(wanted: ResourceSettings, *, cpus: float, gpus: float, cores: int) -> Resources:
+    """Fill what is left open from what the cluster has: logical `cpus`, `gpus`, and this machine's `cores`.
+
+    Raises InputError where it does not fit.
+    """
+    gpu = gpus >= wanted.workers if wanted.gpu is None else wanted.gpu
+    if gpu and gpus < wanted.workers:
+        raise InputError(
+            f"resources.workers: {wanted.workers} workers with a GPU each, the cluster has {gpus:g} GPUs; lower it, or "
+            "set resources.gpu false"
+        )
+    left = (cpus - wanted.workers * wanted.worker_cpus) // wanted.feed_cpus
+    actors = wanted.feed_actors or int(max(1, min(left, 8 * wanted.workers, cores if not gpu else left)))
+    decided = Resources(
+        workers=wanted.workers,
+        gpu=gpu,
+        worker_cpus=wanted.worker_cpus,
+        threads=wanted.threads or max(1, cores // wanted.workers),
+        feed_actors=actors,
+        feed_cpus=wanted.feed_cpus,
+        feed_memory=wanted.feed_memory << 20,
+        max_failures=wanted.max_failures,
+    )
+    decided.feasible(cpus)
+    return decided
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """All that the workers need to know; plain values and addresses."""
+
+    settings: TrainSettings
+    resources: Resources
+    table: ItemTable
+    run: Store
+    plan: Plan
+
+    @property
+    def feed(self) -> FeedSettings:
+        s = self.settings
+        return FeedSettings(
+            views=s.batch.views,
+            size=s.network.size,
+            slots=self.resources.workers,
+            crop=s.batch.crop,
+            pairs=s.loss.positives == "pair",
+        )
+
+    @property
+    def about(self) -> dict:
+        """run.json."""
+        return {
+            "kind": "training-run",
+            "settings": self.settings.identity(),
+            "data": {"uri": self.table.store.uri, "fingerprint": self.table.fingerprint},
+            "items": self.plan.items,
+            "steps": self.plan.steps,
+            "versions": versions(),
+            "created": now(),
+        }
+
+
+def plan_job(settings: TrainSettings, table: ItemTable, run: Store) -> Job:
+    """Check everything that can be checked before a worker starts. Raises InputError. Needs a running Ray."""
+    cluster = ray.cluster_resources()
+    resources = decide_resources(
+        settings.resources, cpus=cluster.get("CPU", 0), gpus=cluster.get("GPU", 0), cores=os.cpu_count() or 1
+    )
+    plan = Plan.of(table.shards("train"), items_per_step=settings.batch.items, seed=settings.seed)
+    table.shards("val")
+    return Job(settings=settings, resources=resources, table=table, run=run, plan=plan)
+
+
+def fit(job: Job, show: Show) -> None:
+    """Run, or resume, to the last epoch. `show` receives each step's and epoch's figures in this process.
+
+    A finished run returns at once. Raises InputError where the folder holds another run, RuntimeError where training
+    failed for good.
+    """
+    open_run(job.run, job.about)
+    if _next_epoch(job.run) >= job.settings.epochs:
+        return
+    board = _Board.remote()
+    stop = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(board, show, stop), daemon=True)
+    watcher.start()
+    folder, name = job.run.uri.rsplit("/", 1)
+    r = job.resources
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"job": job, "board": board},
+        datasets={"train": lambda: _stream(job)},
+        dataset_config=DataConfig(execution_options=stream_options(r.feed_memory)),
+        scaling_config=ScalingConfig(
+            num_workers=r.workers,
+            use_gpu=r.gpu,
+            resources_per_worker={"CPU": r.worker_cpus} | ({"GPU": 1} if r.gpu else {}),
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=folder,
+            failure_config=FailureConfig(max_failures=r.max_failures),
+            checkpoint_config=CheckpointConfig(
+                num_to_keep=1, checkpoint_score_attribute="score", checkpoint_score_order="max"
+            ),
+        ),
+    )
+    try:
+        trainer.fit()
+    except TrainingFailedError as fault:
+        raise RuntimeError(_cause(fault)) from fault
+    finally:
+        stop.set()
+        watcher.join(timeout=10)
+
+
+def _next_epoch(run: Store) -> int:
+    """The epoch after the newest checkpoint that Ray Train has registered: the one that its workers get back."""
+    try:
+        newest = Result.from_path(run.uri).checkpoint
+    except RuntimeError:  # nothing registered yet
+        return 0
+    return checkpoint_epoch(newest.path) + 1 if newest else 0
+
+
+def _stream(job: Job) -> ray.data.Dataset:
+    """Called at every start of the workers: the stream goes on after the newest checkpoint."""
+    r = job.resources
+    return training_stream(
+        job.table,
+        job.plan,
+        job.feed,
+        epochs=range(_next_epoch(job.run), job.settings.epochs),
+        actors=r.feed_actors,
+        actor_cpus=r.feed_cpus,
+    )
+
+
+def _worker(config: dict) -> None:
+    job, board = config["job"], config["board"]
+    settings, device = job.settings, get_device()
+    torch.set_num_threads(job.resources.threads)
+    classes = job.plan.items if job.table.positives == "item" else len(job.table.categories)
+    loss = build_loss(settings.loss, dimension=settings.network.dimension, classes=classes, seed=settings.seed)
+    if resumed := ray.train.get_checkpoint():
+        with resumed.as_directory() as folder:
+            network, _ = load_network(Store(folder), NETWORK)
+            state, history = read_training_state(folder)
+        trainer = Trainer(settings, network, loss, steps=job.plan.steps, device=device)
+        trainer.restore(state, history)
+    else:
+        network = build_network(settings.network, seed=settings.seed)
+        trainer = Trainer(settings, network, loss, steps=job.plan.steps, device=device)
+    validation = Validation(
+        job.table,
+        items=settings.validation.items,
+        size=settings.network.size,
+        crop=settings.batch.crop,
+        threads=job.resources.threads,
+        ks=settings.validation.ks,
+    )
+    stream = iter(
+        ray.train.get_dataset_shard("train").iter_torch_batches(batch_size=1, drop_last=True, prefetch_batches=2)
+    )
+    hooks = Hooks(step=lambda row: _post(board, row), epoch=lambda row, save: _report(job, trainer, board, row, save))
+    trainer.run(stream, validation, hooks)
+
+
+def _post(board, row: dict) -> None:
+    if rank() == 0:
+        board.post.remote(row)
+
+
+def _report(job: Job, trainer: Trainer, board, row: dict, save: bool) -> None:
+    _post(board, row)
+    if not save:
+        return
+    metric = score(row, job.settings.validation.metric)
+    if rank() != 0:
+        ray.train.report({"score": metric})
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write_checkpoint(folder, bare(trainer.network), trainer.state(), history=trainer.history, run=job.about)
+        ray.train.report(
+            {"score": metric, "epoch": row["epoch"]},
+            checkpoint=Checkpoint.from_directory(folder),
+            checkpoint_dir_name=checkpoint_name(row["epoch"]),
+        )
+    job.run.write_json(HISTORY, trainer.history)
+
+
+@ray.remote(num_cpus=0)
+class _Board:
+    """Where the first worker pins up its figures for the driver to show."""
+
+    def __init__(self):
+        self.rows: list[dict] = []
+
+    def post(self, row: dict) -> None:
+        self.rows.append(row)
+
+    def take(self) -> list[dict]:
+        rows, self.rows = self.rows, []
+        return rows
+
+
+def _watch(board, show: Show, stop: threading.Event) -> None:
+    while True:
+        last = stop.wait(POLL_S)
+        for row in ray.get(board.take.remote()):
+            show(row)
+        if last:
+            return
+
+
+def _cause(fault: TrainingFailedError) -> str:
+    """The innermost message, on one line."""
+    lines = [line.strip() for line in str(fault).splitlines() if line.strip()]
+    return lines[-1] if lines else repr(fault)

@@ -1,0 +1,142 @@
+"""The training loop, in plain PyTorch: what it reads from and reports to is handed in."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from fashion.losses import MetricLoss, advice
+from fashion.training.distributed import average_gradients, bare, rank, replicate, world
+from fashion.training.optimise import build_optimizer, rate_at, set_rate
+from fashion.training.settings import TrainSettings
+from fashion.training.step import Batch, StepContext, backward
+from fashion.training.validate import Validation
+
+# A stream of micro-batches as fashion.data.stream yields them, each tensor with a leading dimension of this worker's slots.
+Stream = Iterator[dict[str, torch.Tensor]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What the loop calls outside."""
+
+    step: Callable[[dict], None]  # after each step: epoch, step, loss, times
+    epoch: Callable[[dict, bool], None]  # after each epoch: its row of the history, and whether to write a checkpoint
+
+
+class Trainer:
+    """Network, loss and optimiser of one worker, and what a checkpoint needs to go on exactly."""
+
+    def __init__(
+        self, settings: TrainSettings, network: torch.nn.Module, loss: MetricLoss, *, steps: int, device: torch.device
+    ):
+        self.settings, self.steps, self.device = settings, steps, device
+        network = network.to(device, memory_format=torch.channels_last)
+        if device.type == "cuda" and world() > 1:
+            network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        self.network = replicate(network, device)
+        self.loss = loss.to(device)
+        self.optimizer = build_optimizer(bare(self.network), self.loss, settings.optimizer)
+        self.autocast = device.type == "cuda"
+        self.context = StepContext(
+            self.network, self.loss, settings.augmentation, settings.batch.chunk, self.autocast, settings.seed
+        )
+        self.next_epoch = 0
+        self.history: list[dict] = []
+
+    def state(self) -> dict:
+        """Tensors and plain values beside the network's weights."""
+        return {"optimizer": self.optimizer.state_dict(), "loss": self.loss.state_dict(), "next_epoch": self.next_epoch}
+
+    def restore(self, state: dict, history: list[dict]) -> None:
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.loss.load_state_dict(state["loss"])
+        self.next_epoch, self.history = state["next_epoch"], history
+
+    def run(self, stream: Stream, validation: Validation, hooks: Hooks) -> None:
+        """Train from `next_epoch` to the last epoch."""
+        self.network.train()
+        self.loss.train()
+        for epoch in range(self.next_epoch, self.settings.epochs):
+            row = self._epoch(epoch, stream, hooks)
+            last = epoch == self.settings.epochs - 1
+            judged = last or (epoch + 1) % self.settings.validation.every == 0
+            if judged:
+                began = time.perf_counter()
+                row |= validation.measure(bare(self.network), autocast=self.autocast)
+                row["validation_s"] = time.perf_counter() - began
+            self.next_epoch = epoch + 1
+            self.history.append(row)
+            hooks.epoch(row, judged)
+
+    def _epoch(self, epoch: int, stream: Stream, hooks: Hooks) -> dict:
+        began = time.perf_counter()
+        waited, sums, images = 0.0, {}, 0
+        for step in range(self.steps):
+            start = time.perf_counter()
+            batch = self._next(stream, epoch, step)
+            ready = time.perf_counter()
+            rate = self._set_rate(epoch * self.steps + step)
+            self.optimizer.zero_grad(set_to_none=True)
+            result = backward(self.context, batch, epoch=epoch, step=step)
+            average_gradients(self.loss)
+            if self.settings.optimizer.clip:
+                torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.optimizer.clip)
+            self.optimizer.step()
+            for name, value in {"loss": result.loss.detach(), **result.statistics}.items():
+                sums[name] = sums.get(name, 0) + value
+            waited += ready - start
+            images += len(batch.images) * world()
+            # A loss is read from the GPU only to be shown: now and then.
+            shown = self.device.type == "cpu" or step % 10 == 0
+            hooks.step(
+                {"epoch": epoch, "step": step, "loss": float(result.loss) if shown else None,
+                 "wait_s": ready - start, "step_s": time.perf_counter() - ready, "images": len(batch.images) * world()}
+            )  # fmt: skip
+        means = {name: float(value) / self.steps for name, value in sums.items()}
+        if not all(map(_finite, means.values())):
+            raise FloatingPointError(
+                f"epoch {epoch}: the loss is {means['loss']}; try a lower optimizer.learning_rate, a longer "
+                "optimizer.warmup_epochs or optimizer.clip 1"
+            )
+        seconds = time.perf_counter() - began
+        return {
+            "epoch": epoch, "learning_rate": rate, **means, "images": images, "seconds": seconds,
+            "images_per_s": images / seconds, "data_wait_s": waited, "step_s": (seconds - waited) / self.steps,
+            "advice": advice(means),
+        }  # fmt: skip
+
+    def _set_rate(self, step: int) -> float:
+        o = self.settings.optimizer
+        rate = o.learning_rate * rate_at(
+            step, total=self.settings.epochs * self.steps, warmup=o.warmup_epochs * self.steps
+        )
+        set_rate(self.optimizer, rate)
+        return rate
+
+    def _next(self, stream: Stream, epoch: int, step: int) -> Batch:
+        rows = next(stream, None)
+        if rows is None:
+            raise RuntimeError(f"the training stream ended at epoch {epoch}, step {step}, before the plan's end")
+        found = set(zip(rows["epoch"].tolist(), rows["step"].tolist(), strict=True))
+        slots = rows["slot"].tolist()
+        if found != {(epoch, step)} or any(slot % world() != rank() for slot in slots):
+            # A stream out of step would pair embeddings of different batches: stop rather than train on nonsense.
+            raise RuntimeError(
+                f"the stream gave steps {found}, slots {slots}; expected step {(epoch, step)} of {rank()}"
+            )
+        n, b, K = rows["domain"].shape
+        each = lambda x: x.reshape(n * b * K).to(self.device, non_blocking=True)  # noqa: E731
+        place = torch.as_tensor(slots)[:, None] * (b * K) + torch.arange(b * K)
+        return Batch(
+            images=rows["images"].flatten(0, 2).to(self.device, non_blocking=True),
+            labels=each(rows["label"][:, :, None].expand(n, b, K)),
+            domains=each(rows["domain"]),
+            pairs=each(rows["pair"]) if self.settings.loss.positives == "pair" else None,
+            place=place.flatten().to(self.device),
+        )
+
+
+def _finite(value: float) -> bool:
+    return value == value and abs(value) != float("inf")

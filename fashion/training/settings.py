@@ -1,0 +1,152 @@
+"""What a user chooses about a training run: one value that says everything the result depends on."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from fashion.errors import InputError
+from fashion.losses.settings import LossSettings
+from fashion.networks.settings import NetworkSettings
+from fashion.training.augment import AugmentationSettings
+from fashion.training.optimise import OptimizerSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSettings:
+    """The global batch of a training step, over all workers: P items with K views each."""
+
+    items: int = 64
+    """P, items a step."""
+    views: int = 2
+    """K, pictures an item: half consumer and half shop photos where the item has both."""
+    crop: Literal["whole", "box"] = "whole"
+    """Look at whole pictures, or at the annotated box of each; evaluation does the same."""
+    chunk: int = 0
+    """Pictures that a worker's network sees at a time. Fewer than its part of the batch means gradient caching: the same
+    gradient in less memory, for a second forward pass. 0: all at once."""
+
+    def __post_init__(self):
+        if self.items < 2:
+            raise InputError(f"batch.items: found {self.items}, expected at least 2: a negative is another item")
+        if self.views < 1:
+            raise InputError(f"batch.views: found {self.views}, expected at least 1")
+        if self.chunk < 0:
+            raise InputError(f"batch.chunk: found {self.chunk}, expected 0 (all at once) or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationSettings:
+    """How an epoch is judged; the best epoch's network is kept."""
+
+    metric: str = "recall@1"
+    """recall@k, map or mrr on the validation split."""
+    items: int = 2000
+    """Items of the validation split that are used, at most: the first ones, which are a fair sample."""
+    every: int = 1
+    """Validate, and write a checkpoint, after each so many epochs (and after the last)."""
+
+    def __post_init__(self):
+        if self.metric not in ("map", "mrr") and not (self.metric.startswith("recall@") and self.metric[7:].isdigit()):
+            raise InputError(
+                f"validation.metric: found {self.metric!r}, expected map, mrr or recall@k such as recall@1"
+            )
+        if self.metric == "recall@0":
+            raise InputError("validation.metric: found recall@0, expected k of at least 1")
+        if self.items < 2:
+            raise InputError(f"validation.items: found {self.items}, expected at least 2")
+        if self.every < 1:
+            raise InputError(f"validation.every: found {self.every}, expected at least 1")
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        """The k of the recall@k that are measured."""
+        own = [int(self.metric.removeprefix("recall@"))] if self.metric.startswith("recall@") else []
+        return tuple(sorted({1, 5, 10, 20, *own}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceSettings:
+    """Where the run takes place. Nothing here changes the plan of batches."""
+
+    workers: int = 1
+    """Training workers; each has a part of every batch."""
+    gpu: bool | None = None
+    """A GPU for each worker. Default: where the cluster has as many GPUs as workers."""
+    worker_cpus: float = 1.0
+    """Logical CPUs of a worker."""
+    threads: int | None = None
+    """CPU threads of a worker's network. Default: a machine's cores over its workers."""
+    feed_actors: int | None = None
+    """Actors that read and decode. Default: what the cluster's CPUs leave beside the workers, at most 8 a worker."""
+    feed_cpus: float = 1.0
+    """Logical CPUs of such an actor; each decodes on one core."""
+    feed_memory: int = 1024
+    """Decoded batches that may wait in the object store, MiB."""
+    max_failures: int = 3
+    """Restarts from the newest checkpoint after a fault, before the run gives up."""
+
+    def __post_init__(self):
+        for name in ("workers", "worker_cpus", "feed_cpus", "feed_memory"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"resources.{name}: found {getattr(self, name)}, expected more than 0")
+        for name in ("threads", "feed_actors"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise InputError(f"resources.{name}: found {getattr(self, name)}, expected at least 1")
+        if self.max_failures < 0:
+            raise InputError(f"resources.max_failures: found {self.max_failures}, expected 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """A training run."""
+
+    epochs: int = 30
+    """Epochs; in each one every training item is seen once."""
+    seed: int = 0
+    """Seed of the initial weights, the plan of batches, the views, the augmentation and the random mining."""
+    batch: BatchSettings = field(default_factory=BatchSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    validation: ValidationSettings = field(default_factory=ValidationSettings)
+    resources: ResourceSettings = field(default_factory=ResourceSettings)
+
+    def __post_init__(self):
+        if self.epochs < 1:
+            raise InputError(f"epochs: found {self.epochs}, expected at least 1")
+        if self.batch.items % self.resources.workers:
+            near = max(1, round(self.batch.items / self.resources.workers)) * self.resources.workers
+            raise InputError(
+                f"batch.items: found {self.batch.items} for {self.resources.workers} workers (resources.workers), expected "
+                f"a multiple; {near} is one"
+            )
+        if self.optimizer.warmup_epochs > self.epochs:
+            raise InputError(
+                f"optimizer.warmup_epochs: found {self.optimizer.warmup_epochs}, expected at most the {self.epochs} "
+                "epochs of the run (epochs)"
+            )
+
+    def identity(self) -> dict:
+        """All that decides the result; a run is resumed only with the same."""
+        settings = asdict(self)
+        del settings["resources"]
+        return settings
+
+
+def difference(mine: dict, theirs: dict, prefix: str = "") -> str | None:
+    """The first setting in which two nested settings differ, as 'name: theirs there, mine here'; None if none does."""
+    for name in sorted(mine.keys() | theirs.keys()):
+        a, b = mine.get(name), theirs.get(name)
+        if isinstance(a, dict) and isinstance(b, dict):
+            if found := difference(a, b, f"{prefix}{name}."):
+                return found
+        elif _plain(a) != _plain(b):
+            return f"{prefix}{name}: {b!r} there, {a!r} here"
+    return None
+
+
+def _plain(value):
+    if isinstance(value, float) and math.isfinite(value) and value == int(value):
+        return int(value)
+    return list(value) if isinstance(value, tuple) else value
