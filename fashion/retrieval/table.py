@@ -1,0 +1,46 @@
+"""The comparison of a trained network with its baselines, as aligned text for a terminal."""
+
+BASELINES = ("untrained", "colour histogram", "chance")  # the order they are shown in, strongest claim first
+
+
+def systems(metrics: dict) -> dict[str, dict]:
+    """What is compared, in the order shown: name -> {"recall": {k: fraction}, "map": ..., "mrr": ...}.
+
+    The trained network comes first, then the baselines that `metrics` has, the known ones before any others.
+    """
+    baselines = metrics.get("baselines", {})
+    names = [name for name in BASELINES if name in baselines] + [name for name in baselines if name not in BASELINES]
+    return {"trained": metrics} | {name: baselines[name] for name in names}
+
+
+def measures(metrics: dict) -> list[tuple[str, list[float | None]]]:
+    """One entry a measure, recall at rising k and then mAP and MRR: its name and the fraction of every system.
+
+    None stands where a system lacks the measure.
+    """
+    compared = systems(metrics).values()
+    recalls = [
+        (f"recall@{k}", [system["recall"].get(k) for system in compared]) for k in sorted(metrics["recall"], key=int)
+    ]
+    return [
+        *recalls,
+        *((name, [system.get(key) for system in compared]) for name, key in (("mAP", "map"), ("MRR", "mrr"))),
+    ]
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction as a percentage with one decimal; an en dash for None."""
+    return "–" if fraction is None else f"{100 * fraction:.1f}%"
+
+
+def metrics_table(metrics: dict) -> str:
+    """Plain aligned text, a row a system and a column a measure, in percent; no newline at the end."""
+    columns = measures(metrics)
+    rows = [["", *(name for name, _ in columns)]]
+    for i, system in enumerate(systems(metrics)):
+        rows.append([system, *(percent(values[i]) for _, values in columns)])
+    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    )
