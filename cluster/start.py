@@ -1,0 +1,57 @@
+"""Join the Ray cluster that is there, or start one on this machine; quiet either way."""
+
+import logging
+import os
+import warnings
+from contextlib import contextmanager
+
+# A laptop's two cores are fewer than Ray's own bookkeeping wants: with four logical CPUs nothing starves (they are
+# only counted, not pinned).
+LEAST_CPUS = 4
+
+QUIET = {
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+}
+
+
+@contextmanager
+def ray_cluster(*, cpus: int | None = None):
+    """A running Ray for the length of the block: the cluster of RAY_ADDRESS (as `ray job submit` sets it), or a new one
+    on this machine that ends with the block. `cpus`: logical CPUs of a new one."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    joined = "RAY_ADDRESS" in os.environ
+    if not joined:
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # it listens on this machine alone and ends with the job
+    import ray
+    from ray.data import DataContext
+
+    _mute()
+    options = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if not joined:
+        count = cpus or max(LEAST_CPUS, os.cpu_count() or 1)
+        options |= {"address": "local", "num_cpus": count, "include_dashboard": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.init(**options)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _mute() -> None:
+    for name in ("ray", "ray.data", "ray.train", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"ray\..*")

@@ -1,0 +1,78 @@
+"""Make the item table: DeepFashion's files, or a manifest of your own, to packed Parquet shards.
+
+python jobs/prepare.py --benchmark consumer-to-shop --source s3://bucket/deepfashion --out s3://bucket/table
+"""
+
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a checkout, installed or not
+
+from cluster.start import ray_cluster
+from cluster.storage import check_storage
+from fashion.data.prepare import TableSettings, TooManyBadPictures, prepare
+from fashion.data.table import ItemTable
+from fashion.errors import InputError
+from fashion.storage import Store
+from jobs.cli import main
+from jobs.progress import Progress
+
+FAILED = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareSettings(TableSettings):
+    """Make the item table from a benchmark's files. The same command again finishes what was interrupted."""
+
+    source: str | None = None
+    """Folder of the benchmark's files: local or s3://."""
+    out: str | None = None
+    """Folder of the item table: local or s3://."""
+    task_cpus: float = 1.0
+    """Logical CPUs of a task; each packs one shard at a time."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("source", "out"):
+            if not getattr(self, name):
+                raise InputError(f"{name}: missing; expected a local folder or s3://bucket/prefix (--{name})")
+
+    @property
+    def table(self) -> TableSettings:
+        return TableSettings(**{field.name: getattr(self, field.name) for field in fields(TableSettings)})
+
+
+def prepare_table(source: Store, out: Store, settings: TableSettings, *, task_cpus: float = 1.0) -> ItemTable:
+    """Prepare with progress shown; Ray runs. Prints what the table holds."""
+    with Progress("prepare", unit="images") as bar:
+        table = prepare(
+            source,
+            out,
+            settings,
+            task_cpus=task_cpus,
+            warn=lambda text: bar.say(f"note: {text}"),
+            progress=lambda done, total, counts: bar.to(done, total, bad=str(counts["bad"])),
+        )
+    for split, counts in table.manifest["splits"].items():
+        bad = f", {counts['bad']} set aside" if counts["bad"] else ""
+        size = counts["bytes"] / 1e6
+        print(f"{split:>6}: {counts['items']:,} items, {counts['images']:,} images, {size:,.1f} MB{bad}")
+    print(f"item table {table.fingerprint} in {out.uri}")
+    return table
+
+
+def job(settings: PrepareSettings) -> int:
+    check_storage("source", settings.source)
+    check_storage("out", settings.out)
+    with ray_cluster():
+        try:
+            prepare_table(Store(settings.source), Store(settings.out), settings.table, task_cpus=settings.task_cpus)
+        except TooManyBadPictures as fault:
+            print(f"failed: {fault}", file=sys.stderr)
+            return FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    main(PrepareSettings, job)

@@ -1,0 +1,139 @@
+"""Train an embedding network on an item table. With no arguments: draw the demo catalogue, train on it, evaluate.
+
+python jobs/train.py
+python jobs/train.py --data s3://bucket/table --run s3://bucket/runs/first --network.name resnet50 --epochs 50
+"""
+
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # run from a checkout, installed or not
+
+from cluster.start import ray_cluster
+from cluster.storage import check_storage
+from fashion.data.demo import write_demo
+from fashion.data.prepare import TableSettings
+from fashion.data.table import ItemTable
+from fashion.errors import InputError
+from fashion.storage import Store
+from fashion.training.checkpoint import best_checkpoint, score
+from fashion.training.driver import fit, plan_job
+from fashion.training.settings import TrainSettings
+from jobs.cli import main
+from jobs.evaluate import EvaluateSettings, evaluate_run
+from jobs.prepare import prepare_table
+from jobs.progress import Progress
+
+DEMO = "runs/demo"
+DEMO_ITEMS = 400
+FAILED = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainJobSettings(TrainSettings):
+    """Train an embedding network. The same command again resumes; with neither data nor run, the demo is run."""
+
+    data: str | None = None
+    """Folder of the item table (jobs/prepare.py): local or s3://. Default: the demo catalogue, drawn first."""
+    run: str | None = None
+    """Folder of the run's checkpoints and results: local or s3://."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if bool(self.data) != bool(self.run):
+            missing = "run" if self.data else "data"
+            raise InputError(f"{missing}: missing; give both --data and --run, or neither for the demo")
+
+    @property
+    def train(self) -> TrainSettings:
+        return TrainSettings(**{f.name: getattr(self, f.name) for f in fields(TrainSettings)})
+
+
+def train_run(settings: TrainSettings, table: ItemTable, run: Store) -> None:
+    """Train with progress shown; Ray runs."""
+    plan = plan_job(settings, table, run)
+    s, r = settings, plan.resources
+    device = "GPU" if r.gpu else "CPU"
+    print(
+        f"train {s.network.name} ({s.network.branches}) with the {s.loss.name} loss: {plan.plan.items:,} items, "
+        f"{plan.plan.steps} steps of {s.batch.items} items x {s.batch.views} views an epoch, {s.epochs} epochs; "
+        f"{r.workers} {device} worker{'s' if r.workers > 1 else ''}, {r.feed_actors} feed actors"
+    )
+    with Progress("train", unit="steps", total=s.epochs * plan.plan.steps) as bar:
+        fit(plan, _Show(bar, plan.plan.steps, s))
+
+
+class _Show:
+    """Figures of the run as they come in -> the bar and a line an epoch."""
+
+    def __init__(self, bar: Progress, steps: int, settings: TrainSettings):
+        self.bar, self.steps, self.settings = bar, steps, settings
+        self.loss = None
+        self.recall = None
+
+    def __call__(self, row: dict) -> None:
+        if "step" not in row:
+            self._epoch(row)
+            return
+        self.loss = row["loss"] if row["loss"] is not None else self.loss
+        busy = row["wait_s"] + row["step_s"]
+        figures = {"loss": f"{self.loss:.3f}"} if self.loss is not None else {}
+        if self.recall is not None:
+            figures[self.settings.validation.metric] = f"{self.recall:.3f}"
+        figures |= {
+            "images/s": f"{row['images'] / busy:.0f}",
+            "wait": f"{1000 * row['wait_s']:.0f}ms",
+            "step": f"{1000 * row['step_s']:.0f}ms",
+        }
+        self.bar.to(row["epoch"] * self.steps + row["step"] + 1, **figures)
+
+    def _epoch(self, row: dict) -> None:
+        metric = self.settings.validation.metric
+        line = f"epoch {row['epoch'] + 1:3d}/{self.settings.epochs}  loss {row['loss']:.3f}"
+        if "recall" in row:
+            self.recall = score(row, metric)
+            line += f"  validation {metric} {self.recall:.3f}"
+        line += (
+            f"  {row['images_per_s']:,.0f} images/s  data wait {100 * row['data_wait_s'] / row['seconds']:.0f}%"
+            f"  step {1000 * row['step_s']:.0f} ms"
+        )
+        self.bar.say(line)
+        if row["advice"]:
+            self.bar.say(f"warning: {row['advice']}")
+
+
+def demo(settings: TrainJobSettings) -> None:
+    """Draw, prepare, train, evaluate; all of it under runs/demo."""
+    root = Path.cwd() / DEMO
+    with Progress("draw", unit="items") as bar:
+        write_demo(root / "catalogue", items=DEMO_ITEMS, seed=settings.seed, progress=bar.to)
+    with ray_cluster():
+        table = prepare_table(Store(root / "catalogue"), Store(root / "table"), TableSettings())
+        run = Store(root / "run")
+        train_run(settings.train, table, run)
+        evaluate_run(EvaluateSettings(data=table.store.uri, run=run.uri), table, run)
+
+
+def job(settings: TrainJobSettings) -> int:
+    try:
+        if not settings.data:
+            demo(settings)
+            return 0
+        check_storage("data", settings.data)
+        check_storage("run", settings.run)
+        with ray_cluster():
+            table, run = ItemTable(Store(settings.data)), Store(settings.run)
+            train_run(settings.train, table, run)
+        best = best_checkpoint(run, settings.validation.metric)
+        value = score(best.history[-1], settings.validation.metric)
+        print(f"best epoch {best.epoch + 1}: validation {settings.validation.metric} {value:.3f}, in {best.store.uri}")
+    except RuntimeError as fault:
+        print(f"failed: {fault}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    main(TrainJobSettings, job)
