@@ -1,0 +1,29 @@
+"""Small source folders written out literally, and what the parsers make of them."""
+
+from pathlib import Path
+
+from fashion.data.benchmarks import read_annotations
+from fashion.data.schema import ANNOTATIONS
+from fashion.storage import Store
+
+
+def write_tree(root: Path, files: dict[str, str | bytes]) -> Store:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return Store(root)
+
+
+def read_rows(benchmark: str, source: Store, **options) -> tuple[dict[str, dict], list[str]]:
+    """(image -> its row, warnings); every batch has the schema and the bounded size, no image comes twice."""
+    warnings: list[str] = []
+    rows: dict[str, dict] = {}
+    for batch in read_annotations(benchmark, source, warn=warnings.append, **options):
+        assert batch.schema == ANNOTATIONS
+        batch.validate(full=True)
+        assert 0 < batch.num_rows <= 10_000
+        for row in batch.to_pylist():
+            assert row["image"] not in rows
+            rows[row["image"]] = row
+    return rows, warnings

@@ -1,0 +1,101 @@
+"""Every family of torchvision's classification networks against torchvision's own forward pass."""
+
+import inspect
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+from torchvision import models
+
+from fashion.networks.backbones import build_stages, feature_length
+from fashion.networks.model import EmbeddingNetwork, build_network
+from fashion.networks.settings import NetworkSettings
+from fashion.networks.stages import cut
+
+from .peers import penultimate, torchvision_network
+
+# A small network a family, its number of stages, and its input where 64 pixels are too few.
+FAMILIES = {
+    "alexnet": (4, 64),
+    "convnext_tiny": (4, 64),
+    "densenet121": (5, 64),
+    "efficientnet_b0": (5, 64),
+    "googlenet": (6, 64),
+    "inception_v3": (6, 75),
+    "maxvit_t": (5, 224),
+    "mnasnet0_5": (5, 64),
+    "mobilenet_v2": (5, 64),
+    "mobilenet_v3_small": (5, 64),
+    "regnet_x_400mf": (5, 64),
+    "resnet18": (5, 64),
+    "shufflenet_v2_x0_5": (5, 64),
+    "squeezenet1_1": (4, 64),
+    "swin_t": (4, 64),
+    "swin_v2_t": (4, 64),
+    "vgg11": (6, 64),
+    "vit_b_32": (13, 64),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_stages_with_a_file_of_torchvisions_weights_compute_what_torchvision_computes(tmp_path, name):
+    count, size = FAMILIES[name]
+    reference = torchvision_network(name, size)
+    path = tmp_path / f"{name}.safetensors"
+    safetensors.torch.save_file(reference.state_dict(), path)
+    settings = NetworkSettings(
+        name=name, size=size, branches="dual", shared_stages=count - 1, dimension=8, pretrained=str(path)
+    )
+    network = build_network(settings, seed=0).eval()
+    path.unlink()  # vgg11's is half a gigabyte
+    assert len(network.shared) == count - 1
+    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+    expected = penultimate(reference, x)
+    assert (
+        expected[0] - expected[1]
+    ).abs().max() > 1e-3 * expected.abs().max()  # else it could not tell pictures apart
+    with torch.no_grad():
+        features = [branch[:-1](network.shared(x)) for branch in network.branches]
+        for found in features:
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+        consumer_and_shop = network(x, torch.tensor([0, 1]))
+        heads = torch.stack([network.branches[d][-1](features[d])[d] for d in (0, 1)])
+    torch.testing.assert_close(consumer_and_shop, nn.functional.normalize(heads), rtol=1e-3, atol=1e-4)
+
+
+def test_every_network_that_torchvision_lists_is_of_a_family_tested_here():
+    def family(name: str) -> type:
+        return inspect.signature(models.get_model_builder(name)).return_annotation
+
+    assert {family(name) for name in models.list_models(module=models)} == {family(name) for name in FAMILIES}
+
+
+def test_a_stage_begins_where_the_resolution_is_halved():
+    a, b, c, d = nn.Conv2d(3, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Sequential(nn.ReLU(), nn.Conv2d(3, 3, 3, stride=2))
+    groups = cut([c, a, b, c, d, b])
+    assert [list(group) for group in groups] == [[c, a, b], [c], [d, b]]
+
+
+def test_feature_length_needs_no_arithmetic_and_leaves_the_stages_as_they_are():
+    settings = NetworkSettings(name="resnet18", size=4096)  # 170 times the work of 224 pixels, were it done
+    stages = build_stages(settings)
+    before = {f"{i} {name}": t.clone() for i, s in enumerate(stages) for name, t in s.state_dict().items()}
+    assert feature_length(stages, settings) == 512
+    after = {f"{i} {name}": t for i, s in enumerate(stages) for name, t in s.state_dict().items()}
+    assert all(torch.equal(before[name], after[name]) for name in before) and before.keys() == after.keys()
+    assert all(stage.training for stage in stages)
+
+
+def test_a_timm_network_is_one_stage_with_timms_own_features():
+    timm = pytest.importorskip("timm", reason="the optional package timm is not installed")
+    for name, size in (("resnet18", 64), ("vit_tiny_patch16_224", 96)):
+        settings = NetworkSettings(name=f"timm:{name}", size=size, branches="dual", dimension=8)
+        options = {"img_size": size} if name.startswith("vit") else {}
+        reference = timm.create_model(name, **options).eval()
+        network = EmbeddingNetwork(settings, reference.state_dict()).eval()
+        x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            expected = reference.forward_head(reference.forward_features(x), pre_logits=True)
+            torch.testing.assert_close(network.shared(x), expected)
+            assert network(x, torch.tensor([1, 0])).shape == (2, 8)

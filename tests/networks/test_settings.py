@@ -1,0 +1,57 @@
+import importlib.util
+
+import pytest
+
+from fashion.errors import InputError
+from fashion.networks.model import build_network, check_network
+from fashion.networks.settings import NetworkSettings
+
+
+@pytest.mark.parametrize(
+    "values, field, expected",
+    [
+        ({"name": "resnet19"}, "name", "resnet18"),
+        ({"name": "timm:"}, "name", "timm:NAME"),
+        ({"dimension": 0}, "dimension", "1 or more"),
+        ({"size": 0}, "size", "1 or more"),
+        ({"head": "mlp"}, "head", "linear, bnneck"),
+        ({"branches": "triple"}, "branches", "shared, dual"),
+        ({"shared_stages": -1}, "shared_stages", "0 or more"),
+        ({"width": 0.0}, "width", "above 0"),
+        ({"name": "resnet18", "width": 2.0}, "width", "embnet only"),
+        ({"pretrained": "DEFAULT"}, "pretrained", ".safetensors"),
+        ({"name": "resnet50", "pretrained": "IMAGENET1K_V9"}, "pretrained", "IMAGENET1K_V1, IMAGENET1K_V2, DEFAULT"),
+        ({"name": "resnet50", "pretrained": "s3://bucket/resnet50.pth"}, "pretrained", ".safetensors"),
+    ],
+)
+def test_an_impossible_setting_is_one_line_that_names_it_and_says_what_is_expected(values, field, expected):
+    with pytest.raises(InputError) as error:
+        NetworkSettings(**values)
+    message = str(error.value)
+    assert message.startswith(f"network.{field}: ") and expected in message and "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "values, field, expected",
+    [
+        ({"branches": "dual", "shared_stages": 4}, "shared_stages", "embnet has 3 stages"),
+        ({"name": "resnet18", "branches": "dual", "shared_stages": 6}, "shared_stages", "resnet18 has 5 stages"),
+        ({"name": "regnet_x_400mf", "branches": "dual", "shared_stages": 6}, "shared_stages", "has 5 stages"),
+        ({"name": "alexnet", "size": 8}, "size", "cannot take 8 pixels"),
+        ({"name": "vit_b_32", "size": 65}, "size", "cannot take 65 pixels"),
+        ({"name": "maxvit_t", "size": 64}, "size", "cannot take 64 pixels"),
+    ],
+)
+def test_what_only_the_backbone_can_tell_is_told_the_same_way_before_it_is_built(values, field, expected):
+    settings = NetworkSettings(**values)
+    for build in (check_network, lambda settings: build_network(settings, seed=0)):
+        with pytest.raises(InputError) as error:
+            build(settings)
+        message = str(error.value)
+        assert message.startswith(f"network.{field}: ") and expected in message and "\n" not in message
+
+
+def test_a_timm_network_without_timm_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install fashion-retrieval\[timm\]"):
+        check_network(NetworkSettings(name="timm:resnet18"))
