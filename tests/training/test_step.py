@@ -15,6 +15,8 @@ from fashion.training.distributed import average_gradients, bare, gather_rows, r
 from fashion.training.step import Batch, StepContext, backward
 
 P, K, SIZE = 8, 2, 16
+WORKERS = 2
+CHUNKED = 3  # so many of the losses are tried with gradient caching too
 
 LOSSES = [
     LossSettings(),
@@ -77,7 +79,7 @@ def _worker(worker, workers, port, results):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=worker, world_size=workers)
     for i, settings in enumerate(LOSSES):
-        for chunk in (0, 3):
+        for chunk in (0, 3) if i < CHUNKED else (0,):
             found = train(context(settings, chunk, replicate(Plain(), torch.device("cpu"))), workers, worker)
             if worker == 0:
                 results[i, chunk] = found
@@ -88,26 +90,26 @@ def _worker(worker, workers, port, results):
 
 
 @pytest.fixture(scope="module")
-def four_workers():
+def several_workers():
     with mp.Manager() as manager:
         results = manager.dict()
-        mp.spawn(_worker, (4, 29471 + os.getpid() % 500, results), nprocs=4)
+        mp.spawn(_worker, (WORKERS, 29471 + os.getpid() % 500, results), nprocs=WORKERS)
         yield dict(results)
 
 
 @pytest.mark.parametrize("i", range(len(LOSSES)), ids=[f"{s.name}-{s.mining}-{s.domains}" for s in LOSSES])
-def test_four_workers_equal_one_on_the_whole_batch(four_workers, i):
+def test_workers_equal_one_on_the_whole_batch(several_workers, i):
     losses, parameters = train(context(LOSSES[i]))
     assert max(losses) > 0 and len(set(losses)) > 1
-    for chunk in (0, 3):
-        their_losses, their_parameters = four_workers[i, chunk]
+    for chunk in (0, 3) if i < CHUNKED else (0,):
+        their_losses, their_parameters = several_workers[i, chunk]
         assert their_losses == pytest.approx(losses, rel=1e-4, abs=1e-5)
         for mine, theirs in zip(parameters, their_parameters, strict=True):
             torch.testing.assert_close(theirs, mine, rtol=1e-3, atol=1e-4)
 
 
-def test_workers_with_unequal_parts_gather_all_rows(four_workers):
-    assert four_workers["rows"] == [0, 10, 11, 20, 21, 22, 30, 31, 32, 33]
+def test_workers_with_unequal_parts_gather_all_rows(several_workers):
+    assert several_workers["rows"] == [0, 10, 11]
     assert world() == 1
 
 
