@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import ray.data
 import torch
-from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
+from ray.data import ActorPoolStrategy, DataContext, ExecutionOptions, ExecutionResources
 
 from fashion.data.decode import decode
 from fashion.data.plan import Plan, Ticket
@@ -95,13 +95,19 @@ class Feed:
         return self.categories[name]
 
 
+def stream_options(memory: int) -> ExecutionOptions:
+    """In the plan's order, with at most `memory` bytes of decoded batches waiting in the object store."""
+    return ExecutionOptions(
+        preserve_order=True, resource_limits=ExecutionResources.for_limits(object_store_memory=memory)
+    )
+
+
 def training_stream(
-    table: ItemTable, plan: Plan, settings: FeedSettings, *, epochs: range, actors: int, actor_cpus: float, memory: int
+    table: ItemTable, plan: Plan, settings: FeedSettings, *, epochs: range, actors: int, actor_cpus: float
 ) -> ray.data.Dataset:
-    """The stream of the given epochs. `memory` bounds the bytes of decoded batches that wait in the object store."""
+    """The stream of the given epochs. To be executed with `stream_options`: Ray Train takes those of its DataConfig, not
+    of the dataset."""
     context = DataContext.get_current()
-    context.execution_options.preserve_order = True
-    context.execution_options.resource_limits = ExecutionResources.for_limits(object_store_memory=memory)
     context.target_max_block_size = 1  # a row is a block, so that the equal split deals whole micro-batches in turn
     context.enable_progress_bars = False
     tickets = [{"epoch": e, "ticket": t} for e in epochs for t in range(plan.tickets())]

@@ -171,9 +171,8 @@ def test_in_shop_reads_back(demos):
 
 def test_category_attribute_reads_back(demos):
     found = rows("category-attribute", demos["category-attribute"])
-    number = lambda row: (int(row["image"][-12:-4]) - 1) // 8  # noqa: E731 - eight numbers are kept for an item
     for row in found:
-        garment = design(3, number(row))
+        garment = design(3, (int(row["image"][-12:-4]) - 1) // 8)  # eight numbers are kept for an item
         assert row["category"] == garment.category
         assert set(row["attributes"]) == set(attributes(garment))
     assert {row["split"] for row in found} == {"train", "val", "test"}

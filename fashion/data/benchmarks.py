@@ -1,0 +1,46 @@
+"""The benchmarks by name: where annotations come from, in one form whatever the files look like."""
+
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+
+from fashion.data import category, category_fine, consumer2shop, inshop, manifest
+from fashion.data.tables import Warn
+from fashion.errors import InputError
+from fashion.storage import Store
+
+_log = logging.getLogger(__name__)
+
+
+def _category(source: Store, warn: Warn, *, fine: bool = False) -> Iterator[pa.RecordBatch]:
+    return (category_fine.read_fine if fine else category.read_coarse)(source, warn)
+
+
+_READERS: dict[str, Callable[..., Iterator[pa.RecordBatch]]] = {
+    "in-shop": inshop.read,
+    "consumer-to-shop": consumer2shop.read,
+    "category-attribute": _category,
+    "manifest": manifest.read,
+}
+BENCHMARKS = tuple(_READERS)
+
+
+def read_annotations(
+    benchmark: str, source: Store, *, warn: Warn = _log.warning, **options
+) -> Iterator[pa.RecordBatch]:
+    """The annotations of a benchmark's images, as batches of schema ANNOTATIONS with at most 10,000 rows, one an image.
+
+    `warn` receives a line for whatever is odd but usable: counts that differ, rows without a match, optional files that
+    are missing. Options: category-attribute takes `fine` (bool: the 26-attribute annotation), manifest takes `manifest`
+    (the name of its file in `source`). Raises InputError, for what is in the files while the batches are drawn.
+    """
+    if benchmark not in _READERS:
+        raise InputError(f"benchmark {benchmark!r}: expected one of {', '.join(BENCHMARKS)}")
+    reader = _READERS[benchmark]
+    known = [p.name for p in inspect.signature(reader).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            raise InputError(f"benchmark {benchmark} has no option {option!r}; it has {', '.join(known) or 'none'}")
+    return reader(source, warn, **options)

@@ -1,0 +1,26 @@
+"""Annotated boxes against the picture they belong to. A box is x1, y1, x2, y2 in pixels, x2 and y2 exclusive."""
+
+from collections.abc import Sequence
+
+LEAST_SIDE = 8  # pixels; a picture or crop with a shorter side shows no garment
+
+Box = tuple[int, int, int, int]
+
+
+def usable_box(box: Sequence[float], width: int, height: int) -> Box | None:
+    """The part of `box` that lies in a picture of `width` x `height` pixels, its corners put in order.
+
+    None, which means the whole picture, where that part is empty or has a side under LEAST_SIDE pixels.
+    """
+    x1, x2 = sorted(min(max(round(x), 0), width) for x in box[0::2])
+    y1, y2 = sorted(min(max(round(y), 0), height) for y in box[1::2])
+    if min(x2 - x1, y2 - y1) < LEAST_SIDE:
+        return None
+    return x1, y1, x2, y2
+
+
+def scale_box(box: Sequence[float], from_size: tuple[int, int], to_size: tuple[int, int]) -> Box:
+    """`box` of a picture of `from_size` (width, height), in the same picture at `to_size`, rounded to whole pixels."""
+    across, down = to_size[0] / from_size[0], to_size[1] / from_size[1]
+    x1, y1, x2, y2 = box
+    return round(x1 * across), round(y1 * down), round(x2 * across), round(y2 * down)
