@@ -53,5 +53,6 @@ def test_what_only_the_backbone_can_tell_is_told_the_same_way_before_it_is_built
 
 def test_a_timm_network_without_timm_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install fashion-retrieval\[timm\]"):
-        check_network(NetworkSettings(name="timm:resnet18"))
+    for build in (check_network, lambda settings: build_network(settings, seed=0)):
+        with pytest.raises(InputError, match=r"pip install fashion-retrieval\[timm\]"):
+            build(NetworkSettings(name="timm:resnet18", pretrained="DEFAULT"))

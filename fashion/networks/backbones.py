@@ -1,0 +1,86 @@
+"""Backbones by name, as a list of stages: (N, 3, size, size) -> ... -> (N, F) features."""
+
+import itertools
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from torchvision import models
+
+from fashion.errors import InputError
+from fashion.networks.embnet import EmbNet
+from fashion.networks.optional import timm_network
+from fashion.networks.pretrained import load_weights
+from fashion.networks.settings import EMBNET, TIMM, NetworkSettings
+from fashion.networks.stages import stages_of
+
+
+def build_stages(settings: NetworkSettings, weights: Mapping[str, torch.Tensor] | None = None) -> list[nn.Module]:
+    """The backbone's stages; the last one gives a vector a picture. `weights`: the backbone's, under the names of the
+    package it comes from; None leaves the random start. Raises InputError for weights of another network, or for a size
+    that the backbone cannot be made for."""
+    model, unused = _build(settings)
+    if weights is not None:
+        load_weights(model, weights, unused=unused, settings=settings)
+    if isinstance(model, EmbNet):
+        return list(model.children())
+    return [model] if settings.name.startswith(TIMM) else stages_of(model)
+
+
+def feature_length(stages: list[nn.Module], settings: NetworkSettings) -> int:
+    """F, the length of the features. Runs the stages on shapes alone (torch's meta device), with no arithmetic.
+    Raises InputError where the input is too small, or otherwise wrong, for the backbone."""
+    backbone = nn.Sequential(*stages)
+    tensors = itertools.chain(backbone.named_parameters(), backbone.named_buffers())
+    shapes = {name: tensor.detach().to("meta") for name, tensor in tensors}
+    picture = torch.empty(1, 3, settings.size, settings.size, device="meta")
+    training = backbone.training
+    try:
+        with torch.no_grad():
+            features = torch.func.functional_call(backbone.eval(), shapes, (picture,))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise _bad_size(settings, error) from None
+    finally:
+        backbone.train(training)
+    return features.shape[1]
+
+
+def _build(settings: NetworkSettings) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network without its classifying layer, and the beginnings of the names of weights it has no use for."""
+    if settings.name == EMBNET:
+        return EmbNet(settings.width), ()
+    if settings.name.startswith(TIMM):
+        try:
+            return timm_network(settings), ("head.", "fc.", "classifier.", "head_dist.")
+        except InputError:
+            raise
+        except (ValueError, AssertionError) as error:
+            raise _bad_size(settings, error) from None
+    model = _torchvision(settings)
+    # The classifying layer is the last dense one, but for squeezenet, where it is a convolution before the pooling.
+    if isinstance(model, models.SqueezeNet):
+        last = "classifier.1"
+    else:
+        last = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear)][-1]
+    model.set_submodule(last, nn.Identity())
+    return model, (f"{last}.", "AuxLogits.", "aux1.", "aux2.")
+
+
+def _torchvision(settings: NetworkSettings) -> nn.Module:
+    options = {}
+    if settings.name.startswith("vit_"):
+        options["image_size"] = settings.size
+    elif settings.name.startswith("maxvit"):
+        options["input_size"] = (settings.size, settings.size)
+    elif settings.name in ("googlenet", "inception_v3"):
+        # The classifiers half-way up train classes, and have no part in an embedding.
+        options.update(aux_logits=False, init_weights=True)
+    try:
+        return models.get_model(settings.name, weights=None, **options)
+    except (ValueError, AssertionError) as error:
+        raise _bad_size(settings, error) from None
+
+
+def _bad_size(settings: NetworkSettings, error: Exception) -> InputError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return InputError(f"network.size: {settings.name} cannot take {settings.size} pixels ({reason}); 224 suits most")

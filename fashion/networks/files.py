@@ -1,0 +1,93 @@
+"""A network as one safetensors file that says itself what it is."""
+
+import dataclasses
+import hashlib
+import json
+
+import safetensors
+import safetensors.torch
+import torch
+
+from fashion.errors import InputError
+from fashion.networks.model import EmbeddingNetwork
+from fashion.networks.settings import NetworkSettings
+from fashion.storage import Store
+
+FORMAT = "fashion-network-1"
+
+
+def save_network(store: Store, name: str, network: EmbeddingNetwork, extra: dict | None = None) -> str:
+    """Write weights, settings, fingerprint and `extra` (anything that JSON can hold) as file `name`. Returns the
+    fingerprint."""
+    tensors = _tensors(network)
+    digest = _digest(network.settings, tensors)
+    metadata = {
+        "format": FORMAT,
+        "settings": _settings_json(network.settings),
+        "fingerprint": digest,
+        "extra": json.dumps(extra or {}),
+    }
+    store.write(name, safetensors.torch.save(tensors, metadata))
+    return digest
+
+
+def load_network(store: Store, name: str) -> tuple[EmbeddingNetwork, dict]:
+    """The network of file `name`, on the CPU and in training mode as it would be built, and the file's `extra`. Reads
+    no other file: the weights it once started from are not needed. Raises InputError for a file that is not there, not
+    a network's, or damaged."""
+    where = f"{store.uri}/{name}"
+    try:
+        data = store.read(name)
+    except FileNotFoundError:
+        raise InputError(f"{where}: no such network file") from None
+    try:
+        tensors = safetensors.torch.load(data)
+        metadata = _metadata(data)
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{where} is not a network file: {error}") from None
+    if metadata.get("format") != FORMAT:
+        raise InputError(f"{where} is not a network file: format {metadata.get('format')!r}, expected {FORMAT!r}")
+    settings = _settings(json.loads(metadata["settings"]), where)
+    if _digest(settings, tensors) != metadata["fingerprint"]:
+        raise InputError(f"{where} is damaged: weights and fingerprint differ; write it again, or take an older one")
+    with torch.random.fork_rng(devices=[]):
+        network = EmbeddingNetwork(settings)
+    network.load_state_dict(tensors)
+    return network, json.loads(metadata["extra"])
+
+
+def fingerprint(network: EmbeddingNetwork) -> str:
+    """16 hexadecimal digits over the settings and every weight and buffer: equal for equal networks wherever they are,
+    different when one bit differs."""
+    return _digest(network.settings, _tensors(network))
+
+
+def _tensors(network: EmbeddingNetwork) -> dict[str, torch.Tensor]:
+    # Rows in the order of their indices, so that channels_last makes no difference.
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+
+
+def _digest(settings: NetworkSettings, tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.blake2b(_settings_json(settings).encode(), digest_size=8)
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _settings_json(settings: NetworkSettings) -> str:
+    return json.dumps(dataclasses.asdict(settings), sort_keys=True)
+
+
+def _settings(values: dict, where: str) -> NetworkSettings:
+    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(NetworkSettings)})
+    if unknown:
+        raise InputError(f"{where} has settings this version does not know ({', '.join(unknown)}); use a newer one")
+    return NetworkSettings(**values)
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """The text in a safetensors file's header: 8 bytes of its length, little-endian, then JSON."""
+    length = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + length]).get("__metadata__", {})

@@ -1,0 +1,108 @@
+"""The embedding network: a picture and its domain in, a point on the unit sphere out."""
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from fashion.errors import InputError
+from fashion.networks.backbones import build_stages, feature_length
+from fashion.networks.heads import Head
+from fashion.networks.pretrained import read_weights
+from fashion.networks.settings import NetworkSettings
+
+CONSUMER, SHOP = 0, 1
+
+
+class EmbeddingNetwork(nn.Module):
+    """A backbone and a head. With `branches: dual`, the stages from `shared_stages` on and the head exist twice, and
+    each picture goes through its own domain's: the batch statistics there are of that domain alone. Both branches
+    begin with equal weights, so that the two domains are comparable from the first step on.
+
+    `weights`: the backbone's, see `build_stages`; None for random ones, drawn from torch's global generator
+    (`build_network` draws them from a seed). Raises InputError for impossible settings.
+    """
+
+    def __init__(self, settings: NetworkSettings, weights: Mapping[str, torch.Tensor] | None = None):
+        super().__init__()
+        self.settings = settings
+        stages = build_stages(settings, weights)
+        shared = len(stages)
+        if settings.branches == "dual":
+            if settings.shared_stages > shared:
+                raise InputError(
+                    f"network.shared_stages: {settings.shared_stages}, but {settings.name} has {shared} stages;"
+                    f" expected 0 to {shared}"
+                )
+            shared = settings.shared_stages
+        head = Head(feature_length(stages, settings), settings.dimension, neck=settings.head == "bnneck")
+        branch = nn.Sequential(*stages[shared:], head)
+        self.shared = nn.Sequential(*stages[:shared])
+        self.branches = nn.ModuleList([branch])
+        if settings.branches == "dual":
+            self.branches.append(copy.deepcopy(branch))
+
+    def forward(
+        self, images_N3HW: torch.Tensor, domains_N: torch.Tensor | None = None, *, with_norm: bool = False
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """z_ND, float32, of length 1 (0 for a picture without any features); with `with_norm` also the lengths (N,)
+        before that, with their gradient.
+
+        `images_N3HW`: as `normalise` gives them. `domains_N`: 0 for consumer, 1 for shop photos; a shared network does
+        not look at it."""
+        v_ND = self.features(images_N3HW, domains_N)
+        v_ND = v_ND.to(torch.promote_types(v_ND.dtype, torch.float32))
+        norm_N = torch.linalg.vector_norm(v_ND, dim=1)
+        # No bound on small lengths from 1e-12 on, as is usual: an untrained efficientnet's are below that, and right.
+        # Under 1e-18 a float32 square vanishes: such a vector has no direction, and neither embedding nor gradient.
+        z_ND = v_ND / norm_N.where(norm_N > 1e-18, torch.inf).unsqueeze(1)
+        return (z_ND, norm_N) if with_norm else z_ND
+
+    def features(self, images_N3HW: torch.Tensor, domains_N: torch.Tensor | None = None) -> torch.Tensor:
+        """The embeddings (N, D) before they are brought to unit length."""
+        if len(self.branches) == 1:
+            return self.branches[0](self.shared(images_N3HW))
+        # The batch is sorted by domain while it is still pictures, so that a branch gets one slice of it.
+        order_N, counts = _by_domain(images_N3HW, domains_N)
+        slices = self.shared(images_N3HW[order_N]).split(counts)
+        v_ND = torch.cat([branch(x) for branch, x in zip(self.branches, slices, strict=True) if len(x)])
+        if torch.is_grad_enabled():
+            v_ND = v_ND + self._zero_of_idle(counts)
+        return v_ND[order_N.argsort()]
+
+    def _zero_of_idle(self, counts: list[int]) -> torch.Tensor | float:
+        """0 as a function of the branches that got no picture: their gradients are zeros instead of None, which
+        DistributedDataParallel would wait for in vain."""
+        idle = [branch for branch, count in zip(self.branches, counts, strict=True) if not count]
+        return sum(0.0 * p.sum() for branch in idle for p in branch.parameters() if p.requires_grad)
+
+
+def _by_domain(images_N3HW: torch.Tensor, domains_N: torch.Tensor | None) -> tuple[torch.Tensor, list[int]]:
+    """The order that puts consumer before shop photos and leaves each in its own order, and the number of each."""
+    if domains_N is None or domains_N.shape != images_N3HW.shape[:1]:
+        given = None if domains_N is None else tuple(domains_N.shape)
+        raise ValueError(f"two branches need a domain a picture: {len(images_N3HW)} pictures, domains {given}")
+    counts = torch.stack([(domains_N == domain).sum() for domain in (CONSUMER, SHOP)]).tolist()  # one wait for the GPU
+    if sum(counts) != len(domains_N):
+        raise ValueError(f"domains must be {CONSUMER} (consumer) or {SHOP} (shop)")
+    return torch.argsort(domains_N, stable=True), counts
+
+
+def build_network(settings: NetworkSettings, *, seed: int) -> EmbeddingNetwork:
+    """The network with its first weights: random ones are a function of `seed` alone, and torch's global generators are
+    as they were; `settings.pretrained` is read where given. Raises InputError."""
+    with torch.random.fork_rng(devices=[]):
+        weights = read_weights(settings)
+        # Not torch.manual_seed, which seeds the GPUs' generators too.
+        torch.default_generator.manual_seed(seed)
+        return EmbeddingNetwork(settings, weights)
+
+
+def check_network(settings: NetworkSettings) -> None:
+    """Raises InputError for settings that no network can be built from, without reading `settings.pretrained`: in a
+    second or two and with no memory for the weights (torch's meta device), except that a regnet is really built."""
+    # torchvision computes a regnet's widths with tensors, which the meta device cannot do.
+    device = "cpu" if settings.name.startswith("regnet") else "meta"
+    with torch.device(device), torch.random.fork_rng(devices=[]):
+        EmbeddingNetwork(settings)
