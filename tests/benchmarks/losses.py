@@ -1,11 +1,12 @@
 """Triplet losses against pytorch-metric-learning: time of forward and backward, and peak memory.
 
-    python tests/benchmarks/losses.py [--batches 128 512 1024 4096] [--views 4 32] [--seconds 6]
+    python tests/benchmarks/losses.py [--batches 128 512 1024 4096] [--views 4 32] [--seconds 6] [--threads 1]
 
-Ours is the whole module as training calls it, statistics included. Each case runs in two processes of its own (time, with
-ours and theirs taking turns; memory, one side alone), so nothing one leaves behind counts for another. Memory is the peak
-resident size beyond that of the process with its inputs made. The peer lists its triplets from a B x B x B cube, so it is
-skipped where cube and list would need more than MOST_BYTES.
+Ours is the whole module as training calls it, statistics included. Each case runs in processes of its own (time, with
+ours and theirs taking turns; memory, one side alone), so nothing one leaves behind counts for another. Memory is the
+peak resident size beyond that of the process before the run. The peer lists its triplets from a B x B x B cube, so it
+is skipped where cube and list would need more than MOST_BYTES. One thread and its CPU time by default, which other load
+on the machine hardly changes; with more threads it is wall-clock time.
 """
 
 import argparse
@@ -78,12 +79,13 @@ def times(mining: str, batch: int, views: int, seconds: float, peer: bool) -> di
     sides = {side: make(side, mining, batch, views) for side in (("ours", "theirs") if peer else ("ours",))}
     results = {side: run() for side, run in sides.items()}
     taken = {side: [] for side in sides}
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     start = time.perf_counter()
     while time.perf_counter() - start < seconds or len(taken["ours"]) < 3:
         for side, run in sides.items():
-            began = time.perf_counter()
+            began = clock()
             run()
-            taken[side].append(time.perf_counter() - began)
+            taken[side].append(clock() - began)
     found = {side: statistics.median(values) for side, values in taken.items()}
     if peer:
         (loss, gradient), (their_loss, their_gradient) = results["ours"], results["theirs"]
@@ -96,7 +98,8 @@ def times(mining: str, batch: int, views: int, seconds: float, peer: bool) -> di
 
 def in_process(*call):
     """The result of a function of this file, run in a fresh process."""
-    done = subprocess.run([sys.executable, __file__, "--call", json.dumps(call)], capture_output=True, text=True)
+    command = [sys.executable, __file__, "--threads", str(torch.get_num_threads()), "--call", json.dumps(call)]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{call}: {done.stderr[-2000:]}")
     return json.loads(done.stdout)
@@ -107,8 +110,10 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[128, 512, 1024, 4096])
     parser.add_argument("--views", type=int, nargs="+", default=[4, 32])
     parser.add_argument("--seconds", type=float, default=6.0, help="per case, at least three turns")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--call", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     if arguments.call:
         name, *rest = json.loads(arguments.call)
         print(json.dumps({"times": times, "memory": memory}[name](*rest)))

@@ -1,0 +1,154 @@
+"""The settings of the loss, checked where they are made."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from fashion.errors import InputError
+from fashion.losses.usual import PROXY_LOSSES, USUAL, LossName
+
+DistanceName = Literal["cosine", "euclidean", "squared-euclidean"]
+MiningName = Literal["random", "all", "hard", "semi-hard", "distance-weighted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSettings:
+    """What pulls images of one item together and pushes others apart. None takes the loss's usual value.
+
+    Raises InputError for a value out of range and for a setting that the named loss does not have.
+    """
+
+    name: LossName = "tuplet"
+    """Formula of the loss."""
+
+    distance: DistanceName | None = None
+    """Distance between embeddings: cosine (0..2), euclidean (0..2) or squared-euclidean (0..4 at unit length)."""
+
+    mining: MiningName | None = None
+    """Triplets that count: random (one negative a positive pair), all, hard (farthest positive, nearest negative),
+    semi-hard (negatives beyond the positive, within the margin) or distance-weighted (one drawn negative a positive
+    pair, for unit-length embeddings)."""
+
+    fallback: bool = False
+    """Semi-hard mining: a positive with no negative beyond it is set against the anchor's farthest negative."""
+
+    reduction: Literal["active", "all"] | None = None
+    """Mean over the triplets that violate the margin, or over all mined ones."""
+
+    margin: float | None = None
+    """How much nearer than a negative a positive has to be, in units of the distance; >= 0."""
+
+    second_margin: float | None = None
+    """Quadruplet: the same against the distance of two other items, in units of the distance; >= 0, below margin."""
+
+    bound: float | None = None
+    """Improved triplet: largest distance a positive may have, in units of the distance; > 0, below margin."""
+
+    boundary: float | None = None
+    """Margin loss: start of the learned distance between positives and negatives, in units of the distance; > 0."""
+
+    weight: float | None = None
+    """Improved triplet, quadruplet: weight of the second term; >= 0."""
+
+    temperature: float | None = None
+    """Softness of the weighting by hardness, in units of the distance; > 0. Small: only the hardest negatives count."""
+
+    positive_scale: float | None = None
+    """Multi-similarity: steepness on positives (the paper's alpha), per unit of cosine; > 0."""
+
+    negative_scale: float | None = None
+    """Multi-similarity: steepness on negatives (the paper's beta), per unit of cosine; > 0."""
+
+    threshold: float | None = None
+    """Multi-similarity: cosine similarity that divides positives from negatives; -1..1."""
+
+    domains: Literal["any", "cross", "within"] = "cross"
+    """Domain of an anchor's positives and negatives: any, the other one, or its own. Data of one domain needs any."""
+
+    direction: Literal["both", "consumer-to-shop", "shop-to-consumer"] = "both"
+    """Cross: domain of the anchors, and then of what they are compared with."""
+
+    positives: Literal["item", "pair"] = "item"
+    """Photos of the anchor's item are its positives, or only those annotated as its pair (others are then ignored)."""
+
+    memory: int = 0
+    """Past embeddings to compare with beside the batch (cross-batch memory), in images; 0 for none. 8k-55k is usual."""
+
+    memory_warmup: int = 0
+    """Steps before the memory is used (it fills meanwhile), until embeddings drift slowly."""
+
+    def __post_init__(self):
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value is not None and value not in choices:
+                raise InputError(f"loss.{name}: found {value!r}, expected one of {', '.join(choices)}")
+        self._check_used()
+        for name, (low, high, closed) in _RANGES.items():
+            value = self._value(name)
+            if value is None:
+                continue
+            if not (math.isfinite(value) and low <= value <= high) or (value == low and not closed):
+                expected = f"a number from {low:g}" if closed else f"a number above {low:g}"
+                expected += f" to {high:g}" if high < math.inf else ""
+                raise InputError(f"loss.{name}: found {value}, expected {expected}")
+        self._check_combinations()
+
+    def filled(self) -> "LossSettings":
+        """The same settings with the loss's usual values in place of None; what it does not use stays None."""
+        return replace(self, **{name: self._value(name) for name in USUAL[self.name]})
+
+    def _value(self, name: str):
+        value = getattr(self, name)
+        return USUAL[self.name].get(name) if value is None else value
+
+    def _check_used(self) -> None:
+        usable = {name for usual in USUAL.values() for name in usual}
+        for name in sorted(usable - set(USUAL[self.name])):
+            if getattr(self, name) is not None:
+                users = ", ".join(loss for loss, usual in USUAL.items() if name in usual)
+                raise InputError(
+                    f"loss.{name}: found {getattr(self, name)}, but {self.name} has no such setting; {users} do"
+                )
+
+    def _check_combinations(self) -> None:
+        margin, mining = self._value("margin"), self._value("mining")
+        for name in ("bound", "second_margin"):
+            value = self._value(name)
+            if value is not None and not value < margin:
+                raise InputError(f"loss.{name}: found {value}, expected less than loss.margin ({margin})")
+        if mining == "semi-hard" and not margin > 0:
+            raise InputError(f"loss.margin: found {margin}, expected more than 0, as semi-hard negatives lie within it")
+        if self.fallback and mining != "semi-hard":
+            raise InputError(f"loss.fallback: found true with mining {mining}, expected loss.mining semi-hard")
+        if self.direction != "both" and self.domains != "cross":
+            raise InputError(f"loss.direction: found {self.direction}, expected loss.domains cross, not {self.domains}")
+        if self.memory and self.name in PROXY_LOSSES:
+            raise InputError(f"loss.memory: found {self.memory}, expected 0, as {self.name} compares with proxies only")
+        if self.memory_warmup and not self.memory:
+            raise InputError(f"loss.memory_warmup: found {self.memory_warmup} without loss.memory; set both or none")
+
+
+_CHOICES = {
+    "name": get_args(LossName),
+    "distance": get_args(DistanceName),
+    "mining": get_args(MiningName),
+    "reduction": ("active", "all"),
+    "domains": ("any", "cross", "within"),
+    "direction": ("both", "consumer-to-shop", "shop-to-consumer"),
+    "positives": ("item", "pair"),
+}
+
+# Setting: lowest, highest, whether the lowest itself is allowed.
+_RANGES = {
+    "margin": (0, math.inf, True),
+    "second_margin": (0, math.inf, True),
+    "bound": (0, math.inf, False),
+    "boundary": (0, math.inf, False),
+    "weight": (0, math.inf, True),
+    "temperature": (0, math.inf, False),
+    "positive_scale": (0, math.inf, False),
+    "negative_scale": (0, math.inf, False),
+    "threshold": (-1, 1, True),
+    "memory": (0, math.inf, True),
+    "memory_warmup": (0, math.inf, True),
+}

@@ -1,0 +1,67 @@
+"""Soft triplets over all or all semi-hard negatives, one positive at a time: O(A R P) time, O(A R) memory.
+
+log(1 + exp(x)) has no counting shortcut, but its gradient is known when its value is, so forward keeps only the summed
+gradient of each distance, and the triplets of one positive are forgotten before the next.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from fashion.losses.relations import Relations
+
+
+def soft_sum(
+    positive_d_AR: Tensor,
+    negative_d_AR: Tensor,
+    relations: Relations,
+    *,
+    margin: float,
+    temperature: float,
+    semi_hard: bool = False,
+    fallback: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Sum of log(1 + exp((d_ap - d_an + margin) / temperature)) over triplets, and their number (int64).
+
+    semi_hard keeps those with d_ap < d_an < d_ap + margin; fallback adds, for each positive without a negative beyond
+    it, the anchor's farthest negative.
+    """
+    positives = relations.positives
+    near_AP = positive_d_AR.gather(1, positives.index_AP)
+    settings = (margin, temperature, semi_hard, fallback)
+    return _SoftSum.apply(near_AP, negative_d_AR, positives.valid_AP, relations.negative_AR, settings)
+
+
+class _SoftSum(torch.autograd.Function):
+    """Once differentiable: backward only scales the gradients that forward kept."""
+
+    @staticmethod
+    def forward(ctx, near_AP, far_AR, valid_AP, negative_AR, settings):
+        margin, temperature, semi_hard, fallback = settings
+        total, number = near_AP.new_zeros(()), torch.zeros((), dtype=torch.int64, device=near_AP.device)
+        gradient_AP, gradient_AR = torch.zeros_like(near_AP), torch.zeros_like(far_AR)
+        farthest_A = far_AR.masked_fill(~negative_AR, -torch.inf).argmax(1) if fallback else None
+        for k in range(near_AP.shape[1]):
+            keep_AR = negative_AR & valid_AP[:, k : k + 1]
+            excess_AR = near_AP[:, k : k + 1] - far_AR
+            if semi_hard:
+                beyond_AR = keep_AR & (excess_AR < 0)
+                keep_AR = beyond_AR & (excess_AR > -margin)
+                if fallback:
+                    left = (valid_AP[:, k] & ~beyond_AR.any(1)).nonzero().squeeze(1)
+                    keep_AR[left, farthest_A[left]] = True
+            excess_AR = ((excess_AR + margin) / temperature).masked_fill_(~keep_AR, -torch.inf)
+            total += softplus(excess_AR).sum()
+            number += keep_AR.count_nonzero()
+            weight_AR = excess_AR.sigmoid_()
+            gradient_AP[:, k] = weight_AR.sum(1)
+            gradient_AR -= weight_AR
+        ctx.save_for_backward(gradient_AP / temperature, gradient_AR / temperature)
+        ctx.mark_non_differentiable(number)
+        return total, number
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient, _):
+        gradient_AP, gradient_AR = ctx.saved_tensors
+        return gradient * gradient_AP, gradient * gradient_AR, None, None, None
