@@ -39,7 +39,7 @@ def ray_cluster(*, cpus: int | None = None):
     if not joined:
         count = cpus or max(LEAST_CPUS, os.cpu_count() or 1)
         options |= {"address": "local", "num_cpus": count, "include_dashboard": False}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _silent_stderr():
         warnings.simplefilter("ignore")
         ray.init(**options)
     context = DataContext.get_current()
@@ -49,6 +49,19 @@ def ray_cluster(*, cpus: int | None = None):
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _silent_stderr():
+    """Ray's C++ core says on stderr that it was told to be silent; what goes wrong is raised as a Python exception."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _mute() -> None:

@@ -93,8 +93,9 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store) -> di
     metrics = write_results(out, found, about, table, best.history, seed=settings.seed)
     said = metrics["protocol"]
     print(
-        f"\n{said['benchmark']}: {metrics['queries']:,} queries of {said['query_split']} in {metrics['gallery']:,} gallery "
-        f"images, match by {said['positives']}, {metrics['unmatched_queries']} queries without a match (counted as misses)\n"
+        f"\n{said['benchmark']}: {metrics['queries']:,} queries of {said['query_split']} in {metrics['gallery']:,} "
+        f"gallery images, match by {said['positives']}, {metrics['unmatched_queries']} queries without a match (counted as "
+        "misses)\n"
     )
     print(metrics_table(metrics))
     print(f"\nmetrics {out.uri}/{METRICS}\nreport  {out.uri}/{REPORT}")

@@ -108,8 +108,8 @@ def prepare(
     if counts["bad"] > settings.bad_fraction * total:
         reasons = ", ".join(f"{count} x {reason}" for reason, count in _reasons(out, stats).most_common(3))
         raise TooManyBadPictures(
-            f"{counts['bad']} of {total} pictures cannot be used ({reasons}), more than bad_fraction {settings.bad_fraction}; "
-            f"they are listed in {out.uri}/quarantine; mend them or raise bad_fraction, and run again"
+            f"{counts['bad']} of {total} pictures cannot be used ({reasons}), more than bad_fraction "
+            f"{settings.bad_fraction}; they are listed in {out.uri}/quarantine; mend them or raise bad_fraction, and run again"
         )
     _finish(source, out, settings, plan, stats)
     return ItemTable(out)
@@ -119,8 +119,8 @@ def _same(out: Store, mine: dict, theirs: dict) -> None:
     for name in mine:
         if mine[name] != theirs.get(name):
             raise InputError(
-                f"{out.uri}: holds an item table made with {name} {theirs.get(name)!r}, and {mine[name]!r} was asked for; "
-                "choose another --out, or the same settings"
+                f"{out.uri}: holds an item table made with {name} {theirs.get(name)!r}, and {mine[name]!r} was asked "
+                "for; choose another --out, or the same settings"
             )
 
 
@@ -132,12 +132,13 @@ def _plan(source: Store, out: Store, settings: TableSettings, said: dict, warn: 
     options = {name: getattr(settings, name) for name in ("fine", "manifest") if getattr(settings, name)}
     batches = read_annotations(settings.benchmark, source, warn=warn, **options)
     digest = hashlib.blake2b(digest_size=8)
-    shards, categories, attributes = [], set(), set()
+    shards, categories, attributes, domains = [], set(), set(), set()
     for shard in plan_shards(batches, shard_images=settings.shard_images, holdout=settings.holdout, seed=settings.seed):
         out.write_table(f"plan/{shard.name}.parquet", shard.rows)
         shards.append({"name": shard.name, "split": shard.split, "images": shard.rows.num_rows})
         categories.update(shard.rows["category"].unique().to_pylist())
         attributes.update(shard.rows["attributes"].combine_chunks().flatten().unique().to_pylist())
+        domains.update(shard.rows["domain"].unique().to_pylist())
         digest.update(json.dumps(shard.rows.to_pylist()).encode())
     plan = {
         "settings": said,
@@ -145,6 +146,7 @@ def _plan(source: Store, out: Store, settings: TableSettings, said: dict, warn: 
         "shards": shards,
         "categories": sorted(categories - {None}),
         "attributes": sorted(attributes - {None}),
+        "domains": sorted(domains),
     }
     out.write_json(PLAN, plan)
     return plan
@@ -238,6 +240,7 @@ def _finish(source: Store, out: Store, settings: TableSettings, plan: dict, stat
             },
             "categories": plan["categories"],
             "attributes": plan["attributes"],
+            "domains": plan["domains"],
             "shards": shards,
             "versions": versions(),
             "created": now(),

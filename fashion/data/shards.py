@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -111,8 +112,8 @@ def _slot(rows: pa.Table, seed: int, holdout: float) -> Iterator[tuple[str, pa.T
         item = torn["item"][0].as_py()
         splits = sorted(set(rows.filter(pc.equal(rows["item"], item))["split"].to_pylist()))
         raise InputError(
-            f"item {item!r} lies in the splits {' and '.join(splits)} ({torn.num_rows} such items): expected all images "
-            "of an item in one split, or the test would be trained on; give the item one split"
+            f"item {item!r} lies in the splits {' and '.join(splits)} ({torn.num_rows} such items): expected all "
+            "images of an item in one split, or the test would be trained on; give the item one split"
         )
     hashes = _hashes(rows["item"], seed)
     rows = rows.append_column("hash", pa.array(hashes))
@@ -160,5 +161,5 @@ def _cut(rows: pa.Table, shard_images: int) -> Iterator[pa.Table]:
     pieces = max(1, min(len(starts), round(len(item) / shard_images)))
     wanted = np.arange(1, pieces) * len(item) / pieces
     cuts = np.unique(np.r_[0, starts[np.searchsorted(starts, wanted).clip(max=len(starts) - 1)], len(item)])
-    for start, end in zip(cuts[:-1], cuts[1:], strict=True):
+    for start, end in pairwise(cuts):
         yield rows.slice(start, end - start)

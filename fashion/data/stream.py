@@ -105,8 +105,8 @@ def stream_options(memory: int) -> ExecutionOptions:
 def training_stream(
     table: ItemTable, plan: Plan, settings: FeedSettings, *, epochs: range, actors: int, actor_cpus: float
 ) -> ray.data.Dataset:
-    """The stream of the given epochs. To be executed with `stream_options`: Ray Train takes those of its DataConfig, not
-    of the dataset."""
+    """The stream of the given epochs. To be executed with `stream_options`: Ray Train takes those of its DataConfig,
+    not of the dataset."""
     context = DataContext.get_current()
     context.target_max_block_size = 1  # a row is a block, so that the equal split deals whole micro-batches in turn
     context.enable_progress_bars = False

@@ -41,8 +41,8 @@ def choose_pairs(
     epoch: int,
     item: str,
 ) -> list[tuple[int, int]]:
-    """`count` views as (image, its shop photo): consumer photos dealt as in `choose_views`, each beside a shop photo that
-    it is annotated to match (in turn, where there are several); a shop photo is its own.
+    """`count` views as (image, its shop photo): consumer photos dealt as in `choose_views`, each beside a shop photo
+    that it is annotated to match (in turn, where there are several); a shop photo is its own.
 
     An item without annotated pairs gives views as `choose_views` does, with -1 for a photo that matches none.
     """

@@ -33,5 +33,5 @@ class Comparison:
 
     @cached_property
     def active(self) -> TripletCounts:
-        """Of all triplets, mined or not, those with d_ap + margin > d_an; for the statistics and for batch-all losses."""
+        """Of all triplets, mined or not, those with d_ap + margin > d_an: for the statistics and batch-all losses."""
         return count_triplets(self.distance_AR, self.distance_AR, self.relations, self.margin)

@@ -62,8 +62,9 @@ class LossSettings:
     threshold: float | None = None
     """Multi-similarity: cosine similarity that divides positives from negatives; -1..1."""
 
-    domains: Literal["any", "cross", "within"] = "cross"
-    """Domain of an anchor's positives and negatives: any, the other one, or its own. Data of one domain needs any."""
+    domains: Literal["any", "cross", "within"] | None = None
+    """Domain of an anchor's positives and negatives: any, the other one, or its own. None: cross (a training run
+    takes any where its data has one domain only)."""
 
     direction: Literal["both", "consumer-to-shop", "shop-to-consumer"] = "both"
     """Cross: domain of the anchors, and then of what they are compared with."""
@@ -95,7 +96,7 @@ class LossSettings:
 
     def filled(self) -> "LossSettings":
         """The same settings with the loss's usual values in place of None; what it does not use stays None."""
-        return replace(self, **{name: self._value(name) for name in USUAL[self.name]})
+        return replace(self, domains=self.domains or "cross", **{name: self._value(name) for name in USUAL[self.name]})
 
     def _value(self, name: str):
         value = getattr(self, name)
@@ -120,7 +121,7 @@ class LossSettings:
             raise InputError(f"loss.margin: found {margin}, expected more than 0, as semi-hard negatives lie within it")
         if self.fallback and mining != "semi-hard":
             raise InputError(f"loss.fallback: found true with mining {mining}, expected loss.mining semi-hard")
-        if self.direction != "both" and self.domains != "cross":
+        if self.direction != "both" and self.domains not in (None, "cross"):
             raise InputError(f"loss.direction: found {self.direction}, expected loss.domains cross, not {self.domains}")
         if self.memory and self.name in PROXY_LOSSES:
             raise InputError(f"loss.memory: found {self.memory}, expected 0, as {self.name} compares with proxies only")

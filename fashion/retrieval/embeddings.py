@@ -47,8 +47,8 @@ def claim(store: Store, identity: dict) -> None:
     for name, value in identity.items():
         if held.get(name) != value:
             raise InputError(
-                f"{store.uri}: holds embeddings of {name} {held.get(name)!r}, and {value!r} was asked for; choose another "
-                "folder"
+                f"{store.uri}: holds embeddings of {name} {held.get(name)!r}, and {value!r} was asked for; choose "
+                "another folder"
             )
 
 

@@ -50,8 +50,8 @@ def evaluate(
     for name, side in (("queries", queries), ("gallery images", gallery)):
         if not len(side):
             raise InputError(
-                f"protocol: no {name} in {settings.query_split} against {protocol['gallery_splits']} of {table.store.uri}; "
-                "choose other splits"
+                f"protocol: no {name} in {settings.query_split} against {protocol['gallery_splits']} of "
+                f"{table.store.uri}; choose other splits"
             )
     label = "category" if table.positives == "category" else "item"
     if settings.ranking != "image" and label == "category":

@@ -22,10 +22,10 @@ class ProtocolSettings:
     gallery_splits: tuple[str, ...] | None = None
     """Splits that the gallery comes from. Default: the query split (in the category benchmark: train)."""
     positives: str = "item"
-    """item: every gallery image of the query's item is a match. pair: only the shop photos that the query is annotated
-    to match; other photos of its item are left out of its ranking. The category benchmark always matches by category."""
+    """item: every gallery image of the query's item is a match. pair: only the shop photos that the query is
+    annotated to match; other photos of its item are left out of its ranking. The category benchmark always matches by category."""
     ranking: str = "image"
-    """image: images are ranked. item: items, each by its best image. centroid: items, each by the mean of its images."""
+    """image: images are ranked. item: items, each by its best image. centroid: items, each by its images' mean."""
     ks: tuple[int, ...] = (1, 5, 10, 20, 50)
     """The k of recall@k."""
 
@@ -46,8 +46,8 @@ class ProtocolSettings:
             raise InputError(f"protocol.ks: found {list(self.ks)}, expected whole numbers of at least 1")
         if self.positives == "pair" and self.ranking != "image":
             raise InputError(
-                f"protocol.ranking: found {self.ranking!r} with positives=pair, expected image: a pair names one photo, "
-                "not an item"
+                f"protocol.ranking: found {self.ranking!r} with positives=pair, expected image: a pair names one "
+                "photo, not an item"
             )
 
 

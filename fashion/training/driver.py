@@ -4,7 +4,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ray
 import ray.train
@@ -27,7 +27,7 @@ from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.losses import build_loss
 from fashion.networks.files import load_network
-from fashion.networks.model import build_network
+from fashion.networks.model import build_network, check_network
 from fashion.provenance import now, versions
 from fashion.storage import Store
 from fashion.training.checkpoint import (
@@ -141,9 +141,21 @@ def plan_job(settings: TrainSettings, table: ItemTable, run: Store) -> Job:
     resources = decide_resources(
         settings.resources, cpus=cluster.get("CPU", 0), gpus=cluster.get("GPU", 0), cores=os.cpu_count() or 1
     )
+    settings = settle(settings, table.manifest["domains"])
     plan = Plan.of(table.shards("train"), items_per_step=settings.batch.items, seed=settings.seed)
     table.shards("val")
+    check_network(settings.network)
     return Job(settings=settings, resources=resources, table=table, run=run, plan=plan)
+
+
+def settle(settings: TrainSettings, domains: list[str]) -> TrainSettings:
+    """The settings with the loss's comparison across domains decided by what domains the data has."""
+    wanted = settings.loss.domains or ("cross" if len(domains) > 1 else "any")
+    if wanted == "cross" and len(domains) < 2:
+        raise InputError(
+            f"loss.domains: found cross, and the data has {domains[0]} photos only; set any, or leave it out"
+        )
+    return replace(settings, loss=replace(settings.loss, domains=wanted))
 
 
 def fit(job: Job, show: Show) -> None:

@@ -13,7 +13,7 @@ from fashion.training.settings import TrainSettings
 from fashion.training.step import Batch, StepContext, backward
 from fashion.training.validate import Validation
 
-# A stream of micro-batches as fashion.data.stream yields them, each tensor with a leading dimension of this worker's slots.
+# Micro-batches as fashion.data.stream yields them, each tensor with a leading dimension of this worker's slots.
 Stream = Iterator[dict[str, torch.Tensor]]
 
 

@@ -22,8 +22,8 @@ class BatchSettings:
     crop: Literal["whole", "box"] = "whole"
     """Look at whole pictures, or at the annotated box of each; evaluation does the same."""
     chunk: int = 0
-    """Pictures that a worker's network sees at a time. Fewer than its part of the batch means gradient caching: the same
-    gradient in less memory, for a second forward pass. 0: all at once."""
+    """Pictures that a worker's network sees at a time. Fewer than its part of the batch means gradient caching: the
+    same gradient in less memory, for a second forward pass. 0: all at once."""
 
     def __post_init__(self):
         if self.items < 2:
@@ -118,8 +118,8 @@ class TrainSettings:
         if self.batch.items % self.resources.workers:
             near = max(1, round(self.batch.items / self.resources.workers)) * self.resources.workers
             raise InputError(
-                f"batch.items: found {self.batch.items} for {self.resources.workers} workers (resources.workers), expected "
-                f"a multiple; {near} is one"
+                f"batch.items: found {self.batch.items} for {self.resources.workers} workers (resources.workers), "
+                f"expected a multiple; {near} is one"
             )
         if self.optimizer.warmup_epochs > self.epochs:
             raise InputError(

@@ -106,7 +106,9 @@ def test_large_and_text_labels_do_not_collide():
     relevance = match_labels(np.array([base, base + 1]), np.array([base + 1, base + 2, base]))
     assert relevance.match.tolist() == [2, 0]
     relevance = match_labels(np.array(["id_1", "id_10"]), np.array(["id_10", "id_1", "id_1"]))
-    assert [relevance.match[a:b].tolist() for a, b in zip(relevance.match_at, relevance.match_at[1:], strict=False)] == [
+    assert [
+        relevance.match[a:b].tolist() for a, b in zip(relevance.match_at, relevance.match_at[1:], strict=False)
+    ] == [
         [1, 2],
         [0],
     ]

@@ -25,10 +25,21 @@ LOSSES = [
     LossSettings(name="triplet", mining="random", domains="within"),
     LossSettings(direction="shop-to-consumer"),
     LossSettings(positives="pair"),
-    *(LossSettings(name=n, domains="any") for n in (
-            "soft-triplet", "improved-triplet", "margin", "centroid-triplet", "quadruplet", "infonce", "multi-similarity",
-            "supervised-contrastive", "proxy-anchor", "normalised-softmax",
-        )),
+    *(
+        LossSettings(name=n, domains="any")
+        for n in (
+            "soft-triplet",
+            "improved-triplet",
+            "margin",
+            "centroid-triplet",
+            "quadruplet",
+            "infonce",
+            "multi-similarity",
+            "supervised-contrastive",
+            "proxy-anchor",
+            "normalised-softmax",
+        )
+    ),
 ]
 
 
@@ -68,7 +79,9 @@ def train(context, slots=1, worker=0, steps=4):
     losses = []
     for step in range(steps):
         optimizer.zero_grad()
-        losses.append(float(backward(context, batch(step, slots=slots, worker=worker), epoch=0, step=step).loss.detach()))
+        losses.append(
+            float(backward(context, batch(step, slots=slots, worker=worker), epoch=0, step=step).loss.detach())
+        )
         average_gradients(context.loss)
         optimizer.step()
     return losses, [p.detach().clone() for p in parameters]

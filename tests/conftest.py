@@ -1,0 +1,38 @@
+"""One Ray and one S3 endpoint for the whole test run: each takes seconds to start."""
+
+import os
+
+os.environ |= {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "OMP_NUM_THREADS": "1",
+}
+os.environ.pop("RAY_ADDRESS", None)
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """An S3 client of an endpoint over real HTTP, which the whole process and its children use."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    os.environ["AWS_ENDPOINT_URL"] = f"http://{host}:{port}"
+    yield boto3.client("s3")
+    del os.environ["AWS_ENDPOINT_URL"]
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def ray_running(s3):
+    """The Ray that jobs would start, started after the endpoint so that its workers know it."""
+    from cluster.start import ray_cluster
+
+    with ray_cluster(cpus=4) as ray:
+        yield ray
