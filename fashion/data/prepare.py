@@ -109,7 +109,8 @@ def prepare(
         reasons = ", ".join(f"{count} x {reason}" for reason, count in _reasons(out, stats).most_common(3))
         raise TooManyBadPictures(
             f"{counts['bad']} of {total} pictures cannot be used ({reasons}), more than bad_fraction "
-            f"{settings.bad_fraction}; they are listed in {out.uri}/quarantine; mend them or raise bad_fraction, and run again"
+            f"{settings.bad_fraction}; they are listed in {out.uri}/quarantine; mend them or raise "
+            "bad_fraction, and run again"
         )
     _finish(source, out, settings, plan, stats)
     return ItemTable(out)

@@ -23,7 +23,8 @@ class ProtocolSettings:
     """Splits that the gallery comes from. Default: the query split (in the category benchmark: train)."""
     positives: str = "item"
     """item: every gallery image of the query's item is a match. pair: only the shop photos that the query is
-    annotated to match; other photos of its item are left out of its ranking. The category benchmark always matches by category."""
+    annotated to match; other photos of its item are left out of its ranking. The category benchmark matches by
+    category."""
     ranking: str = "image"
     """image: images are ranked. item: items, each by its best image. centroid: items, each by its images' mean."""
     ks: tuple[int, ...] = (1, 5, 10, 20, 50)

@@ -75,9 +75,9 @@ def _cloth(garment: Garment, part: Part, inner: Frame) -> tuple[Image.Image, tup
         cos, sin = np.float32(np.cos(part.angle)), np.float32(np.sin(part.angle))
         dx, dy = x - np.float32(part.origin[0]), y - np.float32(part.origin[1])
         x, y = dx * cos + dy * sin, dy * cos - dx * sin + np.float32(part.origin[1])
-    colour = paint(garment, x, y) * _weave(garment.fabric, x, y)[..., None]
     inside = np.asarray(alpha.filter(ImageFilter.BoxBlur(9 * frame.scale)), dtype=np.float32) / 255
-    colour *= (0.62 + 0.44 * inside)[..., None]
+    light = (0.62 + 0.44 * inside) * _weave(garment.fabric, x, y)
+    colour = paint(garment, x, y) * light[..., None]
     picture = Image.fromarray(np.clip(colour, 0, 255).astype(np.uint8))
     seam = seam_mask(frame, part.outline, 1.7)
     picture.paste(shade(garment.colours[0], 0.55), (0, 0), seam)

@@ -13,10 +13,10 @@ Pattern = Callable[[np.ndarray, np.ndarray, float, np.random.Generator], Cover]
 
 
 def paint(garment: Garment, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The cloth's colour at every place: (H, W, 3) float32 in 0..255."""
+    """The cloth's colour at every place: float32 in 0..255, (H, W, 3), or (1, 1, 3) where it is the same everywhere."""
     ground, second, third = (np.asarray(colour, dtype=np.float32) for colour in garment.colours)
     if garment.pattern == "plain":
-        return np.broadcast_to(ground, (*np.broadcast_shapes(x.shape, y.shape), 3)).copy()
+        return ground[None, None]
     cover, top = PATTERNS[garment.pattern](x, y, garment.pattern_size, garment.random(_STREAM))
     cover = np.broadcast_to(cover, np.broadcast_shapes(x.shape, y.shape))[..., None]
     colour = ground + cover * (second - ground)

@@ -107,7 +107,6 @@ def consumer_picture(garment: Garment, shot: int) -> Picture:
     figure = _figure(frame, under, sprite, over)
     fill = (0.55, 0.86) if rng.random() < 0.8 else (0.86, 1.15)
     matrix = camera.aim(figure.bounds, size, rng, fill=fill, tilt=tilt, keystone=0.07, shift=0.07)
-    scene = scene.filter(ImageFilter.BoxBlur(rng.uniform(0.4, 2.4)))
     quality = int(rng.integers(55, 92))
     return _take(garment, figure, scene, matrix, domain="consumer", shadow=shadow, quality=quality, customer=rng)
 
@@ -142,8 +141,7 @@ def _take(
         colour, strength = shadow
         soft = seen.filter(ImageFilter.BoxBlur(6)).point(lambda level: int(level * strength))
         scene.paste(colour, (4, 6), soft)
-    person = camera.warp(figure.image, matrix, scene.size)
-    scene.paste(person, (0, 0), person)
+    camera.lay(figure.image, matrix, scene)
     left, top, right, bottom = _bounds(seen)
     return Picture(
         image=camera.expose(scene, customer) if customer else scene, domain=domain, pose=VIEWS[view],

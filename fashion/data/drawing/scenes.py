@@ -36,9 +36,11 @@ def studio(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
 
 
 def _scene(rng: np.random.Generator, size: tuple[int, int], kinds: tuple[Callable[[Stage], None], ...]) -> Image.Image:
-    stage = Stage(rng, size)
+    """Drawn small and enlarged: it is out of focus, more or less."""
+    blur = rng.uniform(1.4, 3.2)
+    stage = Stage(rng, (round(size[0] / blur), round(size[1] / blur)))
     pick(rng, kinds)(stage)
-    return stage.image
+    return stage.image.resize(size, Image.BICUBIC)
 
 
 def _wall(s: Stage) -> RGB:
