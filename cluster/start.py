@@ -31,6 +31,7 @@ def ray_cluster(*, cpus: int | None = None):
     joined = "RAY_ADDRESS" in os.environ
     if not joined:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # it listens on this machine alone and ends with the job
+        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # nobody takes a laptop away
     import ray
     from ray.data import DataContext
 

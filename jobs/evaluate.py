@@ -94,7 +94,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store) -> di
     said = metrics["protocol"]
     print(
         f"\n{said['benchmark']}: {metrics['queries']:,} queries of {said['query_split']} in {metrics['gallery']:,} "
-        f"gallery images, match by {said['positives']}; {metrics['unmatched_queries']} queries without a match (misses)\n"
+        f"gallery images, match by {said['positives']}; {metrics['unmatched_queries']} without one count as misses\n"
     )
     print(metrics_table(metrics))
     print(f"\nmetrics {out.uri}/{METRICS}\nreport  {out.uri}/{REPORT}")

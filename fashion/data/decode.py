@@ -10,9 +10,9 @@ import io
 import numpy as np
 import torch
 from PIL import ExifTags, Image
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from fashion.data.boxes import LEAST_SIDE, usable_box
+from fashion.data.jpeg import decode_jpeg
 
 MOST_PIXELS = 80_000_000  # 240 MB decoded; more is taken for a decompression bomb
 
@@ -65,7 +65,7 @@ def decode(data: bytes, size: tuple[int, int] | None = None, box=None) -> np.nda
 def decode_fast(data: bytes) -> torch.Tensor | None:
     """A JPEG as uint8 (3, H, W), as stored; None where torchvision refuses it, which it also does for sound ones."""
     try:
-        return decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB)
+        return decode_jpeg(data)
     except RuntimeError:
         return None
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import torch
-from torchvision.io import encode_jpeg
 
 from fashion.data.boxes import scale_box, usable_box
 from fashion.data.decode import BadPicture, check, decode
+from fashion.data.jpeg import encode_jpeg
 from fashion.data.pictures import Pictures
 from fashion.data.table import ITEMS, QUARANTINE
 from fashion.errors import InputError
@@ -78,7 +78,7 @@ def pack_picture(
     whole = cut == (0, 0, width, height)
     keep = data[:3] == JPEG and whole and new == (width, height)
     pixels = decode(data, size=None if keep else (new[1], new[0]), box=None if whole else cut)
-    jpeg = data if keep else encode_jpeg(torch.from_numpy(pixels), quality=QUALITY).numpy().tobytes()
+    jpeg = data if keep else encode_jpeg(torch.from_numpy(pixels), quality=QUALITY)
     if box is not None:
         box = None if crop else list(scale_box(box, seen, new))
     landmarks = row["landmarks"]

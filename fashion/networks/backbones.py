@@ -1,18 +1,18 @@
-"""Backbones by name, as a list of stages: (N, 3, size, size) -> ... -> (N, F) features."""
+"""Backbones by name, as a list of stages: (N, 3, size, size) -> ... -> (N, F) features.
+
+torchvision is imported only where one of its networks is asked for: it takes six seconds in every process.
+"""
 
 import itertools
 from collections.abc import Mapping
 
 import torch
 from torch import nn
-from torchvision import models
 
 from fashion.errors import InputError
 from fashion.networks.embnet import EmbNet
 from fashion.networks.optional import timm_network
-from fashion.networks.pretrained import load_weights
 from fashion.networks.settings import EMBNET, TIMM, NetworkSettings
-from fashion.networks.stages import stages_of
 
 
 def build_stages(settings: NetworkSettings, weights: Mapping[str, torch.Tensor] | None = None) -> list[nn.Module]:
@@ -21,10 +21,16 @@ def build_stages(settings: NetworkSettings, weights: Mapping[str, torch.Tensor] 
     that the backbone cannot be made for."""
     model, unused = _build(settings)
     if weights is not None:
+        from fashion.networks.pretrained import load_weights
+
         load_weights(model, weights, unused=unused, settings=settings)
     if isinstance(model, EmbNet):
         return list(model.children())
-    return [model] if settings.name.startswith(TIMM) else stages_of(model)
+    if settings.name.startswith(TIMM):
+        return [model]
+    from fashion.networks.stages import stages_of
+
+    return stages_of(model)
 
 
 def feature_length(stages: list[nn.Module], settings: NetworkSettings) -> int:
@@ -56,27 +62,10 @@ def _build(settings: NetworkSettings) -> tuple[nn.Module, tuple[str, ...]]:
             raise
         except (ValueError, AssertionError) as error:
             raise _bad_size(settings, error) from None
-    model = _torchvision(settings)
-    # The classifying layer is the last dense one, but for squeezenet, where it is a convolution before the pooling.
-    if isinstance(model, models.SqueezeNet):
-        last = "classifier.1"
-    else:
-        last = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear)][-1]
-    model.set_submodule(last, nn.Identity())
-    return model, (f"{last}.", "AuxLogits.", "aux1.", "aux2.")
+    from fashion.networks.published import published_network
 
-
-def _torchvision(settings: NetworkSettings) -> nn.Module:
-    options = {}
-    if settings.name.startswith("vit_"):
-        options["image_size"] = settings.size
-    elif settings.name.startswith("maxvit"):
-        options["input_size"] = (settings.size, settings.size)
-    elif settings.name in ("googlenet", "inception_v3"):
-        # The classifiers half-way up train classes, and have no part in an embedding.
-        options.update(aux_logits=False, init_weights=True)
     try:
-        return models.get_model(settings.name, weights=None, **options)
+        return published_network(settings)
     except (ValueError, AssertionError) as error:
         raise _bad_size(settings, error) from None
 

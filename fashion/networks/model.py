@@ -9,7 +9,6 @@ from torch import nn
 from fashion.errors import InputError
 from fashion.networks.backbones import build_stages, feature_length
 from fashion.networks.heads import Head
-from fashion.networks.pretrained import read_weights
 from fashion.networks.settings import NetworkSettings
 
 CONSUMER, SHOP = 0, 1
@@ -93,7 +92,11 @@ def build_network(settings: NetworkSettings, *, seed: int) -> EmbeddingNetwork:
     """The network with its first weights: random ones are a function of `seed` alone, and torch's global generators are
     as they were; `settings.pretrained` is read where given. Raises InputError."""
     with torch.random.fork_rng(devices=[]):
-        weights = read_weights(settings)
+        weights = None
+        if settings.pretrained:
+            from fashion.networks.pretrained import read_weights  # here, for it imports torchvision
+
+            weights = read_weights(settings)
         # Not torch.manual_seed, which seeds the GPUs' generators too.
         torch.default_generator.manual_seed(seed)
         return EmbeddingNetwork(settings, weights)
