@@ -3,7 +3,6 @@
 torchvision is imported only where one of its networks is asked for: it takes six seconds in every process.
 """
 
-import itertools
 from collections.abc import Mapping
 
 import torch
@@ -34,16 +33,15 @@ def build_stages(settings: NetworkSettings, weights: Mapping[str, torch.Tensor] 
 
 
 def feature_length(stages: list[nn.Module], settings: NetworkSettings) -> int:
-    """F, the length of the features. Runs the stages on shapes alone (torch's meta device), with no arithmetic.
-    Raises InputError where the input is too small, or otherwise wrong, for the backbone."""
+    """F, the length of the features, from one blank picture on the device of the weights (on torch's meta device: from
+    shapes alone). Raises InputError where the input is too small, or otherwise wrong, for the backbone."""
     backbone = nn.Sequential(*stages)
-    tensors = itertools.chain(backbone.named_parameters(), backbone.named_buffers())
-    shapes = {name: tensor.detach().to("meta") for name, tensor in tensors}
-    picture = torch.empty(1, 3, settings.size, settings.size, device="meta")
+    device = next(backbone.parameters()).device
+    picture = torch.zeros(1, 3, settings.size, settings.size, device=device)
     training = backbone.training
     try:
         with torch.no_grad():
-            features = torch.func.functional_call(backbone.eval(), shapes, (picture,))
+            features = backbone.eval()(picture)
     except (RuntimeError, ValueError, AssertionError) as error:
         raise _bad_size(settings, error) from None
     finally:

@@ -9,7 +9,7 @@ from torch import nn
 from fashion.errors import InputError
 from fashion.networks.backbones import build_stages, feature_length
 from fashion.networks.heads import Head
-from fashion.networks.settings import NetworkSettings
+from fashion.networks.settings import EMBNET, NetworkSettings
 
 CONSUMER, SHOP = 0, 1
 
@@ -105,7 +105,8 @@ def build_network(settings: NetworkSettings, *, seed: int) -> EmbeddingNetwork:
 def check_network(settings: NetworkSettings) -> None:
     """Raises InputError for settings that no network can be built from, without reading `settings.pretrained`: in a
     second or two and with no memory for the weights (torch's meta device), except that a regnet is really built."""
-    # torchvision computes a regnet's widths with tensors, which the meta device cannot do.
-    device = "cpu" if settings.name.startswith("regnet") else "meta"
+    # torchvision computes a regnet's widths with tensors, which the meta device cannot do. An embnet is small, and the
+    # meta device takes five seconds to import.
+    device = "cpu" if settings.name == EMBNET or settings.name.startswith("regnet") else "meta"
     with torch.device(device), torch.random.fork_rng(devices=[]):
         EmbeddingNetwork(settings)

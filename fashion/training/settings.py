@@ -100,7 +100,7 @@ class ResourceSettings:
 class TrainSettings:
     """A training run."""
 
-    epochs: int = 30
+    epochs: int = 20
     """Epochs; in each one every training item is seen once."""
     seed: int = 0
     """Seed of the initial weights, the plan of batches, the views, the augmentation and the random mining."""
