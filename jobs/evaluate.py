@@ -82,7 +82,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store) -> di
         "model": {
             "fingerprint": best.about["fingerprint"],
             "network": dataclasses.asdict(network.settings),
-            "epoch": best.epoch,
+            "epoch": best.epoch + 1,  # people count from 1, as the training log does
             "run": run.uri,
         },
         "data": {"uri": table.store.uri, "fingerprint": table.fingerprint},
@@ -90,7 +90,8 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store) -> di
         "versions": versions(),
         "created": now(),
     }
-    metrics = write_results(out, found, about, table, best.history, seed=settings.seed)
+    history = [{**row, "epoch": row["epoch"] + 1} for row in best.history]
+    metrics = write_results(out, found, about, table, history, seed=settings.seed)
     said = metrics["protocol"]
     print(
         f"\n{said['benchmark']}: {metrics['queries']:,} queries of {said['query_split']} in {metrics['gallery']:,} "

@@ -1,0 +1,143 @@
+"""The training feed through Ray Data, against a torch DataLoader with the same decoding, and against bare decoding.
+
+    python tests/benchmarks/feed.py [--images 4800] [--size 64] [--epochs 12] [--rounds 3]
+
+All three decode the same pictures of an item table to the same size on as many processes; the sides take turns,
+and the medians of their steady images/s (after the first batch) are compared. The pause is the longest time that the
+trainer waits for the first batch of a next epoch, as a share of an epoch.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from cluster.start import ray_cluster
+from fashion.data.decode import decode
+from fashion.data.demo import write_demo
+from fashion.data.plan import Plan
+from fashion.data.prepare import TableSettings, prepare
+from fashion.data.stream import FeedSettings, stream_options, training_stream
+from fashion.data.table import ItemTable, flatten
+from fashion.storage import Store
+
+ITEMS_A_STEP, VIEWS, WORKERS = 64, 2, os.cpu_count() or 2
+
+
+class Pictures(Dataset):
+    """Every train picture's bytes, in memory: the DataLoader reads no storage at all."""
+
+    def __init__(self, jpegs: list[bytes], size: int):
+        self.jpegs, self.size = jpegs, size
+
+    def __len__(self) -> int:
+        return len(self.jpegs)
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        torch.set_num_threads(1)
+        return torch.from_numpy(decode(self.jpegs[i], size=(self.size, self.size)))
+
+
+def loader_rate(jpegs: list[bytes], size: int, epochs: int) -> float:
+    loader = DataLoader(
+        Pictures(jpegs, size),
+        batch_size=ITEMS_A_STEP * VIEWS,
+        shuffle=True,
+        num_workers=WORKERS,
+        persistent_workers=True,
+    )
+    seen, began = 0, None
+    for _ in range(epochs):
+        for batch in loader:
+            seen += len(batch) if began else 0
+            began = began or time.perf_counter()
+    return seen / (time.perf_counter() - began)
+
+
+def bare_rate(jpegs: list[bytes], size: int, epochs: int) -> float:
+    """Decoding alone, in as many processes, nothing handed over."""
+    parts = [jpegs[i::WORKERS] for i in range(WORKERS)]
+    with ProcessPoolExecutor(WORKERS) as pool:
+        list(pool.map(_decode_all, [part[:8] for part in parts], [size] * WORKERS, [1] * WORKERS))
+        began = time.perf_counter()
+        done = sum(pool.map(_decode_all, parts, [size] * WORKERS, [epochs] * WORKERS))
+        return done / (time.perf_counter() - began)
+
+
+def _decode_all(jpegs: list[bytes], size: int, epochs: int) -> int:
+    torch.set_num_threads(1)
+    for _ in range(epochs):
+        for jpeg in jpegs:
+            decode(jpeg, size=(size, size))
+    return len(jpegs) * epochs
+
+
+def stream_rate(table: ItemTable, size: int, epochs: int) -> tuple[float, float]:
+    """Steady images/s, and the longest wait between two epochs as a share of an epoch."""
+    plan = Plan.of(table.shards("train"), items_per_step=ITEMS_A_STEP, seed=0)
+    feed = FeedSettings(views=VIEWS, size=size, slots=1, crop="whole", pairs=False)
+    dataset = training_stream(table, plan, feed, epochs=range(epochs), actors=WORKERS, actor_cpus=1.0)
+    dataset.context.execution_options = stream_options(1 << 30)
+    seen, began, epoch, waits, last = 0, None, 0, [], 0.0
+    for batch in dataset.iter_torch_batches(batch_size=1, prefetch_batches=2):
+        now = time.perf_counter()
+        if began:
+            seen += batch["images"].shape[1] * VIEWS
+            if int(batch["epoch"]) != epoch:
+                epoch = int(batch["epoch"])
+                waits.append(now - last)
+        began = began or now
+        last = time.perf_counter()
+    seconds = last - began
+    return seen / seconds, max(waits) / (seconds / epochs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=4800, help="train pictures, about")
+    parser.add_argument("--size", type=int, default=64, help="side of the decoded pictures")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, ray_cluster():
+        root = Path(folder)
+        write_demo(root / "catalogue", items=round(options.images / 4.5 / 0.6))
+        table = prepare(
+            Store(root / "catalogue"), Store(root / "table"), TableSettings(), warn=print, progress=lambda *_: None
+        )
+        jpegs = [
+            row["jpeg"]
+            for shard in table.shards("train")
+            for row in flatten(table.read(shard.name)).select(["jpeg"]).to_pylist()
+        ]
+        plan_images = 2 * table.manifest["splits"]["train"]["items"]
+        epochs = max(1, round(options.epochs * plan_images / len(jpegs)))
+        sides: dict[str, list[float]] = {"stream": [], "DataLoader": [], "bare": []}
+        pauses = []
+        for _ in range(options.rounds):
+            rate, pause = stream_rate(table, options.size, options.epochs)
+            sides["stream"].append(rate)
+            pauses.append(pause)
+            sides["DataLoader"].append(loader_rate(jpegs, options.size, epochs))
+            sides["bare"].append(bare_rate(jpegs, options.size, epochs))
+    median = {name: statistics.median(rates) for name, rates in sides.items()}
+    print(f"{len(jpegs)} pictures, {options.size} pixels, {WORKERS} processes a side, {options.rounds} rounds, medians")
+    for name, rate in median.items():
+        print(f"{name:>10}: {rate:8,.0f} images/s")
+    print(f"stream / DataLoader {median['stream'] / median['DataLoader']:.2f} (bar 1.0)")
+    print(f"stream / bare       {median['stream'] / median['bare']:.2f} (bar 0.85)")
+    print(f"longest pause between epochs {100 * np.median(pauses):.1f} % of an epoch (bar 5 %)")
+
+
+if __name__ == "__main__":
+    main()
