@@ -91,7 +91,7 @@ class Trainer:
             # A loss is read from the GPU only to be shown: now and then.
             shown = self.device.type == "cpu" or step % 10 == 0
             hooks.step(
-                {"epoch": epoch, "step": step, "loss": float(result.loss) if shown else None,
+                {"epoch": epoch, "step": step, "loss": float(result.loss.detach()) if shown else None,
                  "wait_s": ready - start, "step_s": time.perf_counter() - ready, "images": len(batch.images) * world()}
             )  # fmt: skip
         means = {name: float(value) / self.steps for name, value in sums.items()}

@@ -81,3 +81,9 @@ def test_a_bucket_that_is_not_there_is_said_before_anything_starts(s3):
     assert done.returncode == 2
     assert done.stderr.startswith("error: data: bucket 'no-such-bucket': there is no such bucket; create it")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "jobs/configs").glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_examples_of_settings_are_valid(file):
+    found = parse(TrainJobSettings, ["--config", str(file), "--data", "x", "--run", "y"])
+    assert found.network.name == "resnet50" and found.epochs == 60

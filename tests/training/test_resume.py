@@ -1,0 +1,125 @@
+"""A resumed run goes on exactly; the stream gives the same global batch to any number of slots."""
+
+import contextlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fashion.data.demo import write_demo
+from fashion.data.plan import Plan
+from fashion.data.prepare import TableSettings, prepare
+from fashion.data.stream import Feed, FeedSettings
+from fashion.losses import LossSettings, build_loss
+from fashion.networks.files import load_network
+from fashion.networks.model import build_network
+from fashion.networks.settings import NetworkSettings
+from fashion.storage import Store
+from fashion.training.checkpoint import NETWORK, read_training_state, write_checkpoint
+from fashion.training.loop import Hooks, Trainer
+from fashion.training.settings import BatchSettings, TrainSettings
+from fashion.training.validate import Validation
+
+SETTINGS = TrainSettings(
+    epochs=4,
+    batch=BatchSettings(items=8),
+    network=NetworkSettings(size=32, width=0.25, dimension=16),
+    loss=LossSettings(name="triplet", mining="random", memory=24),
+)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory, ray_running):
+    root = tmp_path_factory.mktemp("resume")
+    write_demo(root / "catalogue", items=40, seed=3, workers=1)
+    return prepare(
+        Store(root / "catalogue"), Store(root / "table"), TableSettings(), warn=print, progress=lambda *_: None
+    )
+
+
+def batches(table, plan, epochs, **changes):
+    options = {"views": 2, "size": 32, "slots": 1, "crop": "whole", "pairs": False} | changes
+    feed = Feed(table, plan, FeedSettings(**options))
+    for epoch in epochs:
+        for number in range(plan.tickets()):
+            for row in feed.batches(plan.ticket(epoch, number)):
+                yield {name: torch.from_numpy(np.array(value)) for name, value in row.items()}
+
+
+def make(table, plan):
+    network = build_network(SETTINGS.network, seed=0)
+    loss = build_loss(replace(SETTINGS.loss, domains="cross"), dimension=16, classes=plan.items)
+    return Trainer(SETTINGS, network, loss, steps=plan.steps, device=CPU)
+
+
+def run(trainer, table, stream, until=None):
+    validation = Validation(table, items=100, size=32, crop="whole", threads=1)
+
+    class Enough(Exception):
+        pass
+
+    def epoch_done(row, save):
+        assert save
+        if row["epoch"] == until:
+            raise Enough
+
+    with contextlib.suppress(Enough):
+        trainer.run(stream, validation, Hooks(step=lambda row: None, epoch=epoch_done))
+
+
+def numbers(history):
+    timed = {"seconds", "images_per_s", "data_wait_s", "step_s", "validation_s"}
+    return [{k: v for k, v in row.items() if k not in timed} for row in history]
+
+
+def test_a_resumed_run_ends_bit_for_bit_as_an_unbroken_one(table, tmp_path):
+    plan = Plan.of(table.shards("train"), items_per_step=8, seed=0)
+    whole = make(table, plan)
+    run(whole, table, batches(table, plan, range(4)))
+    first = make(table, plan)
+    run(first, table, batches(table, plan, range(2)), until=1)
+    about = {"settings": SETTINGS.identity(), "data": {}, "versions": {}}
+    write_checkpoint(str(tmp_path), first.network, first.state(), history=first.history, run=about)
+
+    network, _ = load_network(Store(tmp_path), NETWORK)
+    loss = build_loss(replace(SETTINGS.loss, domains="cross"), dimension=16, classes=plan.items)
+    second = Trainer(SETTINGS, network, loss, steps=plan.steps, device=CPU)
+    second.restore(*read_training_state(str(tmp_path)))
+    run(second, table, batches(table, plan, range(2, 4)))
+
+    assert numbers(second.history) == numbers(whole.history) and len(whole.history) == 4
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, second.network.state_dict()[name]), name
+    assert second.loss.state_dict().keys() == whole.loss.state_dict().keys()
+    assert all(torch.equal(a, second.loss.state_dict()[n]) for n, a in whole.loss.state_dict().items())
+
+
+def test_a_stream_out_of_step_stops_the_run(table):
+    plan = Plan.of(table.shards("train"), items_per_step=8, seed=0)
+    late = list(batches(table, plan, range(1)))[1:]
+    with pytest.raises(RuntimeError, match=r"the stream gave steps \{\(0, 1\)\}"):
+        run(make(table, plan), table, iter(late))
+    with pytest.raises(RuntimeError, match="ended at epoch 0, step 2"):
+        run(make(table, plan), table, iter(list(batches(table, plan, range(1)))[:2]))
+
+
+def test_the_global_batch_is_the_same_for_every_number_of_slots(table):
+    plan = Plan.of(table.shards("train"), items_per_step=8, seed=0)
+    whole = list(batches(table, plan, [1]))
+    for slots in (2, 8):
+        parts = list(batches(table, plan, [1], slots=slots))
+        assert [(int(p["step"]), int(p["slot"])) for p in parts] == [
+            (s, i) for s in range(plan.steps) for i in range(slots)
+        ]
+        for name in ("label", "domain", "images"):
+            joined = torch.cat([p[name] for p in parts], 1)
+            assert torch.equal(joined, torch.cat([p[name] for p in whole], 1)), name
+
+
+def test_pairs_in_the_stream_are_annotated_pairs(table):
+    plan = Plan.of(table.shards("train"), items_per_step=8, seed=0)
+    for batch in batches(table, plan, [0], pairs=True):
+        assert batch["domain"].flatten(0, 1).tolist() == [[0, 1]] * 8  # consumer, then its shop photo
+        assert torch.equal(batch["pair"][..., 0], batch["pair"][..., 1]) and (batch["pair"] >= 0).all()
