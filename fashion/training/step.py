@@ -44,7 +44,7 @@ class StepContext:
 def backward(context: StepContext, batch: Batch, *, epoch: int, step: int) -> LossResult:
     """Leave the gradients of the global batch's loss in the network's and the loss's parameters."""
     images = _prepare(context, batch, epoch, step)
-    generator = torch.Generator(images.device).manual_seed(seed_of(context.seed, "mining", epoch, step))
+    generator = torch.Generator().manual_seed(seed_of(context.seed, "mining", epoch, step))
     chunk = context.chunk
     if not chunk or chunk >= len(images):
         z, norms = _embed(context, images, batch.domains)
