@@ -68,7 +68,10 @@ class Validation:
                     domains = torch.tensor([DOMAINS.index(row["domain"]) for row in part])
                     by_item = self.table.positives == "item"
                     labels = [place[row["item"]] if by_item else categories[row["category"]] for row in part]
-                    roles = [QUERY if row["role"] == "query" else GALLERY for row in part]
+                    if by_item:
+                        roles = [QUERY if row["role"] == "query" else GALLERY for row in part]
+                    else:  # the category benchmark has no gallery in its validation split: every second image is one
+                        roles = [(start + i + j) % 2 for j in range(len(part))]
                     yield images, domains, torch.tensor([labels, roles]).T
 
     def _decode(self, row: dict) -> np.ndarray:
