@@ -4,7 +4,7 @@ The rules are DeepFashion's (in-shop and consumer-to-shop, CVPR 2016) and of the
 is written beside the result.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -68,13 +68,12 @@ class Relevance:
 
 def describe(settings: ProtocolSettings, *, benchmark: str, crop: str) -> dict:
     """The protocol as it is written beside a result."""
-    said = asdict(settings)
     by_category = benchmark == "category-attribute"
     return {
         "benchmark": benchmark,
         "query_split": settings.query_split,
         "gallery_splits": list(gallery_splits(settings, benchmark)),
-        "positives": "category" if by_category else said["positives"],
+        "positives": "category" if by_category else settings.positives,
         "crop": crop,
         "ranking": settings.ranking,
         "ties": TIES,

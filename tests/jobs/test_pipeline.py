@@ -16,7 +16,8 @@ from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, checkpoints
-from fashion.training.driver import Resources, decide_resources, fit, plan_job, settle
+from fashion.training.driver import fit, plan_job, settle
+from fashion.training.resources import Resources, decide_resources
 from fashion.training.settings import BatchSettings, NetworkSettings, ResourceSettings, TrainSettings
 from jobs.evaluate import EvaluateSettings, evaluate_run
 
