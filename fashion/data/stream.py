@@ -1,25 +1,29 @@
 """The training stream: one Ray Data execution for the whole run.
 
-A ticket names a few steps of one epoch (fashion.data.plan). Actors turn tickets into micro-batches, one row each, in
-the order of the plan; row r of the stream belongs to step r // slots and slot r % slots. Ray's equal split deals rows
-to the workers in turn, so with W workers (W divides `slots`) each step's rows reach the workers together, and the
-global batch is the same whatever W is. Re-executing a dataset each epoch would cost seconds before its first batch.
+A ticket names a few steps of one epoch (fashion.data.plan). Actors turn tickets into rows, in the order of the plan: a
+row holds consecutive steps of one slot, one micro-batch each, and the rows of the slots follow one another. Ray's equal
+split deals rows to the workers in turn, so with as many workers as slots each worker gets its slot of every step, and
+the global batch is the same whatever their number. A row costs Ray the same large or small, so rows are made large.
+Re-executing a dataset each epoch would cost seconds before its first batch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import ray.data
 import torch
 from ray.data import ActorPoolStrategy, DataContext, ExecutionOptions, ExecutionResources
 
 from fashion.data.decode import decode
-from fashion.data.plan import Plan, Ticket
+from fashion.data.plan import Group, Plan, Ticket
 from fashion.data.schema import DOMAINS
 from fashion.data.table import ItemTable
 from fashion.data.views import choose_pairs, choose_views
 from fashion.errors import InputError
+
+ROW_BYTES = 8 << 20  # a row takes steps up to so many bytes of pixels, and one step at least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +32,7 @@ class FeedSettings:
 
     views: int  # K, pictures an item
     size: int  # side of the decoded square pictures, pixels
-    slots: int  # micro-batches a step; every number of workers that divides it sees the same global batches
+    slots: int  # micro-batches a step, one for each worker
     crop: str  # whole or box
     pairs: bool  # views are annotated pairs: a consumer photo and a shop photo that it is paired with
 
@@ -37,62 +41,108 @@ class FeedSettings:
 
 
 class Feed:
-    """Ticket -> micro-batches of `P / slots` items x K decoded views; lives as long as the stream."""
+    """Ticket -> rows of micro-batches of `P / slots` items x K decoded views; lives as long as the stream."""
 
     def __init__(self, table: ItemTable, plan: Plan, settings: FeedSettings):
         torch.set_num_threads(1)
         self.table, self.plan, self.settings = table, plan, settings
         self.categories = {name: i for i, name in enumerate(table.categories)}
+        self.items = plan.items_per_step // settings.slots  # b, items of a micro-batch
+        self.row_steps = max(1, ROW_BYTES // (self.items * settings.views * 3 * settings.size**2))
+        self.fields = ["domain", "jpeg"]
+        self.fields += ["box"] if settings.crop == "box" else []
+        self.fields += ["image", "pairs"] if settings.pairs else []
+        self.fields += ["category"] if table.positives == "category" else []
 
     def __call__(self, rows: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
         for epoch, number in zip(rows["epoch"], rows["ticket"], strict=True):
-            yield from self.batches(self.plan.ticket(int(epoch), int(number)))
+            yield from self.rows(self.plan.ticket(int(epoch), int(number)))
 
-    def batches(self, ticket: Ticket) -> Iterator[dict[str, np.ndarray]]:
-        """The micro-batches of one ticket, each an array with a leading dimension of 1."""
-        groups = [self.table.read(group.shard, group.index) for group in ticket.groups]
-        per_slot = self.plan.items_per_step // self.settings.slots
-        for start in range(0, len(ticket.row), per_slot):
-            places = range(start, start + per_slot)
-            items = [groups[ticket.group[i]].slice(ticket.row[i], 1) for i in places]
-            labels = [ticket.groups[ticket.group[i]].start + ticket.row[i] for i in places]
-            batch = self.micro_batch(ticket.epoch, [item.to_pylist()[0] for item in items], labels)
-            step = ticket.first_step + start // self.plan.items_per_step
-            slot = start % self.plan.items_per_step // per_slot
-            yield {"epoch": np.array([ticket.epoch]), "step": np.array([step]), "slot": np.array([slot])} | batch
+    def rows(self, ticket: Ticket) -> Iterator[dict[str, np.ndarray]]:
+        """The rows of one ticket, each array with a leading dimension of 1 and then T steps.
 
-    def micro_batch(self, epoch: int, items: list[dict], labels: list[int]) -> dict[str, np.ndarray]:
-        """`label` (1, b), `domain`, `image` and `pair` (1, b, K), `images` (1, b, K, 3, size, size) uint8."""
-        s = self.settings
-        b = len(items)
-        label = np.zeros((1, b), np.int64)
-        domain, image, pair = (np.zeros((1, b, s.views), np.int64) for _ in range(3))
-        pixels = np.empty((1, b, s.views, 3, s.size, s.size), np.uint8)
-        for i, item in enumerate(items):
-            pictures = item["images"]
-            draw = {"seed": self.plan.seed, "epoch": epoch, "item": item["item"]}
-            domains = [p["domain"] for p in pictures]
-            if s.pairs:
-                chosen = choose_pairs(
-                    domains, [p["image"] for p in pictures], [p["pairs"] for p in pictures], s.views, **draw
-                )
-            else:
-                chosen = [(j, j) for j in choose_views(domains, s.views, **draw)]
-            label[0, i] = labels[i] if self.table.positives == "item" else self._category(item)
-            for k, (j, partner) in enumerate(chosen):
-                picture = pictures[j]
-                domain[0, i, k] = DOMAINS.index(picture["domain"])
-                pair[0, i, k] = partner
-                image[0, i, k] = j
-                box = picture["box"] if s.crop == "box" else None
-                pixels[0, i, k] = decode(picture["jpeg"], size=(s.size, s.size), box=box)
-        return {"label": label, "domain": domain, "image": image, "pair": pair, "images": pixels}
+        `epoch`, `step`, `slot` (1, T); `label` (1, T, b); `domain`, `image` (its place in its item), `pair` (1, T, b,
+        K); `images` (1, T, b, K, 3, size, size) uint8.
+        """
+        columns = ["item", *(f"images.list.element.{name}" for name in self.fields)]
+        groups = [_Group(self.table.read(group.shard, group.index, columns)) for group in ticket.groups]
+        for first in range(0, ticket.steps, self.row_steps):
+            steps = range(first, min(first + self.row_steps, ticket.steps))
+            for slot in range(self.settings.slots):
+                yield self._row(ticket, groups, steps, slot)
 
-    def _category(self, item: dict) -> int:
-        name = item["images"][0]["category"]
+    def _row(self, ticket: Ticket, groups: list["_Group"], steps: range, slot: int) -> dict[str, np.ndarray]:
+        T, b, K, size = len(steps), self.items, self.settings.views, self.settings.size
+        label = np.empty((1, T, b), np.int64)
+        domain, image, pair = (np.empty((1, T, b, K), np.int64) for _ in range(3))
+        pixels = np.empty((1, T, b, K, 3, size, size), np.uint8)
+        for t, step in enumerate(steps):
+            first = step * self.plan.items_per_step + slot * b
+            numbers, places = (x[first : first + b].tolist() for x in (ticket.group, ticket.row))
+            for i, (number, place) in enumerate(zip(numbers, places, strict=True)):
+                group = groups[number]
+                label[0, t, i] = self._label(ticket.groups[number], group, place)
+                views = self._views(group, place, ticket.epoch)
+                image[0, t, i], pair[0, t, i] = zip(*views, strict=True)
+                held = group.start[place]
+                domain[0, t, i] = [DOMAINS.index(group.columns["domain"][held + j]) for j, _ in views]
+                for k, (j, _) in enumerate(views):
+                    box = group.columns["box"][held + j] if self.settings.crop == "box" else None
+                    pixels[0, t, i, k] = decode(group.jpeg(held + j), size=(size, size), box=box)
+        about = {
+            "epoch": np.full((1, T), ticket.epoch),
+            "step": ticket.first_step + np.arange(steps.start, steps.stop)[None],
+            "slot": np.full((1, T), slot),
+        }
+        return about | {"label": label, "domain": domain, "image": image, "pair": pair, "images": pixels}
+
+    def _views(self, group: "_Group", row: int, epoch: int) -> list[tuple[int, int]]:
+        """(image of the item, the image that it is paired with) of each view."""
+        draw = {"seed": self.plan.seed, "epoch": epoch, "item": group.items[row]}
+        domains = group.of("domain", row)
+        if self.settings.pairs:
+            return choose_pairs(domains, group.of("image", row), group.of("pairs", row), self.settings.views, **draw)
+        return [(j, j) for j in choose_views(domains, self.settings.views, **draw)]
+
+    def _label(self, planned: Group, group: "_Group", row: int) -> int:
+        if self.table.positives == "item":
+            return planned.start + row
+        name = group.of("category", row)[0]
         if name is None:
-            raise InputError(f"item {item['item']!r} has no category: expected one for every image of this benchmark")
+            raise InputError(
+                f"item {group.items[row]!r} has no category: expected one for every image of this benchmark"
+            )
         return self.categories[name]
+
+
+class _Group:
+    """A row group by columns: pictures that nobody chooses stay undisturbed in Arrow's memory."""
+
+    def __init__(self, rows: pa.Table):
+        images = rows["images"].combine_chunks()
+        self.items = rows["item"].to_pylist()
+        self.start = (images.offsets.to_numpy() - images.offsets[0].as_py()).tolist()
+        flat = images.flatten()
+        columns = dict(zip((field.name for field in flat.type), flat.flatten(), strict=True))
+        jpegs = columns.pop("jpeg")
+        _, ends, self.bytes = jpegs.buffers()  # an Arrow scalar for each picture would cost as much as copying it
+        self.ends = np.frombuffer(ends, np.int64)[jpegs.offset :]
+        self.columns = {name: column.to_pylist() for name, column in columns.items()}
+
+    def of(self, name: str, row: int) -> list:
+        """The column's values of one item's images."""
+        return self.columns[name][self.start[row] : self.start[row + 1]]
+
+    def jpeg(self, picture: int) -> bytes:
+        start, end = self.ends[picture : picture + 2].tolist()
+        return self.bytes[start:end].to_pybytes()
+
+
+def steps(rows: Iterable[dict[str, torch.Tensor]]) -> Iterator[dict[str, torch.Tensor]]:
+    """Rows of the stream, one at a time -> the micro-batches in them, one a step, without the leading dimensions."""
+    for row in rows:
+        for t in range(row["step"].shape[1]):
+            yield {name: column[0, t] for name, column in row.items()}
 
 
 def stream_options(memory: int) -> ExecutionOptions:

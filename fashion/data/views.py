@@ -1,8 +1,6 @@
 """Which pictures of an item a training epoch looks at: a pure function of seed, epoch and item."""
 
-import numpy as np
-
-from fashion.seeds import generator
+from fashion.seeds import permutation
 
 
 def choose_views(domains: list[str], count: int, *, seed: int, epoch: int, item: str) -> list[int]:
@@ -12,7 +10,10 @@ def choose_views(domains: list[str], count: int, *, seed: int, epoch: int, item:
     images are dealt like cards from a shuffled deck: none twice in an epoch while the deck lasts, and each one within
     ceil(n / share) epochs, then a new shuffle; so every image is used.
     """
-    decks = [[i for i, domain in enumerate(domains) if domain == name] for name in sorted(set(domains))]
+    held: dict[str, list[int]] = {}
+    for i, domain in enumerate(domains):
+        held.setdefault(domain, []).append(i)
+    decks = [held[name] for name in sorted(held)]
     shares = [count // len(decks)] * len(decks)
     for i in range(count % len(decks)):
         shares[(epoch + i) % len(decks)] += 1
@@ -27,8 +28,8 @@ def choose_views(domains: list[str], count: int, *, seed: int, epoch: int, item:
 def _deal(cards: int, share: int, step: int, seed: int, epoch: int, name: str) -> list[int]:
     rounds = -(-cards // step)
     shuffle, turn = divmod(epoch, rounds)
-    order = generator(seed, "views", shuffle, name).permutation(cards)
-    return [int(i) for i in order[(turn * step + np.arange(share)) % cards]]
+    order = permutation(cards, seed, "views", shuffle, name)
+    return [order[(turn * step + i) % cards] for i in range(share)]
 
 
 def choose_pairs(

@@ -22,7 +22,7 @@ from ray.train import (
 from ray.train.torch import TorchTrainer, get_device
 
 from fashion.data.plan import Plan
-from fashion.data.stream import FeedSettings, stream_options, training_stream
+from fashion.data.stream import FeedSettings, steps, stream_options, training_stream
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.losses import build_loss
@@ -196,9 +196,8 @@ def _worker(config: dict) -> None:
         threads=job.resources.threads,
         ks=settings.validation.ks,
     )
-    stream = iter(
-        ray.train.get_dataset_shard("train").iter_torch_batches(batch_size=1, drop_last=True, prefetch_batches=2)
-    )
+    shard = ray.train.get_dataset_shard("train")
+    stream = steps(shard.iter_torch_batches(batch_size=1, drop_last=True, prefetch_batches=2))
     hooks = Hooks(step=lambda row: _post(board, row), epoch=lambda row, save: _report(job, trainer, board, row, save))
     trainer.run(stream, validation, hooks)
 

@@ -13,7 +13,7 @@ from fashion.training.settings import TrainSettings
 from fashion.training.step import Batch, StepContext, backward
 from fashion.training.validate import Validation
 
-# Micro-batches as fashion.data.stream yields them, each tensor with a leading dimension of this worker's slots.
+# This worker's micro-batch of every step, as fashion.data.stream.steps yields them.
 Stream = Iterator[dict[str, torch.Tensor]]
 
 
@@ -116,25 +116,21 @@ class Trainer:
         return rate
 
     def _next(self, stream: Stream, epoch: int, step: int) -> Batch:
-        rows = next(stream, None)
-        if rows is None:
+        part = next(stream, None)
+        if part is None:
             raise RuntimeError(f"the training stream ended at epoch {epoch}, step {step}, before the plan's end")
-        found = set(zip(rows["epoch"].tolist(), rows["step"].tolist(), strict=True))
-        slots = rows["slot"].tolist()
-        if found != {(epoch, step)} or any(slot % world() != rank() for slot in slots):
+        found, expected = (tuple(int(part[name]) for name in ("epoch", "step", "slot"))), (epoch, step, rank())
+        if found != expected:
             # A stream out of step would pair embeddings of different batches: stop rather than train on nonsense.
-            raise RuntimeError(
-                f"the stream gave steps {found}, slots {slots}; expected step {(epoch, step)} of {rank()}"
-            )
-        n, b, K = rows["domain"].shape
-        each = lambda x: x.reshape(n * b * K).to(self.device, non_blocking=True)  # noqa: E731
-        place = torch.as_tensor(slots)[:, None] * (b * K) + torch.arange(b * K)
+            raise RuntimeError(f"the stream gave (epoch, step, slot) {found}, expected {expected}")
+        b, K = part["domain"].shape
+        to_device = lambda x: x.flatten().to(self.device, non_blocking=True)  # noqa: E731
         return Batch(
-            images=rows["images"].flatten(0, 2).to(self.device, non_blocking=True),
-            labels=each(rows["label"][:, :, None].expand(n, b, K)),
-            domains=each(rows["domain"]),
-            pairs=each(rows["pair"]) if self.settings.loss.positives == "pair" else None,
-            place=place.flatten().to(self.device),
+            images=part["images"].flatten(0, 1).to(self.device, non_blocking=True),
+            labels=to_device(part["label"][:, None].expand(b, K)),
+            domains=to_device(part["domain"]),
+            pairs=to_device(part["pair"]) if self.settings.loss.positives == "pair" else None,
+            place=to_device(rank() * b * K + torch.arange(b * K)),
         )
 
 

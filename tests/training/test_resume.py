@@ -3,14 +3,14 @@
 import contextlib
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
+from fashion.data import stream
 from fashion.data.demo import write_demo
 from fashion.data.plan import Plan
 from fashion.data.prepare import TableSettings, prepare
-from fashion.data.stream import Feed, FeedSettings
+from fashion.data.stream import Feed, FeedSettings, steps
 from fashion.losses import LossSettings, build_loss
 from fashion.networks.files import load_network
 from fashion.networks.model import build_network
@@ -39,13 +39,17 @@ def table(tmp_path_factory, ray_running):
     )
 
 
-def batches(table, plan, epochs, **changes):
+def rows(table, plan, epochs, **changes):
     options = {"views": 2, "size": 32, "slots": 1, "crop": "whole", "pairs": False} | changes
     feed = Feed(table, plan, FeedSettings(**options))
     for epoch in epochs:
         for number in range(plan.tickets()):
-            for row in feed.batches(plan.ticket(epoch, number)):
-                yield {name: torch.from_numpy(np.array(value)) for name, value in row.items()}
+            for row in feed.rows(plan.ticket(epoch, number)):
+                yield {name: torch.from_numpy(value) for name, value in row.items()}
+
+
+def batches(table, plan, epochs):
+    return steps(rows(table, plan, epochs))
 
 
 def make(table, plan):
@@ -99,27 +103,30 @@ def test_a_resumed_run_ends_bit_for_bit_as_an_unbroken_one(table, tmp_path):
 def test_a_stream_out_of_step_stops_the_run(table):
     plan = Plan.of(table.shards("train"), items_per_step=8, seed=0)
     late = list(batches(table, plan, range(1)))[1:]
-    with pytest.raises(RuntimeError, match=r"the stream gave steps \{\(0, 1\)\}"):
+    with pytest.raises(RuntimeError, match=r"the stream gave \(epoch, step, slot\) \(0, 1, 0\), expected \(0, 0, 0\)"):
         run(make(table, plan), table, iter(late))
     with pytest.raises(RuntimeError, match="ended at epoch 0, step 2"):
         run(make(table, plan), table, iter(list(batches(table, plan, range(1)))[:2]))
 
 
-def test_the_global_batch_is_the_same_for_every_number_of_slots(table):
+def test_the_global_batch_is_the_same_for_every_number_of_slots_and_size_of_a_row(table, monkeypatch):
     plan = Plan.of(table.shards("train"), items_per_step=8, seed=0)
     whole = list(batches(table, plan, [1]))
-    for slots in (2, 8):
-        parts = list(batches(table, plan, [1], slots=slots))
-        assert [(int(p["step"]), int(p["slot"])) for p in parts] == [
-            (s, i) for s in range(plan.steps) for i in range(slots)
-        ]
-        for name in ("label", "domain", "images"):
-            joined = torch.cat([p[name] for p in parts], 1)
-            assert torch.equal(joined, torch.cat([p[name] for p in whole], 1)), name
+    assert [int(batch["step"]) for batch in whole] == list(range(plan.steps))
+    for slots, row_bytes in ((1, 1), (2, 100_000), (8, 1 << 30)):
+        monkeypatch.setattr(stream, "ROW_BYTES", row_bytes)
+        found = list(rows(table, plan, [1], slots=slots))
+        lengths = {row["step"].shape[1] for row in found}
+        assert (lengths == {1}) if row_bytes == 1 else (max(lengths) > 1)
+        workers = [list(steps(iter(found[slot::slots]))) for slot in range(slots)]  # as Ray deals them
+        for step, parts in enumerate(zip(*workers, strict=True)):
+            assert [(int(p["step"]), int(p["slot"])) for p in parts] == [(step, i) for i in range(slots)]
+            for name in ("label", "domain", "image", "images"):
+                assert torch.equal(torch.cat([p[name] for p in parts]), whole[step][name]), name
 
 
 def test_pairs_in_the_stream_are_annotated_pairs(table):
     plan = Plan.of(table.shards("train"), items_per_step=8, seed=0)
-    for batch in batches(table, plan, [0], pairs=True):
-        assert batch["domain"].flatten(0, 1).tolist() == [[0, 1]] * 8  # consumer, then its shop photo
-        assert torch.equal(batch["pair"][..., 0], batch["pair"][..., 1]) and (batch["pair"] >= 0).all()
+    for batch in steps(rows(table, plan, [0], pairs=True)):
+        assert batch["domain"].tolist() == [[0, 1]] * 8  # consumer, then its shop photo
+        assert torch.equal(batch["pair"][:, 0], batch["pair"][:, 1]) and (batch["pair"] >= 0).all()
