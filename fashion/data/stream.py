@@ -23,7 +23,7 @@ from fashion.data.table import ItemTable
 from fashion.data.views import choose_pairs, choose_views
 from fashion.errors import InputError
 
-ROW_BYTES = 8 << 20  # a row takes steps up to so many bytes of pixels, and one step at least
+ROW_BYTES = 16 << 20  # a row takes steps up to so many bytes of pixels, and one step at least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +125,9 @@ class _Group:
         flat = images.flatten()
         columns = dict(zip((field.name for field in flat.type), flat.flatten(), strict=True))
         jpegs = columns.pop("jpeg")
-        _, ends, self.bytes = jpegs.buffers()  # an Arrow scalar for each picture would cost as much as copying it
-        self.ends = np.frombuffer(ends, np.int64)[jpegs.offset :]
+        _, ends, data = jpegs.buffers()  # an Arrow scalar for each picture would cost more than copying it
+        self.ends = np.frombuffer(ends, np.int64)[jpegs.offset :].tolist()
+        self.bytes = memoryview(data)
         self.columns = {name: column.to_pylist() for name, column in columns.items()}
 
     def of(self, name: str, row: int) -> list:
@@ -134,8 +135,7 @@ class _Group:
         return self.columns[name][self.start[row] : self.start[row + 1]]
 
     def jpeg(self, picture: int) -> bytes:
-        start, end = self.ends[picture : picture + 2].tolist()
-        return self.bytes[start:end].to_pybytes()
+        return bytes(self.bytes[self.ends[picture] : self.ends[picture + 1]])
 
 
 def steps(rows: Iterable[dict[str, torch.Tensor]]) -> Iterator[dict[str, torch.Tensor]]:
