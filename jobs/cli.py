@@ -1,5 +1,6 @@
 """What every job's command line has in common: settings from `--config` and flags, one-line errors, exit status."""
 
+import signal
 import sys
 import warnings
 from argparse import ArgumentError
@@ -14,13 +15,16 @@ Settings = TypeVar("Settings")
 
 INPUT_ERROR = 2
 INTERRUPTED = 130
+STOPPED = 128 + signal.SIGTERM
 
 
 def main(settings: type[Settings], job: Callable[[Settings], int | None], arguments: list[str] | None = None) -> None:
     """Read `settings` (a dataclass) from the command line, run the job and exit with its status.
 
-    What a user can mend is one line on stderr and exit status 2; Ctrl-C is exit status 130.
+    What a user can mend is one line on stderr and exit status 2; Ctrl-C is exit status 130, and SIGTERM, which `ray job
+    stop` and Kubernetes send, 143.
     """
+    signal.signal(signal.SIGTERM, _stop)
     try:
         status = job(parse(settings, sys.argv[1:] if arguments is None else arguments)) or 0
     except InputError as fault:
@@ -29,7 +33,16 @@ def main(settings: type[Settings], job: Callable[[Settings], int | None], argume
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)
         status = INTERRUPTED
+    except SystemExit as stop:
+        if stop.code != signal.SIGTERM:
+            raise
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        status = STOPPED
     sys.exit(status)
+
+
+def _stop(number: int, frame) -> None:
+    sys.exit(number)  # as Ray's own handler does, which takes this one's place once Ray runs
 
 
 def parse(settings: type[Settings], arguments: list[str]) -> Settings:

@@ -1,10 +1,12 @@
 """Evaluate a run: embed queries and gallery, rank exactly, write metrics.json, queries.parquet and report.html.
 
 python jobs/evaluate.py --data s3://bucket/table --run s3://bucket/runs/first
+python jobs/evaluate.py --data s3://bucket/table --run s3://bucket/runs/second --against s3://bucket/runs/first
+
+Exit status 3: the evaluation is worse than the one it was compared with.
 """
 
 import dataclasses
-import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,16 +18,22 @@ from cluster.storage import check_storage
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.provenance import now, versions
-from fashion.retrieval.embed import Embedder, decide_embed_resources, embed
-from fashion.retrieval.embeddings import read_embeddings
+from fashion.retrieval.embedder import EmbedSettings
 from fashion.retrieval.evaluate import evaluate, needed_splits
+from fashion.retrieval.gate.compare import GateSettings
+from fashion.retrieval.gate.gate import Gate, is_worse, open_gate
+from fashion.retrieval.gate.text import comparison_text
 from fashion.retrieval.protocol import ProtocolSettings
 from fashion.retrieval.results import METRICS, REPORT, write_results
+from fashion.retrieval.search.sharded import ray_sweep
 from fashion.retrieval.table import metrics_table
 from fashion.storage import Store
-from fashion.training.checkpoint import NETWORK, RUN, best_checkpoint
 from jobs.cli import main
+from jobs.embed import embed_shards
+from jobs.networks import best_network, embedder_of
 from jobs.progress import Progress
+
+WORSE = 3  # exit status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +47,17 @@ class EvaluateSettings:
     out: str | None = None
     """Folder of the results. Default: evaluation in the run's folder."""
     protocol: ProtocolSettings = field(default_factory=ProtocolSettings)
+    embedding: EmbedSettings = field(default_factory=EmbedSettings)
     baselines: bool = True
     """Compare with the untrained network and a colour histogram."""
+    against: str | None = None
+    """An earlier evaluation to compare with, query by query: its metrics.json (with queries.parquet beside it), their
+    folder, or its run's folder. Exit status 3 where this one is worse: by more than chance and more than tolerance."""
+    tolerance: float = 0.01
+    """A fall of gate.metric by at most this fraction passes, however sure it is: 0.01 is one point of a hundred."""
+    gate: GateSettings = field(default_factory=GateSettings)
+    history: str | None = None
+    """Folder of the history of evaluations, which several runs may share. Default: history in the results' folder."""
     seed: int = 0
     """Seed of the report's choice of queries and pictures; no number depends on it."""
 
@@ -48,35 +65,43 @@ class EvaluateSettings:
         for name in ("data", "run"):
             if not getattr(self, name):
                 raise InputError(f"{name}: missing; expected a local folder or s3://bucket/prefix (--{name})")
+        if not 0 <= self.tolerance < 1:
+            raise InputError(f"tolerance: found {self.tolerance}, expected a fraction from 0 to below 1, such as 0.01")
+
+    def results(self) -> Store:
+        """Where the results go."""
+        return Store(self.out) if self.out else Store(self.run) / "evaluation"
+
+    def open_gate(self) -> Gate:
+        """What the results are held against. Raises InputError where `against` is not an evaluation."""
+        history = Store(self.history) if self.history else self.results() / "history"
+        return open_gate(history, self.against, self.gate, tolerance=self.tolerance)
 
 
-def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store) -> dict:
-    """Embed, score, write and print; Ray runs. Returns what metrics.json holds."""
-    import ray
-
-    out = Store(settings.out) if settings.out else run / "evaluation"
-    about_run = run.read_json(RUN) if run.exists(RUN) else {"settings": {"validation": {"metric": "recall@1"}}}
-    best = best_checkpoint(run, about_run["settings"]["validation"]["metric"])
+def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate: Gate | None = None) -> dict:
+    """Embed, score, write and print; Ray runs. Returns what metrics.json holds. `gate`: the settings', if opened."""
+    out, gate = settings.results(), gate or settings.open_gate()
+    best = best_network(run)
     splits = needed_splits(settings.protocol, table)
     shards = {split: table.shards(split) for split in splits}
-    embedder = Embedder(
-        folder=best.store,
-        file=NETWORK,
-        fingerprint=best.about["fingerprint"],
-        crop=best.about["crop"],
-        baselines=settings.baselines,
-    )
+    embedder = embedder_of(best, settings.embedding, baselines=settings.baselines)
     # A folder for each network, data and transform: embeddings of another one are never read by mistake.
-    folder = out / f"embeddings/{embedder.fingerprint}-{table.fingerprint}{'' if settings.baselines else '-bare'}"
-    cluster = ray.cluster_resources()
-    resources = decide_embed_resources(
-        cpus=cluster.get("CPU", 1), gpus=cluster.get("GPU", 0), cores=os.cpu_count() or 1
-    )
-    with Progress("embed", unit="images") as bar:
-        embed(table, [s for split in splits for s in shards[split]], embedder, folder, resources, progress=bar.to)
-    embeddings = {split: read_embeddings(folder, [s.name for s in shards[split]]) for split in splits}
+    folder = out / f"embeddings/{embedder.folder_name(table.fingerprint)}"
+    embed_shards(table, [s for split in splits for s in shards[split]], embedder, folder, settings.embedding)
     cropped = best.about["crop"] == "box" or table.manifest["settings"]["crop"]
-    found = evaluate(embeddings, table, settings.protocol, crop="box" if cropped else "whole")
+    sweep, device = ray_sweep()
+    with Progress("search", unit="shards") as bar:
+        found = evaluate(
+            folder,
+            {split: [shard.name for shard in shards[split]] for split in splits},
+            table,
+            settings.protocol,
+            crop="box" if cropped else "whole",
+            seed=settings.seed,
+            sweep=sweep,
+            device=device,
+            progress=bar.to,
+        )
     network, _ = best.network()
     about = {
         "model": {
@@ -91,26 +116,29 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store) -> di
         "created": now(),
     }
     history = [{**row, "epoch": row["epoch"] + 1} for row in best.history]
-    metrics = write_results(out, found, about, table, history, seed=settings.seed)
+    metrics = write_results(out, found, about, table, history, seed=settings.seed, gate=gate)
     said = metrics["protocol"]
     print(
         f"\n{said['benchmark']}: {metrics['queries']:,} queries of {said['query_split']} in {metrics['gallery']:,} "
         f"gallery images, match by {said['positives']}; {metrics['unmatched_queries']} without one count as misses\n"
     )
     print(metrics_table(metrics))
+    if "comparison" in metrics:
+        print(f"\n{comparison_text(metrics['comparison'])}")
     print(f"\nmetrics {out.uri}/{METRICS}\nreport  {out.uri}/{REPORT}")
     return metrics
 
 
-def job(settings: EvaluateSettings) -> None:
-    check_storage("data", settings.data)
-    check_storage("run", settings.run)
-    if settings.out:
-        check_storage("out", settings.out)
+def job(settings: EvaluateSettings) -> int:
+    for name in ("data", "run", "out", "against", "history"):
+        if getattr(settings, name):
+            check_storage(name, getattr(settings, name))
     table, run = ItemTable(Store(settings.data)), Store(settings.run)
     table.manifest  # noqa: B018  a missing table is said before Ray starts
+    gate = settings.open_gate()
     with ray_cluster():
-        evaluate_run(settings, table, run)
+        metrics = evaluate_run(settings, table, run, gate)
+    return WORSE if is_worse(metrics) else 0
 
 
 if __name__ == "__main__":

@@ -1,22 +1,28 @@
 """Embeddings on storage: one Parquet shard per shard of the item table, readable without Ray, and a manifest.
 
-manifest.json                 written last: network, data, transform, dimension, counts
-test/shard-00000.parquet      image, item, ..., embedding: fixed_size_list<float32>, one per image
-test/shard-00000.json         stats of a finished shard
-identity.json                 written first: what the shards are of; another identity is refused
+identity.json                       written first: what the shards are of; another identity is refused
+test/shard-00000.parquet            image, item, ..., embedding: fixed_size_list<float>, one row an image
+test/shard-00000.json               stats, written once the shard is finished
+quarantine/test/shard-00000.parquet images that could not be decoded, with the reason
+manifest.json                       written last: identity, dimension, counts, the stats of all finished shards
 """
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from fashion.errors import InputError
+from fashion.provenance import now, versions
 from fashion.storage import Store
 
+FORMAT = 2
 IDENTITY, MANIFEST = "identity.json", "manifest.json"
-COLUMNS = ("image", "item", "domain", "role", "category", "pairs")
+COLUMNS = ("image", "item", "domain", "role", "category", "clothes_type", "pairs")
 EMBEDDING, UNTRAINED, HISTOGRAM = "embedding", "untrained", "histogram"
+
+Catalogue = tuple[Store, dict]  # finished embeddings: their folder and their manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,29 +49,84 @@ def claim(store: Store, identity: dict) -> None:
     if not store.exists(IDENTITY):
         store.write_json(IDENTITY, identity)
         return
-    held = store.read_json(IDENTITY)
+    _same(store, store.read_json(IDENTITY), identity, "choose another folder")
+
+
+def check_comparable(catalogue: Catalogue, identity: dict) -> None:
+    """Whether the catalogue's vectors are what `identity` would compute, whatever the data. Raises InputError with both
+    values otherwise."""
+    store, manifest = catalogue
+    rest = {name: value for name, value in identity.items() if name != "data"}
+    _same(store, manifest, rest, "embed the whole catalogue, without --since")
+
+
+def _same(store: Store, held: dict, identity: dict, advice: str) -> None:
     for name, value in identity.items():
         if held.get(name) != value:
             raise InputError(
-                f"{store.uri}: holds embeddings of {name} {held.get(name)!r}, and {value!r} was asked for; choose "
-                "another folder"
+                f"{store.uri}: holds embeddings of {name} {held.get(name)!r}, and {value!r} was asked for; {advice}"
             )
 
 
-def to_table(about: pa.Table, vectors: dict[str, np.ndarray]) -> pa.Table:
+def open_catalogue(uri: str) -> Catalogue:
+    """The folder and manifest of finished embeddings; `uri` is the folder or its manifest. Raises InputError."""
+    store = Store(uri.removesuffix(f"/{MANIFEST}"))
+    try:
+        manifest = store.read_json(MANIFEST)
+    except FileNotFoundError:
+        raise InputError(
+            f"{store.uri}: no {MANIFEST} there, so no finished embeddings; make them with jobs/embed.py"
+        ) from None
+    if manifest.get("kind") != "embeddings" or manifest.get("format") != FORMAT:
+        raise InputError(
+            f"{store.uri}/{MANIFEST}: found {manifest.get('kind')} format {manifest.get('format')}, expected "
+            f"embeddings format {FORMAT}; embed the catalogue again with this version"
+        )
+    return store, manifest
+
+
+def write_manifest(store: Store, identity: dict, stats: list[dict], *, data_uri: str) -> dict:
+    """The manifest of these shards and of those that were finished before; written only where it says something new."""
+    held = store.read_json(MANIFEST) if store.exists(MANIFEST) else {"shards": []}
+    shards = {row["name"]: row for row in held["shards"]} | {row["name"]: row for row in stats}
+    rows = [shards[name] for name in sorted(shards)]
+    manifest = {
+        "kind": "embeddings",
+        **identity,
+        "dimension": rows[0]["dimension"],
+        **{name: sum(row[name] for row in rows) for name in ("images", "carried", "unreadable")},
+        "shards": rows,
+    }
+    if {name: held.get(name) for name in manifest} == manifest:
+        return held
+    manifest |= {"data_uri": data_uri, "versions": versions(), "created": now()}
+    store.write_json(MANIFEST, manifest)
+    return manifest
+
+
+def to_table(about: pa.Table, vectors: dict[str, np.ndarray], identity: dict, dtype: str = "float32") -> pa.Table:
+    """One row an image; the table's schema says what it is of."""
     for name, x_ND in vectors.items():
-        flat = pa.array(np.ascontiguousarray(x_ND, np.float32).reshape(-1))
+        flat = pa.array(np.ascontiguousarray(x_ND, dtype).reshape(-1))
         about = about.append_column(name, pa.FixedSizeListArray.from_arrays(flat, x_ND.shape[1]))
-    return about
+    return about.replace_schema_metadata({"identity": json.dumps(identity)})
 
 
-def read_embeddings(store: Store, shards: list[str]) -> Embeddings:
-    """The embeddings of the named shards, in order."""
-    tables = [store.read_table(f"{shard}.parquet") for shard in shards]
-    table = pa.concat_tables(tables)
+def vectors_of(column: pa.ChunkedArray) -> np.ndarray:
+    """A column of fixed-size lists as (N, D) float32."""
+    column = column.combine_chunks()
+    flat = column.flatten()
+    # Not flat.to_numpy(), which imports pandas: over a second, and a search has no other use for it.
+    values = np.frombuffer(flat.buffers()[1], flat.type.to_pandas_dtype())[flat.offset : flat.offset + len(flat)]
+    return values.reshape(len(column), column.type.list_size).astype(np.float32, copy=False)
+
+
+def read_embeddings(store: Store, shards: list[str], columns: list[str] | None = None) -> Embeddings:
+    """The embeddings of the named shards, in order; all columns, or those named."""
+    table = pa.concat_tables([store.read_table(f"{shard}.parquet", columns) for shard in shards])
     names = [field.name for field in table.schema if pa.types.is_fixed_size_list(field.type)]
-    vectors = {}
-    for name in names:
-        column = table[name].combine_chunks()
-        vectors[name] = column.flatten().to_numpy().reshape(len(table), column.type.list_size)
-    return Embeddings(about=table.drop_columns(names), vectors=vectors)
+    return Embeddings(about=table.drop_columns(names), vectors={name: vectors_of(table[name]) for name in names})
+
+
+def quarantine_file(shard: str) -> str:
+    return f"quarantine/{shard}.parquet"

@@ -1,37 +1,39 @@
 """Score embeddings under a protocol: which rows are queries and gallery, how they rank, and every number of it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
+from fashion.retrieval.census import Census, census, digest_total, join_census, set_fingerprint
 from fashion.retrieval.embeddings import EMBEDDING, HISTOGRAM, UNTRAINED, Embeddings
-from fashion.retrieval.metrics import average_precision, chance, summary
-from fashion.retrieval.protocol import (
-    ProtocolSettings,
-    Relevance,
-    describe,
-    gallery_splits,
-    match_labels,
-    match_pairs,
-)
+from fashion.retrieval.gallery import Shard, unite
+from fashion.retrieval.groups import by_group, intervals
+from fashion.retrieval.metrics import chance, median_rank, summary
+from fashion.retrieval.protocol import ProtocolSettings, describe, gallery_splits
 from fashion.retrieval.rank import Ranking, rank
+from fashion.retrieval.search.relevance import Queries, is_match
+from fashion.retrieval.search.sweep import Sweep, sweep_here
+from fashion.retrieval.sides import read_queries, sample_pairs
+from fashion.storage import Store
 
 BASELINES = {UNTRAINED: "untrained", HISTOGRAM: "colour histogram"}
+CLOTHES_TYPES = {1: "upper body", 2: "lower body", 3: "full body"}
+SAMPLED_ITEMS = 120
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """The numbers, and the rankings of the trained network that they come from."""
 
-    metrics: dict  # recall, map, mrr, queries, gallery, unmatched_queries, protocol, baselines
+    metrics: dict  # what metrics.json says of retrieval
     queries: Embeddings
-    gallery: Embeddings  # in ascending image id
     ranking: Ranking
-    shown: np.ndarray  # (C,) gallery row that stands for each ranked column: itself, or an item's first image
-    relevance: Relevance
+    correct: np.ndarray  # (Q, k) whether each listed column matches
+    sample: Embeddings  # a query and a gallery image of some items, for a map
 
 
 def needed_splits(settings: ProtocolSettings, table: ItemTable) -> list[str]:
@@ -40,102 +42,126 @@ def needed_splits(settings: ProtocolSettings, table: ItemTable) -> list[str]:
 
 
 def evaluate(
-    embeddings: dict[str, Embeddings], table: ItemTable, settings: ProtocolSettings, *, crop: str
+    store: Store,
+    shards: dict[str, list[str]],
+    table: ItemTable,
+    settings: ProtocolSettings,
+    *,
+    crop: str,
+    seed: int = 0,
+    sweep: Sweep = sweep_here,
+    device: str | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
-    """`embeddings` by split -> metrics and rankings. Raises InputError where a side is empty or has no pairs."""
-    queries = _with_role(embeddings[settings.query_split], "query")
-    gallery = _joined([_with_role(embeddings[s], "gallery") for s in gallery_splits(settings, table.benchmark)])
-    gallery = gallery.take(np.argsort(gallery.column("image").astype(str), kind="stable"))
+    """Embedding shards in `store`, their names by split -> metrics and rankings; memory O(queries) here.
+
+    `sweep` and `device`: as in `rank`. `seed` chooses the sample alone. `progress(parts searched, parts to search)`.
+    Raises InputError where a side is empty, or has no pairs though they are asked for.
+    """
     protocol = describe(settings, benchmark=table.benchmark, crop=crop)
-    for name, side in (("queries", queries), ("gallery images", gallery)):
-        if not len(side):
-            raise InputError(
-                f"protocol: no {name} in {settings.query_split} against {protocol['gallery_splits']} of "
-                f"{table.store.uri}; choose other splits"
-            )
     label = "category" if table.positives == "category" else "item"
     if settings.ranking != "image" and label == "category":
         raise InputError(
             f"protocol.ranking: found {settings.ranking}, expected image: this benchmark matches by category"
         )
-    groups, shown = None, np.arange(len(gallery))
+    queries = read_queries(store, shards[settings.query_split])
+    names = [name for split in gallery_splits(settings, table.benchmark) for name in shards[split]]
+    parts = [Shard(number=n, store=store, name=name, label=label) for n, name in enumerate(dict.fromkeys(names))]
+    held = sweep(census, join_census, parts, None)
+    for name, count in (("queries", len(queries)), ("gallery images", held.images)):
+        if not count:
+            raise InputError(
+                f"protocol: no {name} in {settings.query_split} against {protocol['gallery_splits']} of "
+                f"{table.store.uri}; choose other splits"
+            )
+    by_pairs = settings.positives == "pair" and label == "item"
+    pairs = [row or [] for row in queries.about["pairs"].to_pylist()] if by_pairs else None
+    if by_pairs and not any(pairs):
+        raise InputError(f"protocol.positives: found pair, but {table.store.uri} has no annotated pairs; set item")
+    sample = sample_pairs(queries, parts, SAMPLED_ITEMS, seed, sweep)
     if settings.ranking != "image":
-        # Columns are items, in the order of their names; rows of the gallery are sorted by item for it.
-        gallery = gallery.take(np.argsort(gallery.column("item").astype(str), kind="stable"))
-        names, shown, groups = np.unique(gallery.column("item").astype(str), return_index=True, return_inverse=True)
-        relevance = match_labels(queries.column("item").astype(str), names)
-    else:
-        relevance = match_labels(_labels(queries, label), _labels(gallery, label))
-    if settings.positives == "pair" and table.positives == "item":
-        pairs = [row or [] for row in queries.about["pairs"].to_pylist()]
-        if not any(pairs):
-            raise InputError(f"protocol.positives: found pair, but {table.store.uri} has no annotated pairs; set item")
-        relevance = match_pairs(pairs, gallery.column("image"), relevance)
+        parts = unite([replace(part, ranking=settings.ranking) for part in parts], sweep)
+    asked = {name: Queries.of(z_QD, queries.about[label], pairs) for name, z_QD in queries.vectors.items()}
+    # One ranking a kind of vector, and one a domain where the gallery has several.
+    domains = sorted(held.domains) if len(held.domains) > 1 else []
+    turns = [(name, None, max(settings.ks) if name == EMBEDDING else 0) for name in asked]
+    turns += [(EMBEDDING, domain, 0) for domain in domains]
     rankings = {}
-    for name, z_QD in queries.vectors.items():
-        z_GD, by_best = gallery.vectors[name], groups
-        if settings.ranking == "centroid":
-            z_GD, by_best = centroids(z_GD, groups), None
-        rankings[name] = rank(z_QD, z_GD, relevance, max(settings.ks), by_best)
-    columns = len(shown) - np.diff(relevance.ignore_at)
+    for turn, (name, domain, k) in enumerate(turns):
+        searched = [replace(part, vector=name, domain=domain) for part in parts]
+
+        def said(done: int, total: int, turn: int = turn) -> None:
+            progress(turn * len(parts) + done * len(parts) // total, len(turns) * len(parts))
+
+        rankings[name, domain] = rank(asked[name], searched, k, sweep=sweep, device=device, progress=said)
+    ranking = rankings[EMBEDDING, None]
+    baselines = {
+        title: summary(rankings[name, None].measures, settings.ks) for name, title in BASELINES.items() if name in asked
+    }
     metrics = {
         "protocol": protocol,
-        "queries": len(queries),
-        "gallery": len(gallery),
-        "unmatched_queries": int((relevance.counts() == 0).sum()),
-        **summary(rankings[EMBEDDING], settings.ks),
-        "baselines": {
-            title: summary(rankings[name], settings.ks) for name, title in BASELINES.items() if name in rankings
-        }
-        | {"chance": chance(relevance.counts(), columns, settings.ks)},
+        **_numbers(queries, ranking, settings.ks),
+        "gallery": held.images,
+        **_sets(queries, held),
+        "by_domains": _by_domains(queries, rankings, domains or sorted(held.domains), settings.ks),
+        "baselines": baselines | {"chance": chance(ranking.matches, ranking.columns, settings.ks)},
     }
-    return Evaluation(
-        metrics=metrics, queries=queries, gallery=gallery, ranking=rankings[EMBEDDING], shown=shown, relevance=relevance
-    )
-
-
-def centroids(z_GD: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """(C, D) the mean of each group's rows, brought to unit length; `groups` (G,) ascending."""
-    starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
-    sums = np.add.reduceat(z_GD.astype(np.float64), starts)
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    return (sums / np.maximum(lengths, 1e-12)).astype(np.float32)
+    images = ranking.listed["image"].combine_chunks()
+    correct = is_match(asked[EMBEDDING], ranking.listed[label].combine_chunks(), images, ranking.top)
+    return Evaluation(metrics=metrics, queries=queries, ranking=ranking, correct=correct, sample=sample)
 
 
 def query_table(found: Evaluation) -> pa.Table:
-    """One row a query: what it is, the rank of its best match (null without one), its average precision, its top."""
-    first, top = found.ranking.first(), found.ranking.top
-    image, item = found.gallery.column("image"), found.gallery.column("item")
-    rows = [found.shown[row[row >= 0]] for row in top]
-    correct = [_correct(found.relevance, q, row[row >= 0]) for q, row in enumerate(top)]
+    """One row a query: what it is, the rank of its best match (null without one), its precisions, its top."""
+    measures, top, listed = found.ranking.measures, found.ranking.top, found.ranking.listed
+    at = np.r_[0, np.cumsum((top >= 0).sum(1))].astype(np.int32)
+    some = top >= 0
+
+    def lists(values) -> pa.ListArray:
+        return pa.ListArray.from_arrays(at, values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values)
+
+    rows = pa.array(top[some])
     return pa.table(
         {
             **{name: found.queries.about[name] for name in ("image", "item", "domain", "category")},
-            "rank": pa.array([int(r) or None for r in first], pa.int64()),
-            "average_precision": average_precision(found.ranking),
-            "top_images": pa.array([image[row].tolist() for row in rows], pa.list_(pa.string())),
-            "top_items": pa.array([item[row].tolist() for row in rows], pa.list_(pa.string())),
-            "top_scores": pa.array([s[np.isfinite(s)].tolist() for s in found.ranking.scores], pa.list_(pa.float32())),
-            "top_correct": pa.array(correct, pa.list_(pa.bool_())),
+            "rank": pa.array([int(r) or None for r in measures.first], pa.int64()),
+            "average_precision": measures.average_precision,
+            "r_precision": measures.r_precision,
+            "top_images": lists(listed["image"].take(rows)),
+            "top_items": lists(listed["item"].take(rows)),
+            "top_scores": lists(pa.array(found.ranking.scores[some], pa.float32())),
+            "top_correct": lists(pa.array(found.correct[some])),
         }
     )
 
 
-def _correct(relevance: Relevance, query: int, columns: np.ndarray) -> list[bool]:
-    match = relevance.match[relevance.match_at[query] : relevance.match_at[query + 1]]
-    return np.isin(columns, match).tolist()
+def _numbers(queries: Embeddings, ranking: Ranking, ks: tuple[int, ...]) -> dict:
+    measures, matches = ranking.measures, ranking.matches
+    types = queries.about["clothes_type"].to_pylist() if "clothes_type" in queries.about.column_names else []
+    return {
+        "queries": len(queries),
+        "unmatched_queries": int((matches == 0).sum()),
+        **summary(measures, ks),
+        "median_rank": median_rank(measures.first),
+        "intervals": intervals(measures, queries.column("item").astype(str), ks),
+        "by_category": by_group(measures, matches, queries.column("category"), ks),
+        "by_clothes_type": by_group(measures, matches, np.array([CLOTHES_TYPES.get(t) for t in types], object), ks),
+    }
 
 
-def _with_role(embeddings: Embeddings, role: str) -> Embeddings:
-    return embeddings.take(np.flatnonzero(embeddings.column("role") == role))
+def _sets(queries: Embeddings, held: Census) -> dict:
+    own = digest_total(zip(queries.column("image"), queries.column("item"), strict=True))
+    return {
+        "query_set": set_fingerprint(len(queries), own),
+        "gallery_set": set_fingerprint(held.images, held.total),
+    }
 
 
-def _joined(parts: list[Embeddings]) -> Embeddings:
-    vectors = {name: np.concatenate([part.vectors[name] for part in parts]) for name in parts[0].vectors}
-    return Embeddings(about=pa.concat_tables([part.about for part in parts]), vectors=vectors)
-
-
-def _labels(side: Embeddings, name: str) -> np.ndarray:
-    # An image without a category matches none: its own id can be no other's label.
-    labels = side.about[name].to_pylist()
-    return np.array([f"={x}" if x is not None else f"?{i}" for x, i in zip(labels, side.column("image"), strict=True)])
+def _by_domains(queries: Embeddings, rankings: dict, domains: list[str], ks: tuple[int, ...]) -> list[dict]:
+    """A row a pair of query domain and gallery domain: those queries, ranked among the images of that domain alone."""
+    rows = []
+    for domain in domains:
+        ranking = rankings.get((EMBEDDING, domain), rankings[EMBEDDING, None])
+        pairs = np.array([f"{own} → {domain}" for own in queries.column("domain")], object)
+        rows += by_group(ranking.measures, ranking.matches, pairs, ks)
+    return sorted(rows, key=lambda row: (-row["queries"], row["name"]))

@@ -122,6 +122,8 @@ def line_plot(
     title: str,
     x_label: str,
     y_format: Callable[[float], str],
+    x_format: Callable[[float], str] = "{:g}".format,
+    x_gap: float = 22,
     x_ticks: Sequence[float] | None = None,
     y_ticks: Sequence[float] | None = None,
     log_x: bool = False,
@@ -131,9 +133,9 @@ def line_plot(
 ) -> Plot:
     """Place named curves of (x, y) points; a y that is None or not finite is left out, and a curve of nothing else too.
 
-    Ticks default to round ones (whole numbers across), the axes end at the outermost ticks, `log_x` spaces x by its
-    logarithm, and `label_room` is the width kept on the right for the curves' names. Raises ValueError where nothing is
-    left to draw.
+    Ticks default to round ones (whole numbers across), the axes end at the outermost ticks, ticks across nearer than
+    `x_gap` to the next are left out, `log_x` spaces x by its logarithm, and `label_room` is the width kept on the right
+    for the curves' names. Raises ValueError where nothing is left to draw.
     """
     curves = {name: [(x, y) for x, y in points if finite(y)] for name, points in curves.items()}
     curves = {name: points for name, points in curves.items() if points}
@@ -143,7 +145,8 @@ def line_plot(
     ys = [y for points in curves.values() for _, y in points]
     y_ticks = list(y_ticks or nice_ticks(min(ys), max(ys)))
     x_ticks = list(x_ticks or _whole_ticks(xs[0], xs[-1]))
-    left, right, top, bottom = 46.0, width - label_room, 14.0, height - 40.0
+    longest = max(len(y_format(y)) for y in y_ticks)
+    left, right, top, bottom = max(46.0, 10 + 8.0 * longest), width - label_room, 14.0, height - 40.0
 
     along = math.log if log_x else float
     x_low, x_high = along(min(xs[0], x_ticks[0])), along(max(xs[-1], x_ticks[-1]))
@@ -160,7 +163,7 @@ def line_plot(
         Line(
             name=name,
             path="M" + "L".join(f"{place_x(x)} {place_y(y)}" for x, y in points),
-            marks=[(place_x(x), place_y(y), f"{name}, {x_label} {x:g}: {y_format(y)}") for x, y in points],
+            marks=[(place_x(x), place_y(y), f"{name}, {x_label} {x_format(x)}: {y_format(y)}") for x, y in points],
             label_x=place_x(points[-1][0]) + 10,
             label_y=round(end, 2),
         )
@@ -169,7 +172,7 @@ def line_plot(
     return Plot(
         title=title,
         text=f"{title}. "
-        + "; ".join(_in_words(name, points, x_label, y_format) for name, points in curves.items())
+        + "; ".join(_in_words(name, points, x_label, x_format, y_format) for name, points in curves.items())
         + ".",
         x_label=x_label,
         width=width,
@@ -178,7 +181,7 @@ def line_plot(
         right=right,
         top=top,
         bottom=bottom,
-        x_ticks=_legible([(place_x(x), f"{x:g}") for x in x_ticks]),
+        x_ticks=_legible([(place_x(x), x_format(x)) for x in x_ticks], x_gap),
         y_ticks=[(place_y(y), y_format(y)) for y in y_ticks],
         lines=lines,
     )
@@ -189,7 +192,7 @@ def _whole_ticks(low: float, high: float) -> list[float]:
     return ticks or [low]
 
 
-def _legible(ticks: Sequence[tuple[float, str]], gap: float = 22) -> list[tuple[float, str]]:
+def _legible(ticks: Sequence[tuple[float, str]], gap: float) -> list[tuple[float, str]]:
     """The ticks that leave `gap` to the one kept on their right; the last one always stays."""
     kept: list[tuple[float, str]] = []
     for tick in reversed(ticks):
@@ -198,6 +201,12 @@ def _legible(ticks: Sequence[tuple[float, str]], gap: float = 22) -> list[tuple[
     return kept[::-1]
 
 
-def _in_words(name: str, points: Sequence[tuple[float, float]], x_label: str, y_format: Callable[[float], str]) -> str:
+def _in_words(
+    name: str,
+    points: Sequence[tuple[float, float]],
+    x_label: str,
+    x_format: Callable[[float], str],
+    y_format: Callable[[float], str],
+) -> str:
     (x0, y0), (x1, y1) = points[0], points[-1]
-    return f"{name}: {y_format(y0)} at {x_label} {x0:g}, {y_format(y1)} at {x_label} {x1:g}"
+    return f"{name}: {y_format(y0)} at {x_label} {x_format(x0)}, {y_format(y1)} at {x_label} {x_format(x1)}"

@@ -6,8 +6,6 @@ is written beside the result.
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from fashion.errors import InputError
 
 TIES = "score descending, then image (or item) id ascending"
@@ -52,20 +50,6 @@ class ProtocolSettings:
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Relevance:
-    """Which columns of the gallery match, or are left out for, each query; indices in CSR form."""
-
-    match: np.ndarray  # (M,) gallery columns
-    match_at: np.ndarray  # (Q + 1,) query q matches match[match_at[q]:match_at[q + 1]]
-    ignore: np.ndarray
-    ignore_at: np.ndarray
-
-    def counts(self) -> np.ndarray:
-        """(Q,) matches of each query."""
-        return np.diff(self.match_at)
-
-
 def describe(settings: ProtocolSettings, *, benchmark: str, crop: str) -> dict:
     """The protocol as it is written beside a result."""
     by_category = benchmark == "category-attribute"
@@ -84,33 +68,3 @@ def gallery_splits(settings: ProtocolSettings, benchmark: str) -> tuple[str, ...
     if settings.gallery_splits is not None:
         return tuple(settings.gallery_splits)
     return ("train",) if benchmark == "category-attribute" else (settings.query_split,)
-
-
-def match_labels(query_labels: np.ndarray, gallery_labels: np.ndarray) -> Relevance:
-    """A gallery column matches where its label (item or category; any type) equals the query's."""
-    order = np.argsort(gallery_labels, kind="stable")
-    ordered = gallery_labels[order]
-    low = np.searchsorted(ordered, query_labels, side="left")
-    counts = np.searchsorted(ordered, query_labels, side="right") - low
-    at = np.r_[0, np.cumsum(counts)]
-    match = order[np.repeat(low - at[:-1], counts) + np.arange(at[-1])]
-    return Relevance(match=match, match_at=at, ignore=np.empty(0, np.int64), ignore_at=np.zeros_like(at))
-
-
-def match_pairs(query_pairs: list[list[str]], gallery_images: np.ndarray, same_item: Relevance) -> Relevance:
-    """A gallery image matches where the query is paired with it; the rest of `same_item` is left out."""
-    column = {image: i for i, image in enumerate(gallery_images.tolist())}
-    match, ignore = [], []
-    for q, pairs in enumerate(query_pairs):
-        wanted = {column[image] for image in pairs if image in column}
-        own = same_item.match[same_item.match_at[q] : same_item.match_at[q + 1]].tolist()
-        match.append(sorted(wanted))
-        ignore.append(sorted(set(own) - wanted))
-    return Relevance(**_csr("match", match), **_csr("ignore", ignore))
-
-
-def _csr(name: str, lists: list[list[int]]) -> dict[str, np.ndarray]:
-    return {
-        name: np.array([i for row in lists for i in row], np.int64),
-        f"{name}_at": np.r_[0, np.cumsum([len(row) for row in lists])].astype(np.int64),
-    }

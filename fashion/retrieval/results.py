@@ -2,8 +2,8 @@
 
 import io
 from collections import defaultdict
+from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 from PIL import Image
 
@@ -12,62 +12,54 @@ from fashion.data.table import ItemTable, flatten
 from fashion.retrieval.embeddings import EMBEDDING
 from fashion.retrieval.evaluate import Evaluation, query_table
 from fashion.retrieval.figures import pca_2d
-from fashion.retrieval.report import Hit, MapPoint, QueryRow, ReportData, choose_rows, render_report
-from fashion.seeds import generator
+from fashion.retrieval.gate.gate import Gate
+from fashion.retrieval.report import MapPoint, ReportData, pictured, render_report, report_content
 from fashion.storage import Store
 
 METRICS, QUERIES, REPORT = "metrics.json", "queries.parquet", "report.html"
-SHOWN_TOP = 5
-SHOWN_ROWS = 12  # best, middling and worst each
-MAP_POINTS = 240
 THUMBNAIL = 112  # pixels, the longer side
 
 
 def write_results(
-    out: Store, found: Evaluation, about: dict, table: ItemTable, history: list[dict], *, seed: int
+    out: Store, found: Evaluation, about: dict, table: ItemTable, history: list[dict], *, seed: int, gate: Gate
 ) -> dict:
-    """Write the three files, metrics.json last; returns its content. `about`: model, data, seed, versions, created."""
+    """Write the three files, metrics.json last; returns its content. `about`: model, data, seed, versions, created.
+
+    Raises InputError, once all is written, where the gate's earlier evaluation cannot be compared with.
+    """
     metrics = found.metrics | about
     queries = query_table(found)
     out.write_table(QUERIES, queries.replace_schema_metadata({"network": metrics["model"]["fingerprint"]}))
-    rows = choose_rows([_row(row) for row in queries.to_pylist()], SHOWN_ROWS, seed)
-    points = _map_points(found, seed)
-    shown = {row.image for row in rows} | {hit.image for row in rows for hit in row.top} | {p.image for p in points}
+    metrics, fault = gate.compare(metrics, queries)
+    listed = found.ranking.listed
+    categories = dict(zip(*(listed[name].to_pylist() for name in ("image", "category")), strict=True))
     report = ReportData(
-        metrics=metrics, history=history, queries=rows, map_points=points, thumbnails=_thumbnails(found, table, shown)
+        metrics=metrics,
+        history=history,
+        trend=gate.remember(metrics),
+        map_points=_map_points(found),
+        **report_content(queries, categories, seed=seed),
     )
+    report = replace(report, thumbnails=_thumbnails(found, table, set(pictured(report))))
     out.write(REPORT, render_report(report).encode())
     out.write_json(METRICS, metrics)
+    if fault:
+        raise fault
     return metrics
 
 
-def _row(row: dict) -> QueryRow:
-    top = zip(row["top_images"], row["top_items"], row["top_scores"], row["top_correct"], strict=True)
-    hits = [Hit(image=i, item=t, score=s, correct=c) for i, t, s, c in list(top)[:SHOWN_TOP]]
-    names = ("image", "item", "domain", "category", "rank", "average_precision")
-    return QueryRow(**{name: row[name] for name in names}, top=hits)
-
-
-def _map_points(found: Evaluation, seed: int) -> list[MapPoint]:
-    """A fair sample of items, with a query and a gallery image each, laid out by their two principal components."""
-    queries, gallery = found.queries, found.gallery
-    items = np.unique(queries.column("item").astype(str))
-    chosen = set(generator(seed, "map").permutation(items)[: MAP_POINTS // 2].tolist())
-    parts = []
-    for side in (queries, gallery):
-        item = side.column("item").astype(str)
-        _, first = np.unique(item, return_index=True)
-        parts.append(side.take(first[[name in chosen for name in item[first]]]))
-    about = pa.concat_tables([part.about.select(["image", "item", "domain", "category"]) for part in parts])
-    xy = pca_2d(np.concatenate([part.vectors[EMBEDDING] for part in parts]))
+def _map_points(found: Evaluation) -> list[MapPoint]:
+    """The sampled images, laid out by their two principal components."""
+    about = found.sample.about.select(["image", "item", "domain", "category"])
+    xy = pca_2d(found.sample.vectors[EMBEDDING])
     return [MapPoint(x=float(x), y=float(y), **row) for (x, y), row in zip(xy, about.to_pylist(), strict=True)]
 
 
 def _thumbnails(found: Evaluation, table: ItemTable, images: set[str]) -> dict[str, bytes]:
     """Small JPEGs of the named images; reads only the row groups that hold them."""
     places = defaultdict(set)
-    for side in (found.queries, found.gallery):
-        for row in side.about.select(["image", "shard", "group"]).to_pylist():
+    for side in (found.queries.about, found.ranking.listed, found.sample.about):
+        for row in side.select(["image", "shard", "group"]).to_pylist():
             if row["image"] in images:
                 places[row["shard"], row["group"]].add(row["image"])
     small = {}

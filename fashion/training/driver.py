@@ -18,6 +18,7 @@ from ray.train import (
     RunConfig,
     ScalingConfig,
     TrainingFailedError,
+    UserCallback,
 )
 from ray.train.torch import TorchTrainer, get_device
 
@@ -59,6 +60,7 @@ class Job:
     table: ItemTable
     run: Store
     plan: Plan
+    start: Store | None = None  # a checkpoint of another run to go on from, where this run has none yet
 
     @property
     def feed(self) -> FeedSettings:
@@ -108,18 +110,19 @@ def settle(settings: TrainSettings, domains: list[str]) -> TrainSettings:
     return replace(settings, loss=replace(settings.loss, domains=wanted))
 
 
-def fit(job: Job, show: Show) -> None:
-    """Run, or resume, to the last epoch. `show` receives each step's and epoch's figures in this process.
+def fit(job: Job, show: Show, saved: Callable[[int, float], None] | None = None) -> None:
+    """Run, or resume, to the last epoch. `show` receives each step's and epoch's figures in this process, `saved` the
+    epoch and validation metric of each checkpoint once it can be resumed from.
 
     A finished run returns at once. Raises InputError where the folder holds another run, RuntimeError where training
     failed for good.
     """
     open_run(job.run, job.about)
-    if _next_epoch(job.run) >= job.settings.epochs:
+    if _next_epoch(job) >= job.settings.epochs:
         return
     board = _Board.remote()
     stop = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(board, show, stop), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(board, show, saved, stop), daemon=True)
     watcher.start()
     folder, name = job.run.uri.rsplit("/", 1)
     r = job.resources
@@ -140,6 +143,7 @@ def fit(job: Job, show: Show) -> None:
             checkpoint_config=CheckpointConfig(
                 num_to_keep=1, checkpoint_score_attribute="score", checkpoint_score_order="max"
             ),
+            callbacks=[_Saved(board)] if saved else [],
         ),
     )
     try:
@@ -151,13 +155,15 @@ def fit(job: Job, show: Show) -> None:
         watcher.join(timeout=10)
 
 
-def _next_epoch(run: Store) -> int:
-    """The epoch after the newest checkpoint that Ray Train has registered: the one that its workers get back."""
+def _next_epoch(job: Job) -> int:
+    """The epoch after the newest checkpoint that Ray Train has registered, the one that its workers get back; else
+    after the one to start from."""
     try:
-        newest = Result.from_path(run.uri).checkpoint
+        newest = Result.from_path(job.run.uri).checkpoint
     except RuntimeError:  # nothing registered yet
-        return 0
-    return checkpoint_epoch(newest.path) + 1 if newest else 0
+        newest = None
+    found = newest or job.start
+    return checkpoint_epoch(found.path) + 1 if found else 0
 
 
 def _stream(job: Job) -> ray.data.Dataset:
@@ -167,7 +173,7 @@ def _stream(job: Job) -> ray.data.Dataset:
         job.table,
         job.plan,
         job.feed,
-        epochs=range(_next_epoch(job.run), job.settings.epochs),
+        epochs=range(_next_epoch(job), job.settings.epochs),
         actors=r.feed_actors,
         actor_cpus=r.feed_cpus,
     )
@@ -179,7 +185,8 @@ def _worker(config: dict) -> None:
     torch.set_num_threads(job.resources.threads)
     classes = job.plan.items if job.table.positives == "item" else len(job.table.categories)
     loss = build_loss(settings.loss, dimension=settings.network.dimension, classes=classes, seed=settings.seed)
-    if resumed := ray.train.get_checkpoint():
+    begun = job.start and Checkpoint(job.start.path, job.start.fs)
+    if resumed := ray.train.get_checkpoint() or begun:
         with resumed.as_directory() as folder:
             network, _ = load_network(Store(folder), NETWORK)
             state, history = read_training_state(folder)
@@ -240,11 +247,25 @@ class _Board:
         return rows
 
 
-def _watch(board, show: Show, stop: threading.Event) -> None:
+class _Saved(UserCallback):
+    """Pins up each checkpoint that Ray Train has registered."""
+
+    def __init__(self, board):
+        self.board = board
+
+    def after_report(self, run_context, metrics: list[dict], checkpoint) -> None:
+        told = next(m for m in metrics if "epoch" in m)
+        ray.get(self.board.post.remote({"saved": told["epoch"], "score": told["score"]}))
+
+
+def _watch(board, show: Show, saved: Callable[[int, float], None] | None, stop: threading.Event) -> None:
     while True:
         last = stop.wait(POLL_S)
         for row in ray.get(board.take.remote()):
-            show(row)
+            if "saved" in row:
+                saved(row["saved"], row["score"])
+            else:
+                show(row)
         if last:
             return
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from fashion.data.decode import decode
@@ -12,8 +13,9 @@ from fashion.data.table import ItemTable, flatten
 from fashion.networks.model import EmbeddingNetwork
 from fashion.networks.normalise import normalise
 from fashion.retrieval.metrics import summary
-from fashion.retrieval.protocol import match_labels
 from fashion.retrieval.rank import rank
+from fashion.retrieval.search.block import Block, Held
+from fashion.retrieval.search.relevance import Queries
 from fashion.training.distributed import gather_rows, world
 from fashion.training.distributed import rank as worker_rank
 
@@ -26,10 +28,20 @@ GALLERY = 1
 class Validation:
     """The validation images of this worker: every W-th row group of the split's first `items` items."""
 
-    def __init__(self, table: ItemTable, *, items: int, size: int, crop: str, threads: int, ks: tuple[int, ...] = KS):
+    def __init__(
+        self,
+        table: ItemTable,
+        *,
+        items: int,
+        size: int,
+        crop: str,
+        threads: int,
+        ks: tuple[int, ...] = KS,
+        split: str = "val",
+    ):
         self.table, self.size, self.crop, self.threads, self.ks = table, size, crop, threads, ks
         groups, count = [], 0
-        for shard in table.shards("val"):
+        for shard in table.shards(split):
             for index, held in enumerate(shard.groups):
                 if count < items:
                     groups.append((shard.name, index, count, min(held, items - count)))
@@ -50,8 +62,10 @@ class Validation:
         z_ND = gather_rows(torch.cat(z).to(device)).cpu().numpy()
         label, role = gather_rows(torch.cat(about).to(device)).cpu().numpy().T
         queries, gallery = role == QUERY, role == GALLERY
-        relevance = match_labels(label[queries], label[gallery])
-        return summary(rank(z_ND[queries], z_ND[gallery], relevance, max(self.ks)), self.ks)
+        asked = Queries.of(z_ND[queries], label[queries])
+        labels = pa.array(label[gallery])
+        held = Held(block=Block(number=0, vectors=z_ND[gallery], ids=pa.array(np.arange(len(labels))), labels=labels))
+        return summary(rank(asked, [held], k=0).measures, self.ks)
 
     def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """uint8 pictures (n, 3, S, S), their domains (n,), their labels and roles (n, 2)."""

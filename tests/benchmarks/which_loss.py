@@ -63,7 +63,7 @@ def run(title: str, options: argparse.Namespace, seed: int) -> dict:
     settings = TrainSettings(
         epochs=options.epochs,
         seed=seed,
-        network=NetworkSettings(name=options.network, size=options.size),
+        network=NetworkSettings(name=options.network, size=options.size, width=options.width),
         loss=loss,
         optimizer=OptimizerSettings(learning_rate=options.learning_rate),
         validation=ValidationSettings(every=options.epochs),
@@ -91,7 +91,7 @@ def run(title: str, options: argparse.Namespace, seed: int) -> dict:
     trainer.run(batches, test, Hooks(step=lambda _: None, epoch=lambda *_: None))
     found = trainer.history[-1]
     return {
-        "loss": title, "seed": seed, "table": table.fingerprint, "network": options.network, "size": options.size,
+        "loss": title, "seed": seed, "table": table.fingerprint, "network": options.network, "size": options.size, "width": options.width,
         "epochs": options.epochs, "learning_rate": options.learning_rate, "seconds": time.perf_counter() - began,
         "recall": found["recall"], "map": found["map"],
     }  # fmt: skip
@@ -102,6 +102,7 @@ def main() -> None:
     parser.add_argument("--table", required=True)
     parser.add_argument("--network", default="resnet18")
     parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--width", type=float, default=1.0, help="of embnet")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
@@ -110,8 +111,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "which_loss.jsonl")
     options = parser.parse_args()
     data = ItemTable(Store(options.table)).fingerprint
-    same = {"table": data, "network": options.network, "size": options.size, "epochs": options.epochs,
-            "learning_rate": options.learning_rate}  # fmt: skip
+    same = {"table": data, "network": options.network, "size": options.size, "width": options.width,
+            "epochs": options.epochs, "learning_rate": options.learning_rate}  # fmt: skip
     kept = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
     rows = [row for row in kept if same.items() <= row.items()]
     done = {(row["loss"], row["seed"]) for row in rows}

@@ -1,5 +1,6 @@
 """The whole path through an S3 endpoint: prepare, train with two workers, kill one, resume, evaluate."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,12 +16,13 @@ from fashion.data.demo import write_demo
 from fashion.data.prepare import TableSettings, prepare
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
+from fashion.retrieval.gate.history import read_history
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, checkpoints
 from fashion.training.driver import fit, plan_job, settle
 from fashion.training.resources import Resources, decide_resources
 from fashion.training.settings import BatchSettings, NetworkSettings, ResourceSettings, TrainSettings
-from jobs.evaluate import EvaluateSettings, evaluate_run
+from jobs.evaluate import EvaluateSettings, evaluate_run, job
 
 SETTINGS = TrainSettings(
     epochs=3,
@@ -162,6 +165,39 @@ def test_protocol_options_change_the_number_and_are_written_beside_it(metrics, r
         assert {**found["protocol"], **options} == found["protocol"]
         assert found["queries"] == metrics["queries"]
     assert evaluated("item", ranking="item")["recall"]["50"] >= metrics["recall"]["50"]
+
+
+def test_the_gate_shuts_on_a_worse_evaluation_after_its_results_are_written(metrics, run, table, monkeypatch):
+    """Against an earlier evaluation that was always right; against itself; and against one of other queries."""
+    written = run[0] / "evaluation"
+    queries = written.read_table("queries.parquet")
+    rank = queries.column_names.index("rank")
+    flawless = queries.set_column(rank, "rank", pa.array([1] * len(queries), pa.int64()))
+    strangers = queries.set_column(0, "image", pa.array([f"?{i}" for i in range(len(queries))]))
+    for name, held in {"flawless": flawless, "strangers": strangers}.items():
+        accepted = Store(f"s3://shop/accepted/{name}")
+        accepted.write_table("queries.parquet", held)
+        accepted.write_json("metrics.json", metrics)
+    monkeypatch.setattr("jobs.evaluate.ray_cluster", contextlib.nullcontext)  # it runs already
+
+    out = Store("s3://shop/out/gate")
+
+    def status(against):
+        places = {"data": table.store.uri, "run": run[0].uri, "out": out.uri, "history": "s3://shop/history"}
+        return job(EvaluateSettings(**places, against=against, baselines=False))
+
+    with pytest.raises(InputError, match=r"against: .*evaluate that run first"):
+        status("s3://shop/nothing")
+    assert not out.names(recursive=True)  # said before anything is done
+    assert status("s3://shop/accepted/flawless/metrics.json") == 3
+    assert out.read_json("metrics.json")["comparison"]["verdict"] == "worse"
+    assert "Worse: recall@1 fell by" in out.read("report.html").decode()
+    assert status(run[0].uri) == 0
+    with pytest.raises(InputError, match=r"none of its .* queries is among the"):
+        status("s3://shop/accepted/strangers")
+    assert "comparison" not in out.read_json("metrics.json")  # written all the same
+    (row,) = read_history(Store("s3://shop/history"))  # one model, data and protocol: one row, with the last verdict
+    assert row["verdict"] == "no difference" and row["recall@1"] == metrics["recall"]["1"]
 
 
 def test_too_few_cpus_are_an_error_and_not_a_hang():

@@ -1,114 +1,12 @@
 import base64
 import copy
-import io
 import re
 from collections import Counter
 from dataclasses import replace
-from html.parser import HTMLParser
 
-from PIL import Image
+from report_pages import HISTORY, HOSTILE, METRICS, Page, evaluated, full_report, jpeg, point, row
 
-from fashion.retrieval.report import Hit, MapPoint, QueryRow, ReportData, render_report
-
-HOSTILE = """<script>alert(1)</script>"' onload=x {{ 7 * 7 }} &amp;"""
-
-METRICS = {
-    "protocol": {"benchmark": "consumer-to-shop", "gallery_splits": ["test", "val"], "positives": "item", "crop": None},
-    "queries": 1234,
-    "gallery": 45678,
-    "unmatched_queries": 3,
-    "recall": {"1": 0.612, "5": 0.853, "50": 0.981},
-    "map": 0.678,
-    "mrr": 0.702,
-    "baselines": {
-        "chance": {"recall": {"1": 0.002, "5": 0.011, "50": 0.11}, "map": 0.014, "mrr": 0.015},
-        "untrained": {"recall": {"1": 0.09, "5": 0.21, "50": 0.6}, "map": 0.14, "mrr": 0.15},
-        "colour histogram": {"recall": {"1": 0.12, "5": 0.25, "50": 0.62}, "map": 0.18, "mrr": 0.19},
-    },
-    "model": {"fingerprint": "9f3ac2d1", "network": {"backbone": "embnet", "branches": "dual"}, "epoch": 12},
-    "data": {"uri": "s3://catalogue/autumn", "fingerprint": "51b0e6c2"},
-    "seed": 7,
-    "versions": {"fashion-retrieval": "0.1.0", "torch": "2.15.0"},
-    "created": "2026-11-03T09:05:00Z",
-}
-HISTORY = [
-    {"epoch": 1, "loss": 2.5, "learning_rate": 1e-4, "recall": {"1": 0.2, "10": 0.4}, "active": 0.9},
-    {"epoch": 2, "loss": float("nan"), "learning_rate": 3e-4, "recall": None, "active": 0.7},
-    {"epoch": 3, "loss": 1.25, "learning_rate": 2e-4, "recall": {"1": 0.5, "10": 0.75}, "active": 0.6},
-]
-
-
-def jpeg(width=6, height=8, colour=(90, 20, 40)) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(file, "JPEG")
-    return file.getvalue()
-
-
-def row(name: str, rank: int | None, *, top=None, category="Dress", average_precision=0.5) -> QueryRow:
-    """A query called `name` whose right answer stands at `rank` of the five shown, or is not among them."""
-    if top is None:
-        top = [
-            Hit(image=f"shop{i}", item=name if i == rank else f"other{i}", score=1 - i / 10, correct=i == rank)
-            for i in range(1, 6)
-        ]
-    return QueryRow(
-        image=f"photo of {name}",
-        item=name,
-        domain="consumer",
-        category=category,
-        rank=rank,
-        average_precision=average_precision,
-        top=top,
-    )
-
-
-def point(item: str, domain: str, x: float, y: float, category=None) -> MapPoint:
-    return MapPoint(x=x, y=y, image=f"{item} {domain}", item=item, domain=domain, category=category)
-
-
-class Page(HTMLParser):
-    """The page as a browser would have it: elements with their attributes and the text in them, all tags matched."""
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.elements, self.open, self.text = [], [], []
-        self.feed(html)
-        self.close()
-        assert not self.open, f"left open: {self.open}"
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag not in ("meta", "input"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.text.append(data)
-
-    def all(self, tag=None, css_class=None) -> list[dict]:
-        return [
-            attributes
-            for name, attributes in self.elements
-            if (tag is None or name == tag) and (css_class is None or css_class in attributes.get("class", "").split())
-        ]
-
-    @property
-    def words(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.text))
-
-
-def full_report() -> ReportData:
-    rows = [row("one", 1), row("two", 3, category="Coat"), row("three", 41), row("four", None, category=None)]
-    points = [point(f"item{i}", domain, i, i * i % 7) for i in range(9) for domain in ("consumer", "shop")]
-    images = [f"shop{i}" for i in range(1, 6)] + [r.image for r in rows] + [p.image for p in points]
-    thumbnails = {image: jpeg(colour=(i * 5, 80, 200)) for i, image in enumerate(images)}
-    return ReportData(metrics=METRICS, history=HISTORY, queries=rows, map_points=points, thumbnails=thumbnails)
+from fashion.retrieval.report import Confusion, Hit, MapPoint, QueryRow, ReportData, Thief, render_report
 
 
 def test_it_says_what_was_evaluated_and_how_well():
@@ -118,7 +16,7 @@ def test_it_says_what_was_evaluated_and_how_well():
         "s3://catalogue/autumn", "51b0e6c2", "9f3ac2d1", "epoch: 12", "backbone: embnet", "Seed 7", "torch 2.15.0",
         "recall@1 61.2 %", "mAP 67.8 %", "queries 1,234", "gallery 45,678", "unmatched queries 3",
         "measure trained untrained colour histogram chance",
-        "recall@5 85.3% 21.0% 25.0% 1.1%", "MRR 70.2% 15.0% 19.0% 1.5%",
+        "recall@5 85.3% 83.3 to 87.3 21.0% 25.0% 1.1%", "MRR 70.2% 68.0 to 72.0 15.0% 19.0% 1.5%",
     ]:  # fmt: skip
         assert said in words
     assert "crop" not in words  # a setting without a value
@@ -139,7 +37,7 @@ def test_it_needs_no_network_and_runs_no_script():
 
 
 def test_every_string_is_escaped():
-    metrics = copy.deepcopy(METRICS)
+    metrics = copy.deepcopy(full_report().metrics)
     metrics["protocol"]["benchmark"] = metrics["data"]["uri"] = metrics["model"]["fingerprint"] = HOSTILE
     metrics["created"] = HOSTILE
     metrics["protocol"][HOSTILE] = metrics["versions"][HOSTILE] = metrics["model"]["network"][HOSTILE] = HOSTILE
@@ -151,12 +49,24 @@ def test_every_string_is_escaped():
         ),
         row("harmless", 1),
     ]  # fmt: skip
-    points = [MapPoint(x=0, y=0, image=HOSTILE, item=HOSTILE, domain=HOSTILE, category=HOSTILE)]
-    page = Page(render_report(ReportData(metrics=metrics, history=HISTORY, queries=rows, map_points=points)))
+    for group in metrics["by_category"]:
+        group["name"] = HOSTILE
+    comparison = metrics["comparison"]
+    comparison["changed"], comparison["against"] = [HOSTILE], dict.fromkeys(comparison["against"], HOSTILE)
+    data = ReportData(
+        metrics=metrics,
+        history=HISTORY,
+        queries=rows,
+        thieves=[Thief(item=HOSTILE, image=HOSTILE, category=HOSTILE, queries=1, items=1, victims=rows)],
+        confusion=Confusion(names=[HOSTILE, "b"], counts=[1, 1], shares=[[1, 0], [0, 1]]),
+        trend=[dict.fromkeys(evaluated(1), HOSTILE) | dict.fromkeys(("recall@1", "recall@5", "map"), 0.5)] * 2,
+        map_points=[MapPoint(x=0, y=0, image=HOSTILE, item=HOSTILE, domain=HOSTILE, category=HOSTILE)],
+    )
+    page = Page(render_report(data))
     known = Page(render_report(full_report()))
     assert {tag for tag, _ in page.elements} <= {tag for tag, _ in known.elements}
     assert {name for _, a in page.elements for name in a} <= {name for _, a in known.elements for name in a}
-    assert page.words.count("<script>") >= 12
+    assert page.words.count("<script>") >= 22
     assert "{{ 7 * 7 }}" in page.words and "&amp;" in page.words
     assert any(a.get("aria-label") == f"query: {HOSTILE} photo of item {HOSTILE} (no picture)" for a in page.all("svg"))
 
@@ -169,8 +79,8 @@ def test_a_picture_is_stored_once_and_shown_wherever_it_belongs():
     assert sorted(encoded[uri] for uri in stored) == sorted(data.thumbnails)
     place = {a["id"]: encoded[uri] for a, uri in zip(page.all("symbol"), stored, strict=False)}
     uses = Counter(place[a["href"][1:]] for a in page.all("use") if a["href"][1:] in place)
-    assert all(uses[f"shop{i}"] == 4 for i in range(1, 6))  # in each of the four rows
-    assert all(uses[query.image] == 1 for query in data.queries)
+    assert all(uses[f"shop{i}"] == 4 for i in range(2, 6)) and uses["shop1"] == 5  # four rows, and a thief
+    assert [uses[query.image] for query in data.queries] == [1, 2, 2, 1]  # two of them are the thief's victims
     assert all(uses[p.image] in (1, 2) for p in data.map_points)  # when pointed at, and where there is room
 
 
@@ -180,7 +90,11 @@ def test_pictures_are_named_and_those_not_there_say_so():
     )
     photos = page.all("svg", "photo")
     assert all(a["role"] == "img" and a["aria-label"] for a in photos)
-    assert {a["aria-label"] for a in photos if "missing" not in a["class"]} == {"right: item one", "wrong: item other1"}
+    assert {a["aria-label"] for a in photos if "missing" not in a["class"]} == {
+        "right: item one",
+        "wrong: item other1",
+        "item a_thief, which comes first wrongly",
+    }
     assert all(a["aria-label"].endswith("(no picture)") for a in photos if "missing" in a["class"])
     assert all(a.get("aria-label") or a.get("aria-hidden") for a in page.all("svg"))
 
@@ -197,7 +111,10 @@ def test_it_stays_under_5_megabytes_by_leaving_out_map_pictures():
 
 def test_rows_are_grouped_by_what_came_of_them_and_marked_with_more_than_colour():
     html = render_report(full_report())
-    groups = {title: part for title, part in re.findall(r"<h3>([\w ]+?) <span>(.*?)(?=<h3>|</main>)", html, re.DOTALL)}
+    groups = {
+        title: part
+        for title, part in re.findall(r"<h3>(Best|In between|Worst) <span>(.*?)(?=<h3>|</main>)", html, re.DOTALL)
+    }
     assert {title: re.findall(r'<b title="[^"]*">(\w+)</b>', part) for title, part in groups.items()} == {
         "Best": ["one"],
         "In between": ["two"],
@@ -216,7 +133,7 @@ def test_each_category_can_be_shown_alone():
     page = Page(html)
     assert [a.get("id") for a in page.all("input")] == [None, "category1", "category2", "category3"]
     assert "all Coat Dress no category" in page.words
-    classes = [a["class"] for a in page.all("article")]
+    classes = [a["class"] for a in page.all("article", "row")]
     assert classes == ["row c2", "row c1", "row c2", "row c3"]
     for number in (1, 2, 3):
         assert f".queries:has(#category{number}:checked) .row:not(.c{number}) {{ display: none; }}" in html
@@ -245,7 +162,7 @@ def test_the_map_holds_every_point_and_ties_those_of_an_item():
 
 def test_training_charts_show_what_the_history_has():
     page = Page(render_report(full_report()))
-    charts = [a["aria-label"] for a in page.all("svg", "chart")][1:]
+    charts = [a["aria-label"] for a in page.all("svg", "chart") if " at epoch " in a["aria-label"]]
     assert charts == [
         "Validation recall. recall@1: 20% at epoch 1, 50% at epoch 3; recall@10: 40% at epoch 1, 75% at epoch 3.",
         "Loss. loss: 2.5 at epoch 1, 1.25 at epoch 3.",
@@ -255,7 +172,8 @@ def test_training_charts_show_what_the_history_has():
 
 
 def test_the_recall_curve_compares_all_systems():
-    chart = Page(render_report(full_report())).all("svg", "chart")[0]["aria-label"]
+    charts = Page(render_report(full_report())).all("svg", "chart")
+    chart = next(a["aria-label"] for a in charts if a["aria-label"].startswith("Recall at k"))
     assert chart == (
         "Recall at k. trained: 61.2% at k 1, 98.1% at k 50; untrained: 9% at k 1, 60% at k 50; "
         "colour histogram: 12% at k 1, 62% at k 50; chance: 0.2% at k 1, 11% at k 50."

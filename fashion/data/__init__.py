@@ -1,0 +1,1 @@
+"""Formats, the item table, pictures, the training stream and the demo catalogue."""

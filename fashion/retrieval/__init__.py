@@ -1,0 +1,1 @@
+"""Embedding the catalogue, exact search, metrics, the gate and the report."""

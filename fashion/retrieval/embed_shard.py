@@ -1,0 +1,175 @@
+"""One shard of the item table to one shard of embeddings: read, decode, embed, write; without Ray."""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from fashion.data.decode import BadPicture
+from fashion.data.table import QUARANTINE, ItemTable, ShardInfo, flatten
+from fashion.retrieval.carry import Earlier
+from fashion.retrieval.embedder import Embedder, ahead
+from fashion.retrieval.embeddings import COLUMNS, EMBEDDING, quarantine_file, to_table
+from fashion.storage import Store
+
+STAGES = ("read", "decode", "network", "write")
+GROUPS_AHEAD = 2  # row groups that are read before they are needed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """An image of the item table, and what its picture is to the network."""
+
+    jpeg: bytes
+    box: list[int] | None
+    domain: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A picture's pixels, or the reason why there are none, or neither where its embedding is known."""
+
+    domain: str
+    digest: str
+    pixels: np.ndarray | None = None
+    reason: str | None = None
+
+
+class Seconds:
+    """Time spent, by stage; stages run beside each other, so their sum may exceed the whole."""
+
+    def __init__(self):
+        self.by_stage: Counter = Counter()
+        self.lock = Lock()
+
+    @contextmanager
+    def of(self, stage: str):
+        began = time.perf_counter()
+        yield
+        with self.lock:
+            self.by_stage[stage] += time.perf_counter() - began
+
+
+class ShardEmbedder:
+    """Embeds shards one at a time and keeps the network between them."""
+
+    def __init__(
+        self,
+        table: ItemTable,
+        embedder: Embedder,
+        out: Store,
+        *,
+        device: torch.device,
+        threads: int,
+        earlier: Earlier | None = None,
+    ):
+        self.table, self.embedder, self.out, self.earlier = table, embedder, out, earlier
+        self.networks = embedder.load(device)
+        self.decoders = ThreadPoolExecutor(threads)
+        self.reader = ThreadPoolExecutor(1)
+
+    def embed(self, shard: ShardInfo) -> dict:
+        """Write the shard's embeddings and its quarantine, then its stats, which are returned: counts, the digest of
+        the Parquet file, and seconds by stage (`decode` summed over the threads)."""
+        seconds = Seconds()
+        with seconds.of("total"):
+            about: list[pa.Table] = []
+            digests, reasons, known = [], {}, []
+            dimensions = self.networks.dimensions()
+            vectors = {name: np.zeros((shard.images, D), np.float32) for name, D in dimensions.items()}
+            waiting: list[tuple[int, Shown]] = []
+            rows = self._rows(shard, about, seconds)
+            shown = ahead(self.decoders, lambda row: self._show(row, seconds), rows, 2 * self.embedder.batch)
+            for place, picture in enumerate(shown):
+                digests.append(picture.digest)
+                if picture.reason:
+                    reasons[place] = picture.reason
+                elif picture.pixels is None:
+                    known.append(place)
+                else:
+                    waiting.append((place, picture))
+                if len(waiting) == self.embedder.batch:
+                    self._look(waiting, vectors, seconds)
+            if waiting:
+                self._look(waiting, vectors, seconds)
+            if known:
+                with seconds.of("read"):
+                    for name, x_ND in self.earlier.vectors([digests[place] for place in known]).items():
+                        vectors[name][known] = x_ND
+            with seconds.of("write"):
+                rows = pa.concat_tables(about).append_column("digest", pa.array(digests, pa.string()))
+                written = self._write(shard, rows, vectors, reasons)
+        stats = {
+            "name": shard.name,
+            "images": shard.images - len(reasons),
+            "carried": len(known),
+            "unreadable": len(reasons),
+            "dimension": dimensions[EMBEDDING],
+            "digest": written,
+            "seconds": {name: round(seconds.by_stage[name], 3) for name in (*STAGES, "total")},
+        }
+        self.out.write_json(f"{shard.name}.json", stats)
+        return stats
+
+    def _rows(self, shard: ShardInfo, about: list[pa.Table], seconds: Seconds) -> Iterator[Row]:
+        """The shard's images; `about` receives the columns that are kept of them."""
+
+        def read(group: int) -> pa.Table:
+            with seconds.of("read"):
+                return flatten(self.table.read(shard.name, group))
+
+        for group, rows in enumerate(ahead(self.reader, read, range(len(shard.groups)), GROUPS_AHEAD)):
+            part = rows.select(COLUMNS)
+            part = part.append_column("shard", pa.array([shard.name] * len(rows)).dictionary_encode())
+            about.append(part.append_column("group", pa.array([group] * len(rows), pa.int32())))
+            columns = (rows[name].to_pylist() for name in ("jpeg", "box", "domain"))
+            for jpeg, box, domain in zip(*columns, strict=True):
+                yield Row(jpeg=jpeg, box=box, domain=domain)
+
+    def _show(self, row: Row, seconds: Seconds) -> Shown:
+        with seconds.of("decode"):
+            digest = self.embedder.digest(row.jpeg, row.box, row.domain)
+            shown = {"domain": row.domain, "digest": digest}
+            if self.earlier is not None and digest in self.earlier:
+                return Shown(**shown)
+            try:
+                return Shown(**shown, pixels=self.embedder.decode(row.jpeg, row.box))
+            except BadPicture as fault:
+                return Shown(**shown, reason=str(fault))
+
+    def _look(self, waiting: list[tuple[int, Shown]], vectors: dict[str, np.ndarray], seconds: Seconds) -> None:
+        """Embed the waiting pictures into `vectors`, at their places; none waits afterwards."""
+        with seconds.of("network"):
+            images = torch.from_numpy(np.stack([picture.pixels for _, picture in waiting]))
+            found = self.networks(images, [picture.domain for _, picture in waiting])
+            places = [place for place, _ in waiting]
+            for name, x_ND in found.items():
+                vectors[name][places] = x_ND
+        waiting.clear()
+
+    def _write(self, shard: ShardInfo, about: pa.Table, vectors: dict[str, np.ndarray], reasons: dict[int, str]) -> str:
+        """Returns the digest of the file of embeddings."""
+        good = np.ones(len(about), bool)
+        if reasons:
+            bad = list(reasons)
+            good[bad] = False
+            rows = about.take(pa.array(bad)).select(["item", "image"]).to_pylist()
+            split = shard.split
+            rows = [row | {"split": split, "reason": reasons[place]} for row, place in zip(rows, bad, strict=True)]
+            self.out.write_table(quarantine_file(shard.name), pa.Table.from_pylist(rows, QUARANTINE))
+            about, vectors = about.filter(pa.array(good)), {name: x_ND[good] for name, x_ND in vectors.items()}
+        identity = self.embedder.identity(self.table.fingerprint)
+        sink = pa.BufferOutputStream()
+        pq.write_table(to_table(about, vectors, identity, self.embedder.dtype), sink, compression="zstd")
+        data = sink.getvalue()
+        self.out.write(f"{shard.name}.parquet", data)
+        return hashlib.blake2b(data, digest_size=8).hexdigest()

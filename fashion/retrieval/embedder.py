@@ -1,0 +1,140 @@
+"""Pictures to embeddings, without Ray: how a network is shown pictures, and the network that looks at them."""
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+
+from fashion.data.decode import decode
+from fashion.data.schema import DOMAINS
+from fashion.errors import InputError
+from fashion.networks.files import load_network
+from fashion.networks.model import EmbeddingNetwork, build_network
+from fashion.networks.normalise import MEAN, STD, normalise
+from fashion.retrieval.baselines import HISTOGRAM as HISTOGRAM_LENGTH
+from fashion.retrieval.baselines import colour_histogram
+from fashion.retrieval.embeddings import EMBEDDING, FORMAT, HISTOGRAM, UNTRAINED
+from fashion.storage import Store
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedSettings:
+    """How pictures are embedded, and with how much of the cluster."""
+
+    batch: int = 256
+    """Pictures that the network sees at a time."""
+    precision: Literal["float32", "bf16"] = "float32"
+    """What the network computes in; bf16 is quicker on GPUs and differs in the third digit."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """What the embeddings are kept in; float16 is half the storage and differs in the fourth digit."""
+    actors: int | None = None
+    """Processes with the network each. Default: one a GPU, or one a machine where there is none."""
+    threads: int | None = None
+    """Threads of an actor that decode. Default: an actor's share of the machine's CPUs."""
+
+    def __post_init__(self):
+        for name in ("batch", "actors", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name}: found {value}, expected at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedder:
+    """What turns pictures into vectors: the network's file, and how pictures are shown to it."""
+
+    folder: Store
+    file: str
+    fingerprint: str
+    size: int  # pixels, the side of the network's input
+    crop: str  # whole or box
+    baselines: bool = False  # also the untrained network's vectors and colour histograms
+    batch: int = 256
+    precision: str = "float32"
+    dtype: str = "float32"
+
+    def identity(self, data: str) -> dict:
+        """What the embeddings of the item table with fingerprint `data` depend on; shards of another identity are never
+        mixed with these."""
+        return {
+            "format": FORMAT,
+            "network": self.fingerprint,
+            "data": data,
+            "transform": {
+                "size": self.size,
+                "crop": self.crop,
+                "resize": "bilinear, antialiased",
+                "mean": list(MEAN),
+                "std": list(STD),
+            },
+            "precision": self.precision,
+            "dtype": self.dtype,
+            "baselines": self.baselines,
+        }
+
+    def folder_name(self, data: str) -> str:
+        """A name for a folder of embeddings that is another one whenever their identity is."""
+        digest = hashlib.blake2b(json.dumps(self.identity(data), sort_keys=True).encode(), digest_size=4)
+        return f"{self.fingerprint}-{data}-{digest.hexdigest()}"
+
+    def decode(self, jpeg: bytes, box: Sequence[int] | None) -> np.ndarray:
+        """The network's view of a picture: uint8 (3, size, size). Raises BadPicture."""
+        return decode(jpeg, size=(self.size, self.size), box=box if self.crop == "box" else None)
+
+    def digest(self, jpeg: bytes, box: Sequence[int] | None, domain: str) -> str:
+        """32 hexadecimal digits over all that the network sees of a picture: equal digests have equal embeddings."""
+        shown = f"{domain}\n{list(box) if box is not None and self.crop == 'box' else None}\n"
+        return hashlib.blake2b(jpeg, digest_size=16, key=hashlib.blake2b(shown.encode()).digest()).hexdigest()
+
+    def load(self, device: torch.device) -> "Networks":
+        """Raises InputError where the file is not there or damaged."""
+        network, about = load_network(self.folder, self.file)
+        networks = {EMBEDDING: network}
+        if self.baselines:
+            networks[UNTRAINED] = build_network(network.settings, seed=about["seed"])
+        return Networks(networks, device, histogram=self.baselines, bf16=self.precision == "bf16")
+
+
+class Networks:
+    """Networks on a device, ready to embed."""
+
+    def __init__(self, networks: dict[str, EmbeddingNetwork], device: torch.device, *, histogram: bool, bf16: bool):
+        self.device, self.histogram, self.bf16 = device, histogram, bf16
+        self.networks = {
+            name: network.eval().to(device, memory_format=torch.channels_last) for name, network in networks.items()
+        }
+
+    def dimensions(self) -> dict[str, int]:
+        """The length of each kind of vector."""
+        lengths = {name: network.settings.dimension for name, network in self.networks.items()}
+        return lengths | ({HISTOGRAM: HISTOGRAM_LENGTH} if self.histogram else {})
+
+    def __call__(self, images: torch.Tensor, domains: Sequence[str]) -> dict[str, np.ndarray]:
+        """uint8 (N, 3, S, S) and the N domains -> name -> (N, D) float32."""
+        images = images.to(self.device)
+        coded = torch.tensor([DOMAINS.index(domain) for domain in domains], device=self.device)
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            x = normalise(images).contiguous(memory_format=torch.channels_last)
+            found = {name: network(x, coded) for name, network in self.networks.items()}
+            if self.histogram:
+                found[HISTOGRAM] = colour_histogram(images)
+        return {name: z.float().cpu().numpy() for name, z in found.items()}
+
+
+def ahead(pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], window: int) -> Iterator[Result]:
+    """`function` of each item, in order; up to `window` of them are computed before they are asked for."""
+    waiting: deque[Future[Result]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > window:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -1,0 +1,168 @@
+"""Two evaluations of the same queries, number by number: what moved, by how much, and whether by more than chance.
+
+Recall@k is tested by McNemar's exact test over queries, and every measure by a bootstrap of the paired differences over
+items; where both apply, the larger p-value counts, so that neither few queries nor several photos of one garment make
+an alarm out of noise. The gate looks at one measure, named beforehand, at level alpha; the others are reported with
+p-values that Holm's procedure corrects for their number.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from fashion.errors import InputError
+from fashion.retrieval.gate.earlier import Scored
+from fashion.retrieval.gate.statistics import bootstrap, bootstrap_p, holm, interval, mcnemar
+
+MEASURES = {"map": "average_precision", "r_precision": "r_precision", "mrr": "rank"}  # and the column they come from
+VERDICTS = ("worse", "a little worse", "no difference", "better")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateSettings:
+    """When an evaluation counts as worse than the one it is compared with."""
+
+    metric: str = "recall@1"
+    """The one number that decides: recall@K, map, r_precision or mrr."""
+    alpha: float = 0.05
+    """Chance of calling a difference real where there is none, on either side."""
+    draws: int = 4000
+    """Bootstrap samples."""
+    seed: int = 0
+    """Seed of the bootstrap."""
+
+    def __post_init__(self):
+        if self.metric not in MEASURES and not re.fullmatch(r"recall@[1-9]\d*", self.metric):
+            raise InputError(f"gate.metric: found {self.metric!r}, expected recall@K, {', '.join(MEASURES)}")
+        if not 0 < self.alpha < 1:
+            raise InputError(f"gate.alpha: found {self.alpha}, expected a fraction above 0 and below 1, such as 0.05")
+        if self.draws < 100:
+            raise InputError(f"gate.draws: found {self.draws}, expected at least 100")
+
+
+def check_metric(earlier: Scored, settings: GateSettings) -> None:
+    """Raise InputError where the earlier evaluation lacks the number that decides."""
+    column = MEASURES.get(settings.metric, "rank")
+    if column not in earlier.queries.column_names:
+        raise InputError(
+            f"gate.metric: found {settings.metric}, which {earlier.uri} does not have; evaluate that run again or "
+            "choose another"
+        )
+
+
+def compare(before: Scored, after: Scored, settings: GateSettings, *, tolerance: float) -> dict:
+    """The comparison as it stands in metrics.json. `tolerance`: a fall of at most this fraction passes.
+
+    against: uri, created, model, data of the earlier evaluation. changed: sentences on what makes the two differ beside
+    the network. queries, items: those in both, which all numbers are over; only_before, only_after: the others.
+    measures: a list of name, before, after, difference, interval (95 %), lost and gained (recall: queries right only
+    before, only after), p, p_adjusted, moved (fell, rose or none). gate: settings. verdict: one of VERDICTS.
+    Raises InputError where no query is in both.
+    """
+    at_before, at_after = _common(before, after)
+    left, right = before.queries.take(at_before), after.queries.take(at_after)
+    ks = {int(k) for k in after.metrics["recall"]} | {int(k) for k in re.findall(r"recall@(\d+)", settings.metric)}
+    names = [f"recall@{k}" for k in sorted(ks)]
+    names += [name for name, column in MEASURES.items() if column in left.column_names and column in right.column_names]
+    before_QM, after_QM = (np.stack([_values(side, name) for name in names], 1) for side in (left, right))
+    items = right["item"].to_numpy(zero_copy_only=False).astype(str)
+    means_DM = bootstrap(after_QM - before_QM, items, draws=settings.draws, seed=settings.seed)
+    measures = []
+    for m, name in enumerate(names):
+        b, a = before_QM[:, m], after_QM[:, m]
+        row = {
+            "name": name,
+            "before": float(b.mean()),
+            "after": float(a.mean()),
+            "difference": float((a - b).mean()),
+            "interval": list(interval(means_DM[:, m])),
+            "p": bootstrap_p(means_DM[:, m]),
+        }
+        if name.startswith("recall"):
+            row["lost"], row["gained"] = int((b > a).sum()), int((a > b).sum())
+            row["p"] = max(row["p"], mcnemar(row["lost"], row["gained"]))
+        measures.append(row)
+    _judge_each(measures, settings)
+    earlier = before.metrics
+    return {
+        "against": {
+            "uri": before.uri,
+            "created": earlier.get("created"),
+            "model": earlier["model"]["fingerprint"],
+            "data": earlier.get("data", {}).get("fingerprint"),
+        },
+        "changed": changes(earlier, after.metrics),
+        "queries": len(left),
+        "items": len(np.unique(items)),
+        "only_before": len(before.queries) - len(left),
+        "only_after": len(after.queries) - len(right),
+        "measures": measures,
+        "gate": {"metric": settings.metric, "tolerance": tolerance, "alpha": settings.alpha},
+        "verdict": verdict(next(row for row in measures if row["name"] == settings.metric), tolerance),
+    }
+
+
+def verdict(measure: dict, tolerance: float) -> str:
+    """One of VERDICTS for the measure that decides; only `worse` shuts the gate.
+
+    It is worse where it fell by more than chance and by more than the tolerance.
+    """
+    if measure["moved"] == "rose":
+        return "better"
+    if measure["moved"] == "none":
+        return "no difference"
+    # A fall of exactly the tolerance passes, though 0.50 - 0.49 is a little more than 0.01 in binary.
+    return "worse" if -measure["difference"] > tolerance + 1e-9 else "a little worse"
+
+
+def changes(before: dict, after: dict) -> list[str]:
+    """What makes two evaluations differ beside the network, from what their metrics.json say; a sentence each."""
+    said = []
+    old, new = before.get("protocol", {}), after.get("protocol", {})
+    for name in [*old, *(name for name in new if name not in old)]:
+        if old.get(name) != new.get(name):
+            said.append(f"protocol: {name} was {_words(old.get(name))}, is {_words(new.get(name))}")
+    for name, title in (("query_set", "queries"), ("gallery_set", "gallery")):
+        count = "queries" if title == "queries" else "gallery"
+        known = name in before and name in after
+        if before.get(count) != after.get(count) or (known and before[name] != after[name]):
+            sentence = f"{title}: {before.get(count, 0):,} images before, {after.get(count, 0):,} now"
+            sentence += ", other ones" if before.get(count) == after.get(count) else ""
+            said.append(sentence + ("; ranks are over different galleries" if title == "gallery" else ""))
+    return said
+
+
+def _common(before: Scored, after: Scored) -> tuple[np.ndarray, np.ndarray]:
+    ids = [side.queries["image"].to_numpy(zero_copy_only=False).astype(str) for side in (before, after)]
+    shared, at_before, at_after = np.intersect1d(*ids, assume_unique=True, return_indices=True)
+    if not len(shared):
+        raise InputError(
+            f"against: {before.uri}: none of its {len(ids[0])} queries is among the {len(ids[1])} of this evaluation; "
+            "compare evaluations of the same benchmark and split"
+        )
+    return at_before, at_after
+
+
+def _values(side, name: str) -> np.ndarray:
+    """(Q,) what each query adds to the measure's mean."""
+    if name in ("map", "r_precision"):
+        return side[MEASURES[name]].to_numpy(zero_copy_only=False).astype(np.float64)
+    rank = side["rank"].to_numpy(zero_copy_only=False).astype(np.float64)  # null, which is a miss, becomes nan
+    rank = np.where(np.isnan(rank), np.inf, rank)
+    return 1 / rank if name == "mrr" else (rank <= int(name.removeprefix("recall@"))).astype(np.float64)
+
+
+def _judge_each(measures: list[dict], settings: GateSettings) -> None:
+    others = [row for row in measures if row["name"] != settings.metric]
+    adjusted = dict(zip([row["name"] for row in others], holm([row["p"] for row in others]), strict=True))
+    for row in measures:
+        row["p_adjusted"] = adjusted.get(row["name"], row["p"])
+        direction = "fell" if row["difference"] < 0 else "rose"
+        row["moved"] = direction if row["p_adjusted"] < settings.alpha else "none"
+
+
+def _words(value) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "not set" if value is None else str(value)

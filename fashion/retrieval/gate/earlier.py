@@ -1,0 +1,59 @@
+"""An earlier evaluation, read back from where it was written: its numbers and its row for each query."""
+
+import json
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fashion.errors import InputError
+from fashion.storage import Store
+
+METRICS, QUERIES = "metrics.json", "queries.parquet"
+COLUMNS = ("image", "item", "rank", "average_precision", "r_precision")  # r_precision: not in older files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What the gate needs of an evaluation."""
+
+    uri: str  # where it lies, for people
+    metrics: dict  # the content of metrics.json
+    queries: pa.Table  # one row a query, of COLUMNS
+
+
+def read_earlier(uri: str) -> Scored:
+    """The evaluation at `uri`: a metrics.json with its queries.parquet beside it, a folder of both, or a run's folder.
+
+    Raises InputError where they are not there, or are not of one evaluation.
+    """
+    folder, name = Store(uri), METRICS
+    if uri.endswith(".json"):
+        parent, _, name = folder.uri.rpartition("/")
+        folder = Store(parent)
+    elif not folder.exists(METRICS):
+        folder = folder / "evaluation"
+    for needed in (name, QUERIES):
+        if not folder.exists(needed):
+            raise InputError(
+                f"against: {uri}: expected a {METRICS} with {QUERIES} beside it, a folder that holds them, or a run's "
+                f"folder; {folder.uri}/{needed} is not there; evaluate that run first"
+            )
+    try:
+        metrics = folder.read_json(name)
+        fingerprint = metrics["model"]["fingerprint"]
+        with folder.open(QUERIES) as file:
+            queries = pq.read_table(file)
+        queries = queries.select([column for column in COLUMNS if column in queries.column_names])
+        missing = [column for column in COLUMNS[:4] if column not in queries.column_names]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, pa.ArrowInvalid) as fault:
+        raise InputError(f"against: {folder.uri}: not an evaluation ({type(fault).__name__}: {fault})") from None
+    if missing:
+        raise InputError(f"against: {folder.uri}/{QUERIES}: has no column {missing[0]}; evaluate that run again")
+    said = (queries.schema.metadata or {}).get(b"network", fingerprint.encode()).decode()
+    if said != fingerprint or len(queries) != metrics.get("queries"):
+        raise InputError(
+            f"against: {folder.uri}: {name} is of network {fingerprint} and {metrics.get('queries')} queries, "
+            f"{QUERIES} of {said} and {len(queries)}; evaluate that run again"
+        )
+    return Scored(uri=f"{folder.uri}/{name}", metrics=metrics, queries=queries)

@@ -1,0 +1,149 @@
+"""Indexes beside the embeddings: each says of which shards, in which version, and whose its rows are.
+
+index/ivf/part-00000.faiss    faiss.write_index
+index/ivf/part-00000.parquet  image and item of each row
+index/ivf/part-00000.json     written last of a part: its shards with the digests of their files, settings, counts
+index/ivf/manifest.json       written last: network, settings, parts
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+import pyarrow as pa
+
+from fashion.errors import InputError
+from fashion.retrieval.embeddings import EMBEDDING, MANIFEST, Catalogue, read_embeddings
+from fashion.retrieval.index.kinds import build
+from fashion.storage import Store
+
+ANY = "any"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A loaded index: row i is `images[i]` of `items[i]`."""
+
+    index: faiss.Index
+    images: np.ndarray
+    items: np.ndarray
+
+
+def plan_parts(manifest: dict, vectors: int) -> list[list[str]]:
+    """The names of neighbouring shards that share an index: of at least `vectors` images, the last of what is left."""
+    parts, held = [[]], 0
+    for shard in manifest["shards"]:
+        if held >= vectors:
+            parts.append([])
+            held = 0
+        parts[-1].append(shard["name"])
+        held += shard["images"]
+    return parts
+
+
+def digests(manifest: dict, shards: list[str]) -> dict[str, str]:
+    """Shard -> digest of its file of embeddings: which version of it."""
+    held = {row["name"]: row["digest"] for row in manifest["shards"]}
+    return {shard: held[shard] for shard in shards}
+
+
+def gallery_of(store: Store, shards: list[str], domain: str) -> tuple[pa.Table, np.ndarray]:
+    """image, item, domain (N rows) and the embeddings (N, D) of the shards' images of `domain`."""
+    found = read_embeddings(store, shards, ["image", "item", "domain", EMBEDDING])
+    if domain != ANY:
+        found = found.take(np.flatnonzero(found.column("domain") == domain))
+    return found.about, found.vectors[EMBEDDING]
+
+
+def build_part(catalogue: Catalogue, number: int, shards: list[str], settings: dict) -> dict | None:
+    """Build and write an index, where it is not there in this very version; what its JSON holds, or None where the
+    shards have no image of the domain."""
+    store, manifest = catalogue
+    folder, name = index_folder(store, settings["kind"]), part_name(number)
+    identity = {"network": manifest["network"], "settings": settings, "shards": digests(manifest, shards)}
+    if folder.exists(f"{name}.json"):
+        held = folder.read_json(f"{name}.json")
+        if {key: held.get(key) for key in identity} == identity:
+            return held
+        folder.delete(f"{name}.json")
+    rows, x_ND = gallery_of(store, shards, settings["domain"])
+    if not len(x_ND):
+        return None
+    began = time.perf_counter()
+    index = build(x_ND, settings)
+    seconds = time.perf_counter() - began
+    data = faiss.serialize_index(index).tobytes()
+    folder.write(f"{name}.faiss", data)
+    folder.write_table(f"{name}.parquet", rows.select(["image", "item"]))
+    about = {
+        **identity,
+        "name": name,
+        "rows": len(x_ND),
+        "built": type(index).__name__,
+        "bytes": len(data),
+        "digest": hashlib.blake2b(data, digest_size=8).hexdigest(),
+        "seconds": round(seconds, 3),
+    }
+    folder.write_json(f"{name}.json", about)
+    return about
+
+
+def write_index_manifest(catalogue: Catalogue, settings: dict, parts: list[dict]) -> dict:
+    """Written only where it says something new."""
+    store, manifest = catalogue
+    folder = index_folder(store, settings["kind"])
+    shards = digests(manifest, [shard["name"] for shard in manifest["shards"]])
+    about = {
+        "kind": "index",
+        "network": manifest["network"],
+        "settings": settings,
+        "shards": shards,
+        "parts": parts,
+    }
+    if not folder.exists(MANIFEST) or folder.read_json(MANIFEST) != about:
+        folder.write_json(MANIFEST, about)
+    return about
+
+
+def open_index(catalogue: Catalogue, kind: str) -> dict:
+    """The manifest of an index. Raises InputError where there is none, or where it is of another version of the
+    embeddings, of fewer or of more of them."""
+    store, manifest = catalogue
+    folder = index_folder(store, kind)
+    if not folder.exists(MANIFEST):
+        raise InputError(f"{folder.uri}: no {kind} index there; make it with jobs/embed.py --index {kind}")
+    about = folder.read_json(MANIFEST)
+    indexed = about["shards"]
+    held = digests(manifest, [shard["name"] for shard in manifest["shards"]])
+    for name in [*held, *(indexed.keys() - held.keys())]:
+        if indexed.get(name) != held.get(name):
+            raise InputError(
+                f"{folder.uri}: index of {name} in version {indexed.get(name)}, the embeddings there have "
+                f"{held.get(name)}; make it again with jobs/embed.py --index {kind}"
+            )
+    return about
+
+
+def load_part(store: Store, part: dict) -> Part:
+    """One index of an index manifest. Raises InputError where the file is another than the manifest's."""
+    folder, name = index_folder(store, part["settings"]["kind"]), part["name"]
+    data = folder.read(f"{name}.faiss")
+    digest = hashlib.blake2b(data, digest_size=8).hexdigest()
+    if digest != part["digest"]:
+        raise InputError(
+            f"{folder.uri}/{name}.faiss: found version {digest}, its manifest has {part['digest']}; delete the folder "
+            "and make the index again"
+        )
+    rows = folder.read_table(f"{name}.parquet")
+    image, item = (rows[column].to_numpy(zero_copy_only=False) for column in ("image", "item"))
+    return Part(index=faiss.deserialize_index(np.frombuffer(data, np.uint8)), images=image, items=item)
+
+
+def index_folder(store: Store, kind: str) -> Store:
+    return store / f"index/{kind}"
+
+
+def part_name(number: int) -> str:
+    return f"part-{number:05d}"

@@ -1,0 +1,80 @@
+"""Ask the parts of a gallery as Ray tasks, and join the answers in a tree."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import ray
+from ray.exceptions import RayTaskError
+
+from fashion.errors import InputError
+from fashion.retrieval.search.sweep import Ask, Join, Part, sweep_here
+
+RUNS = 4  # a slot: runs of parts are short enough that slots end together, long enough that answers are few
+FAN = 8  # answers that are joined at a time
+RETRIES = 10  # of a task whose machine died; tasks depend on nothing but what they are given
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaySweep:
+    """Asks up to `slots` runs of parts at a time, each on `cpus` CPUs with as many threads, and `gpus` GPUs."""
+
+    slots: int
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    def __call__(
+        self, ask: Ask, join: Join, parts: Sequence[Part], asked, done: Callable[[int], None] = lambda parts: None
+    ):
+        """The answer of all parts. Raises what a part raises."""
+        options = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": RETRIES}
+        given = ray.put(asked)
+        left = deque(_runs(parts, RUNS * self.slots))
+        running: dict[ray.ObjectRef, int] = {}  # answers to come, and how many parts they are new of
+        answers = []
+        while left or running:
+            while left and len(running) < 2 * self.slots:
+                run = left.popleft()
+                running[_ask.options(**options).remote(ask, join, run, given)] = len(run)
+            ready, _ = ray.wait(list(running), num_returns=1)
+            count = running.pop(ready[0])
+            answers.append(ready[0])
+            if count:
+                done(count)
+            if len(answers) >= FAN and (left or running):
+                running[_join.options(**options).remote(join, given, *answers)] = 0
+                answers = []
+        try:
+            found = ray.get(answers)
+        except RayTaskError as error:
+            raise error.cause if isinstance(error.cause, InputError) else error from None
+        return join(found, asked)
+
+
+def ray_sweep() -> tuple[RaySweep, str | None]:
+    """How to ask on the running cluster, and the device for it: all its GPUs, or all its CPUs where there is none."""
+    held = ray.cluster_resources()
+    if held.get("GPU", 0) >= 1:
+        return RaySweep(slots=int(held["GPU"]), gpus=1.0), "cuda"
+    return RaySweep(slots=max(1, int(held.get("CPU", 1)))), None
+
+
+@ray.remote
+def _ask(ask: Ask, join: Join, parts: Sequence[Part], asked):
+    return sweep_here(ask, join, parts, asked)
+
+
+@ray.remote
+def _join(join: Join, asked, *answers):
+    return join(list(answers), asked)
+
+
+def _runs(parts: Sequence[Part], count: int) -> list[Sequence[Part]]:
+    """At most `count` runs of neighbours whose lengths differ by at most one."""
+    size, longer = divmod(len(parts), min(count, len(parts)))
+    cuts, start = [], 0
+    for n in range(min(count, len(parts))):
+        end = start + size + (n < longer)
+        cuts.append(parts[start:end])
+        start = end
+    return cuts

@@ -1,0 +1,1 @@
+"""The training step and loop, and the run on Ray Train."""

@@ -1,0 +1,122 @@
+"""A sweep's files. All that a sweep knows lies in plain files, so that nothing but them is needed to go on.
+
+sweep.json                  what the sweep is: base settings, space, search, scheduler, data
+clock.json                  seconds spent so far
+trials/trial-0007/          a training run (fashion.training.checkpoint), and
+    trial.json              its searched settings and how it ended
+"""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal
+
+from fashion.errors import InputError
+from fashion.storage import Store
+from fashion.training.checkpoint import HISTORY, score
+from fashion.training.settings import difference
+from fashion.tuning.overrides import Values
+
+SWEEP, CLOCK, TRIALS, TRIAL = "sweep.json", "clock.json", "trials", "trial.json"
+Status = Literal["open", "finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """trial.json."""
+
+    number: int  # from 0
+    values: Values
+    status: Status = "open"
+    error: str | None = None
+    generation: int = 1  # population-based training: a new one where the trial took over another's weights
+    parent: str | None = None  # and the trial whose weights it took
+    parent_epochs: int = 0  # that those weights had been trained for
+
+    @property
+    def name(self) -> str:
+        return trial_name(self.number, self.generation)
+
+    @property
+    def done(self) -> bool:
+        return self.status != "open"
+
+
+def trial_name(number: int, generation: int = 1) -> str:
+    return f"trial-{number:04d}" + (f"-{generation}" if generation > 1 else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A trial and its validated epochs."""
+
+    record: TrialRecord
+    scores: tuple[tuple[int, float], ...] = ()  # epoch (from 1) and validation metric, in order
+    seconds: float = 0.0  # in its epochs, with validation
+    history: tuple[dict, ...] = field(default=(), repr=False)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs it was trained for itself."""
+        return self.scores[-1][0] - self.record.parent_epochs if self.scores else 0
+
+    @property
+    def best(self) -> tuple[int, float] | None:
+        """Epoch and value of its best validation, the earliest of equals."""
+        return max(self.scores, key=lambda s: (s[1], -s[0])) if self.scores else None
+
+
+def trial_of(record: TrialRecord, history: list[dict], metric: str) -> Trial:
+    own = [row for row in history if row["epoch"] >= record.parent_epochs]
+    scores = tuple((row["epoch"] + 1, score(row, metric)) for row in own if "recall" in row)
+    seconds = sum(row["seconds"] + row.get("validation_s", 0) for row in own)
+    return Trial(record=record, scores=scores, seconds=seconds, history=tuple(own))
+
+
+def write_trial(sweep: Store, record: TrialRecord) -> None:
+    sweep.write_json(f"{TRIALS}/{record.name}/{TRIAL}", asdict(record))
+
+
+def read_trials(sweep: Store, metric: str) -> list[Trial]:
+    """All trials begun, by number and generation."""
+    found = []
+    names = set(sweep.names(TRIALS, recursive=True))
+    for name in sorted(n for n in names if n.endswith(f"/{TRIAL}")):
+        run = name.removesuffix(f"/{TRIAL}")
+        history = sweep.read_json(f"{run}/{HISTORY}") if f"{run}/{HISTORY}" in names else []
+        found.append(trial_of(TrialRecord(**sweep.read_json(name)), history, metric))
+    return sorted(found, key=lambda t: (t.record.number, t.record.generation))
+
+
+def newest(sweep: Store, number: int) -> TrialRecord | None:
+    """The last generation's record of a trial; None where it was never begun."""
+    found, generation = None, 1
+    while sweep.exists(name := f"{TRIALS}/{trial_name(number, generation)}/{TRIAL}"):
+        found, generation = TrialRecord(**sweep.read_json(name)), generation + 1
+    return found
+
+
+def end_trial(sweep: Store, record: TrialRecord, status: Status, error: str | None = None) -> TrialRecord:
+    record = replace(record, status=status, error=error)
+    write_trial(sweep, record)
+    return record
+
+
+def open_sweep(store: Store, about: dict) -> None:
+    """Write what the sweep is, or check that the folder holds the very same sweep. Raises InputError otherwise."""
+    if not store.exists(SWEEP):
+        store.write_json(SWEEP, about)
+        return
+    held = store.read_json(SWEEP)
+    if held["data"]["fingerprint"] != about["data"]["fingerprint"]:
+        raise InputError(
+            f"{store.uri}: a sweep on other data (fingerprint {held['data']['fingerprint']}, this data has "
+            f"{about['data']['fingerprint']}); choose another --run"
+        )
+    if found := difference(about["settings"], held["settings"]):
+        raise InputError(
+            f"{store.uri}: a sweep with other settings ({found}); use its settings, or choose another --run "
+            "(budget, resources and concurrent may change)"
+        )
+
+
+def seconds_spent(store: Store) -> float:
+    return store.read_json(CLOCK)["seconds"] if store.exists(CLOCK) else 0.0

@@ -1,0 +1,124 @@
+"""Embed a whole catalogue with a run's best network, in shards that anything reads; no labels are needed.
+
+python jobs/embed.py --data s3://bucket/table --run s3://bucket/runs/first --out s3://bucket/catalogue
+"""
+
+import sys
+from contextlib import nullcontext
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Literal
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a checkout, installed or not
+
+from cluster.start import ray_cluster
+from cluster.storage import check_storage
+from fashion.data.table import ItemTable, ShardInfo
+from fashion.errors import InputError
+from fashion.retrieval.embed import embed, unfinished
+from fashion.retrieval.embedder import Embedder, EmbedSettings
+from fashion.retrieval.embeddings import Catalogue, check_comparable, claim, open_catalogue
+from fashion.retrieval.index.build import build_indexes
+from fashion.retrieval.index.kinds import KINDS, AnnSettings
+from fashion.retrieval.index.report import compare_indexes
+from fashion.storage import Store
+from jobs.cli import main
+from jobs.networks import best_network, embedder_of
+from jobs.progress import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedJobSettings(EmbedSettings):
+    """Embed all images of an item table. The same command again finishes what was interrupted, or finds that nothing is
+    left to do."""
+
+    data: str | None = None
+    """Folder of the item table: local or s3://."""
+    run: str | None = None
+    """Folder of the training run: local or s3://. Its best checkpoint is taken."""
+    out: str | None = None
+    """Folder of the embeddings: local or s3://."""
+    splits: tuple[str, ...] | None = None
+    """Splits of the table to embed. Default: all that it has."""
+    since: str | None = None
+    """An earlier catalogue of the same network: its folder or manifest.json. Only pictures that it does not have, or
+    that have changed, are embedded; the vectors of the others are copied from it."""
+
+    index: Literal["flat", "ivf", "hnsw", "ivfpq", "all"] | None = None
+    """Also build indexes of this kind for serving, and say what they find of the exact answer and how fast."""
+    ann: AnnSettings = field(default_factory=AnnSettings)
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("data", "run", "out"):
+            if not getattr(self, name):
+                raise InputError(f"{name}: missing; expected a local folder or s3://bucket/prefix (--{name})")
+
+    @property
+    def embedding(self) -> EmbedSettings:
+        return EmbedSettings(**{f.name: getattr(self, f.name) for f in fields(EmbedSettings)})
+
+
+def embed_shards(
+    table: ItemTable,
+    shards: list[ShardInfo],
+    embedder: Embedder,
+    out: Store,
+    settings: EmbedSettings,
+    since: Catalogue | None = None,
+) -> dict:
+    """Embed with progress shown; Ray runs, or nothing is left to do. Returns the manifest."""
+    with Progress("embed", unit="images") as bar:
+        return embed(table, shards, embedder, out, settings, progress=bar.to, since=since)
+
+
+def job(settings: EmbedJobSettings) -> None:
+    for name in ("data", "run", "out", "since"):
+        if value := getattr(settings, name):
+            check_storage(name, value)
+    table, out = ItemTable(Store(settings.data)), Store(settings.out)
+    splits = settings.splits or dict.fromkeys(shard["split"] for shard in table.manifest["shards"])
+    shards = table.shards(*splits)
+    since = open_catalogue(settings.since) if settings.since else None
+    embedder = embedder_of(best_network(Store(settings.run)), settings.embedding)
+    identity = embedder.identity(table.fingerprint)
+    if since:
+        check_comparable(since, identity)
+    claim(out, identity)  # what is refused is said before Ray starts
+    with ray_cluster() if settings.index or unfinished(out, shards) else nullcontext():
+        manifest = embed_shards(table, shards, embedder, out, settings, since)
+        _tell(manifest, out)
+        if settings.index:
+            kinds = KINDS if settings.index == "all" else (settings.index,)
+            indexes = [build_indexes((out, manifest), kind, settings.ann) for kind in kinds]
+    if settings.index:
+        print(f"\n{index_table(compare_indexes((out, manifest), indexes, settings.ann))}")
+
+
+def _tell(manifest: dict, out: Store) -> None:
+    shards = manifest["shards"]
+    spent = {stage: sum(row["seconds"][stage] for row in shards) for stage in shards[0]["seconds"]}
+    carried = f", {manifest['carried']:,} of them copied" if manifest["carried"] else ""
+    print(f"{manifest['images']:,} images in {len(shards)} shards, {manifest['dimension']} numbers each{carried}")
+    if manifest["unreadable"]:
+        print(f"{manifest['unreadable']:,} pictures cannot be decoded: they are listed in {out.uri}/quarantine")
+    print("seconds of the actors: " + ", ".join(f"{stage} {seconds:,.1f}" for stage, seconds in spent.items()))
+    print(f"embeddings of network {manifest['network']} in {out.uri}")
+
+
+def index_table(rows: list[dict]) -> str:
+    """Aligned text, a row an index."""
+    lines = [["index", *(f"recall@{k}" for k in rows[0]["recall"]), "queries/s", "MB", "build s"]]
+    for row in rows:
+        found = [f"{value:.3f}" for value in row["recall"].values()]
+        lines.append([row["kind"], *found, f"{row['queries_per_s']:,.0f}", f"{row['bytes'] / 1e6:,.1f}"])
+        lines[-1].append(f"{row['seconds']:,.1f}")
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))])
+        for line in lines
+    )
+
+
+if __name__ == "__main__":
+    main(EmbedJobSettings, job)

@@ -1,0 +1,40 @@
+"""Which of a run's networks a job takes, and how it is used to embed."""
+
+from fashion.errors import InputError
+from fashion.retrieval.embedder import Embedder, EmbedSettings
+from fashion.storage import Store
+from fashion.training.checkpoint import NETWORK, RUN, Found, best_checkpoint, checkpoints
+
+
+def best_network(run: Store) -> Found:
+    """The run's best checkpoint by the metric that it was validated with. Raises InputError where there is none."""
+    metric = run.read_json(RUN)["settings"]["validation"]["metric"] if run.exists(RUN) else "recall@1"
+    return best_checkpoint(run, metric)
+
+
+def embedder_of(found: Found, settings: EmbedSettings, *, baselines: bool = False) -> Embedder:
+    """The checkpoint's network, shown pictures as in its training."""
+    network, _ = found.network()
+    used = {name: getattr(settings, name) for name in ("batch", "precision", "dtype")}
+    return Embedder(
+        folder=found.store,
+        file=NETWORK,
+        fingerprint=found.about["fingerprint"],
+        size=network.settings.size,
+        crop=found.about["crop"],
+        baselines=baselines,
+        **used,
+    )
+
+
+def network_with(run: Store, fingerprint: str) -> Found:
+    """The run's checkpoint whose network has this fingerprint. Raises InputError where it has no such one."""
+    found = checkpoints(run)
+    for checkpoint in found:
+        if checkpoint.about["fingerprint"] == fingerprint:
+            return checkpoint
+    held = ", ".join(checkpoint.about["fingerprint"] for checkpoint in found) or "none"
+    raise InputError(
+        f"run: the catalogue was embedded by network {fingerprint}, {run.uri} has {held}; give the run that it was "
+        "embedded with, or embed it again with jobs/embed.py"
+    )

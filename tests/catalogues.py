@@ -1,0 +1,152 @@
+"""Small item tables, runs and catalogues, made without Ray."""
+
+import dataclasses
+import io
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image, ImageDraw
+
+from fashion.data.table import ITEMS, ItemTable, items_file
+from fashion.networks.model import build_network
+from fashion.networks.settings import NetworkSettings
+from fashion.retrieval.embed_shard import ShardEmbedder
+from fashion.retrieval.embedder import Embedder, EmbedSettings
+from fashion.retrieval.embeddings import claim, to_table, write_manifest
+from fashion.storage import Store
+from fashion.training.checkpoint import checkpoint_name, checkpoints, write_checkpoint
+from jobs.networks import embedder_of
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    item: str
+    image: str
+    domain: str
+    jpeg: bytes
+    box: tuple[int, int, int, int] | None = None
+    split: str = "test"
+
+
+def picture(seed: int, width: int = 60, height: int = 80) -> Image.Image:
+    """Something that is not alike for two seeds, nor when it is turned."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("RGB", (width, height), tuple(rng.integers(0, 255, 3).tolist()))
+    draw = ImageDraw.Draw(image)
+    for _ in range(4):
+        x, y = rng.integers(0, width - 20), rng.integers(0, height - 20)
+        draw.rectangle((x, y, x + 18, y + 12), fill=tuple(rng.integers(0, 255, 3).tolist()))
+    return image
+
+
+def jpeg(image: Image.Image, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=92, **options)
+    return buffer.getvalue()
+
+
+def photos(items: int, *, splits=("test",), seed: int = 0) -> list[Photo]:
+    """A shop photo and two customers' photos an item."""
+    return [
+        Photo(
+            item=f"id_{item:03}",
+            image=f"img/id_{item:03}/{domain}_{number}.jpg",
+            domain=domain,
+            jpeg=jpeg(picture(seed + 10 * item + number)),
+            box=(10, 10, 50, 60) if item % 2 else None,
+            split=splits[item % len(splits)],
+        )
+        for item in range(items)
+        for number, domain in enumerate(("shop", "consumer", "consumer"))
+    ]
+
+
+def make_table(store: Store, rows: list[Photo], *, shards: int = 2, group: int = 4) -> ItemTable:
+    """The item table of the photos, `shards` shards a split and `group` items a row group."""
+    listed = []
+    for split in dict.fromkeys(row.split for row in rows):
+        items: dict[str, list[dict]] = {}
+        for row in rows:
+            if row.split == split:
+                items.setdefault(row.item, []).append(dataclasses.asdict(row) | {"role": _role(row)})
+        names = list(items)
+        for number in range(min(shards, len(names))):
+            held = [{"item": name, "images": items[name]} for name in names[number::shards]]
+            name = f"{split}/shard-{number:05d}"
+            store.write_table(items_file(name), pa.Table.from_pylist(held, ITEMS), row_group_size=group)
+            sizes = [len(held[start : start + group]) for start in range(0, len(held), group)]
+            listed.append(
+                {
+                    "split": split, "name": name, "groups": sizes, "items": len(held), "bytes": 0, "digest": "",
+                    "images": sum(len(row["images"]) for row in held),
+                }
+            )  # fmt: skip
+    digest = f"{hash(tuple(rows)) & (1 << 64) - 1:016x}"
+    manifest = {"kind": "item-table", "format": 1, "fingerprint": digest, "shards": listed}
+    store.write_json("manifest.json", manifest | {"settings": {"benchmark": "manifest", "crop": False}})
+    return ItemTable(store)
+
+
+def _role(row: Photo) -> str:
+    return "gallery" if row.domain == "shop" else "query"
+
+
+def make_run(folder, *, seed: int = 0, crop: str = "whole", branches: str = "shared") -> Store:
+    """A run's folder with one checkpoint of an untrained network."""
+    settings = NetworkSettings(size=32, width=0.25, dimension=16, branches=branches)
+    network = build_network(settings, seed=seed)
+    with torch.no_grad():  # two branches start as one
+        for number, branch in enumerate(network.branches):
+            for parameter in branch.parameters():
+                parameter.mul_(1 + 0.2 * number * torch.rand(parameter.shape, generator=torch.manual_seed(number)))
+    run = {"settings": {"seed": seed, "batch": {"crop": crop}}, "data": {}, "versions": {}}
+    target = folder / checkpoint_name(0)
+    target.mkdir(parents=True)
+    write_checkpoint(str(target), network, {}, history=[{"epoch": 0}], run=run)
+    return Store(folder)
+
+
+def embedder(run: Store, **settings) -> Embedder:
+    return embedder_of(checkpoints(run)[0], EmbedSettings(**settings))
+
+
+def embed_here(table: ItemTable, embedder: Embedder, out: Store, *, earlier=None, splits=("test",)) -> dict:
+    """What the job writes, embedded in this process; returns the manifest."""
+    identity = embedder.identity(table.fingerprint)
+    claim(out, identity)
+    work = ShardEmbedder(table, embedder, out, device=CPU, threads=2, earlier=earlier)
+    shards = table.shards(*splits)
+    for shard in shards:
+        if not out.exists(f"{shard.name}.json"):
+            work.embed(shard)
+    stats = [out.read_json(f"{shard.name}.json") for shard in shards]
+    return write_manifest(out, identity, stats, data_uri=table.store.uri)
+
+
+def make_catalogue(store: Store, x_ND: np.ndarray, about: pa.Table, *, shards: int) -> dict:
+    """A catalogue of given vectors; `about`: image, item, domain. Returns the manifest."""
+    identity = {"format": 2, "network": "f" * 16, "data": "d" * 16}
+    claim(store, identity)
+    stats = []
+    for number, rows in enumerate(np.array_split(np.arange(len(x_ND)), shards)):
+        name = f"test/shard-{number:05d}"
+        part = about.take(pa.array(rows))
+        part = part.append_column("category", pa.array([None] * len(rows), pa.string()))
+        part = part.append_column("shard", pa.array([name] * len(rows), pa.string()))
+        part = part.append_column("group", pa.array([0] * len(rows), pa.int32()))
+        store.write_table(f"{name}.parquet", to_table(part, {"embedding": x_ND[rows]}, identity))
+        stats.append(
+            {
+                "name": name, "images": len(rows), "carried": 0, "unreadable": 0, "dimension": x_ND.shape[1],
+                "digest": f"{number:016x}", "seconds": {},
+            }
+        )  # fmt: skip
+    return write_manifest(store, identity, stats, data_uri="nowhere")
+
+
+def changed(rows: list[Photo], which: str, **change) -> list[Photo]:
+    return [replace(row, **change) if row.image == which else row for row in rows]

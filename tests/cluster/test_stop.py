@@ -1,0 +1,37 @@
+"""SIGTERM, which `ray job stop` sends, ends a job quietly."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+JOB = """
+import sys, time
+from dataclasses import dataclass
+from jobs.cli import main
+
+@dataclass(frozen=True)
+class Settings:
+    \"\"\"Nothing.\"\"\"
+
+def job(settings):
+    try:
+        print("runs", flush=True)
+        time.sleep(60)
+    finally:
+        print("tidied", flush=True)
+
+main(Settings, job)
+"""
+
+
+def test_a_stopped_job_tidies_up_and_says_that_it_can_be_resumed():
+    job = subprocess.Popen(
+        [sys.executable, "-c", JOB], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert job.stdout.readline() == "runs\n"
+    job.send_signal(signal.SIGTERM)
+    said, wrong = job.communicate(timeout=30)
+    assert (job.returncode, said) == (143, "tidied\n")
+    assert wrong == "stopped; the same command goes on from here\n"

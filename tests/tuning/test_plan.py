@@ -1,0 +1,97 @@
+"""What a sweep is refused for before anything starts, and how trials share a cluster."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from fashion.errors import InputError
+from fashion.training.settings import LossSettings, ResourceSettings, TrainSettings
+from fashion.tuning.overrides import override
+from fashion.tuning.plan import SweepSettings, plan_sweep, share_cluster
+from fashion.tuning.settings import BudgetSettings, SchedulerSettings, SearchSettings
+
+MARGINS = {"loss.margin": {"uniform": [0.1, 0.5]}}
+BOUND = {"uniform": [0.2, {"below": "loss.margin"}], "when": {"loss.name": "improved-triplet"}}
+TRIPLET = TrainSettings(epochs=8, loss=LossSettings(name="triplet"))
+
+
+def table(items=64):
+    return SimpleNamespace(
+        shards=lambda split: [SimpleNamespace(name="s", groups=[items])], manifest={"domains": ["consumer", "shop"]}
+    )
+
+
+def plan(space=MARGINS, train=TRIPLET, **more):
+    return plan_sweep(SweepSettings(space=space, train=train, **more), table())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"space": {"loss.margin": {"uniform": [-0.1, 0.5]}}}, r"loss\.margin -0\.1 is not possible: loss\.margin"),
+        ({"space": {"loss.margin": {"uniform": [0, 0.5]}}}, "semi-hard negatives lie within it"),
+        ({"space": {"loss.temperature": {"uniform": [0.1, 0.5]}}}, "but triplet has no such setting"),
+        ({"space": {"batch.items": {"choice": [16, 65]}}}, "found 65, but there are 64 training items"),
+        ({"space": {"network.dimension": {"integers": [0, 8]}}}, r"network\.dimension: 0; expected 1 or more"),
+        ({"space": {"optimizer.warmup_epochs": {"choice": [1, 9]}}}, r"optimizer\.warmup_epochs: found 9"),
+        (
+            {"space": {**MARGINS, "loss.name": {"choice": ["triplet", "improved-triplet"]}, "loss.bound": BOUND}},
+            r"space\.loss\.bound: from 0\.2 to below loss\.margin is empty where loss\.margin is 0\.1",
+        ),
+        ({"space": {"epochs": {"choice": [1, 2]}}}, r"space\.epochs: cannot be searched"),
+        ({"space": {"validation.metric": {"choice": ["map"]}}}, "must be the same for all"),
+        ({"space": {"resources.workers": {"choice": [1]}}}, "how fast a trial runs"),
+        ({"scheduler": SchedulerSettings(grace=9)}, "expected at most the trials' 8 epochs"),
+        ({"scheduler": SchedulerSettings(name="pbt"), "space": {"batch.items": {"choice": [4, 8]}}}, "pbt changes"),
+        ({"scheduler": SchedulerSettings(name="pbt"), "budget": BudgetSettings(hours=1)}, "a budget of trials"),
+        ({"scheduler": SchedulerSettings(name="hyperband"), "budget": BudgetSettings(epochs=9)}, "a budget of trials"),
+        ({"search": SearchSettings(name="grid")}, "a grid needs"),
+        (
+            {"search": SearchSettings(name="grid"), "space": {"loss.margin": {"choice": [0.1, 0.2]}},
+             "budget": BudgetSettings(trials=1)},
+            "budget.trials: found 1, the grid has 2",
+        ),
+    ],
+)  # fmt: skip
+def test_a_sweep_that_cannot_go_well_is_refused(options, said):
+    with pytest.raises(InputError, match=said) as found:
+        plan(**options)
+    assert "\n" not in str(found.value)
+
+
+def test_trials_of_a_budget():
+    assert plan().trials == 20
+    assert plan(budget=BudgetSettings(trials=3)).trials == 3
+    assert plan(budget=BudgetSettings(hours=1)).trials == float("inf")
+    grid = {"search": SearchSettings(name="grid"), "space": {"loss.margin": {"choice": [0.1, 0.2]}}}
+    assert [plan(**grid).draw(i) for i in range(2)] == [{"loss.margin": 0.1}, {"loss.margin": 0.2}]
+
+
+def test_settings_are_changed_together_and_nothing_else_is():
+    values = {"loss.name": "improved-triplet", "loss.margin": 0.4, "loss.bound": 0.3, "epochs": 5}
+    found = override(TRIPLET, values)
+    assert (found.loss.name, found.loss.margin, found.loss.bound, found.epochs) == ("improved-triplet", 0.4, 0.3, 5)
+    assert (found.batch, found.network, found.optimizer) == (TRIPLET.batch, TRIPLET.network, TRIPLET.optimizer)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "wanted", "concurrent", "expected"),
+    [
+        ({"cpus": 4, "gpus": 0, "cores": 2}, {}, None, (2, 1)),  # a laptop of two cores, four logical CPUs
+        ({"cpus": 64, "gpus": 0, "cores": 16}, {}, None, (4, 8)),  # four machines
+        ({"cpus": 64, "gpus": 8, "cores": 64}, {}, None, (8, 7)),  # a GPU each
+        ({"cpus": 64, "gpus": 8, "cores": 64}, {"workers": 4}, None, (2, 28)),
+        ({"cpus": 64, "gpus": 0, "cores": 64}, {}, 8, (8, 7)),
+        ({"cpus": 64, "gpus": 0, "cores": 64}, {"feed_actors": 3}, 8, (8, 3)),
+    ],
+)
+def test_trials_share_the_cluster_and_never_ask_for_more(cluster, wanted, concurrent, expected):
+    count, each = share_cluster(ResourceSettings(**wanted), concurrent, **cluster)
+    assert (count, each.feed_actors) == expected
+    assert count * (each.workers * each.worker_cpus + each.feed_actors * each.feed_cpus) <= cluster["cpus"]
+    assert not each.gpu or count * each.workers <= cluster["gpus"]
+
+
+def test_more_trials_at_a_time_than_fit_are_refused():
+    with pytest.raises(InputError, match=r"concurrent: 4 trials at a time do not fit: for each, .*need 2 CPUs"):
+        share_cluster(ResourceSettings(), 4, cpus=4, gpus=0, cores=4)
