@@ -9,6 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a checkout, installed or not
 
+from cluster.gauges import Gauges
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.data.prepare import TableSettings, TooManyBadPictures, prepare
@@ -45,14 +46,20 @@ class PrepareSettings(TableSettings):
 
 def prepare_table(source: Store, out: Store, settings: TableSettings, *, task_cpus: float = 1.0) -> ItemTable:
     """Prepare with progress shown; Ray runs. Prints what the table holds."""
+    gauges = Gauges("prepare", out.uri)
     with Progress("prepare", unit="images") as bar:
+
+        def show(done: int, total: int, counts: dict) -> None:
+            bar.to(done, total, bad=str(counts["bad"]))
+            gauges.set({"images": done, "images_in_all": total, "quarantined": counts["bad"]})
+
         table = prepare(
             source,
             out,
             settings,
             task_cpus=task_cpus,
             warn=lambda text: bar.say(f"note: {text}"),
-            progress=lambda done, total, counts: bar.to(done, total, bad=str(counts["bad"])),
+            progress=show,
         )
     for split, counts in table.manifest["splits"].items():
         bad = f", {counts['bad']} set aside" if counts["bad"] else ""

@@ -89,6 +89,11 @@ class Photo:
 
 
 def job(settings: SearchSettings) -> None:
+    for name in ("catalogue", "run", "data"):
+        if (getattr(settings, name) or "").startswith("s3://"):
+            from cluster.storage import check_storage  # here, for boto3 is slow to import and local folders need none
+
+            check_storage(name, getattr(settings, name))
     catalogue = open_catalogue(settings.catalogue)
     files = photo_files(settings.image)
     if settings.box and len(files) > 1:

@@ -5,12 +5,14 @@ python jobs/train.py --data s3://bucket/table --run s3://bucket/runs/first --net
 """
 
 import sys
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a checkout, installed or not
 
+from cluster.gauges import Gauges
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.data.demo import write_demo
@@ -21,6 +23,7 @@ from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, score
 from fashion.training.driver import fit, plan_job
 from fashion.training.settings import TrainSettings
+from fashion.training.tracking import Tracker, TrackingSettings, all_of
 from jobs.cli import main
 from jobs.evaluate import EvaluateSettings, evaluate_run
 from jobs.prepare import prepare_table
@@ -39,6 +42,7 @@ class TrainJobSettings(TrainSettings):
     """Folder of the item table (jobs/prepare.py): local or s3://. Default: the demo catalogue, drawn first."""
     run: str | None = None
     """Folder of the run's checkpoints and results: local or s3://."""
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
     def __post_init__(self):
         super().__post_init__()
@@ -51,7 +55,7 @@ class TrainJobSettings(TrainSettings):
         return TrainSettings(**{f.name: getattr(self, f.name) for f in fields(TrainSettings)})
 
 
-def train_run(settings: TrainSettings, table: ItemTable, run: Store) -> None:
+def train_run(settings: TrainSettings, table: ItemTable, run: Store, tracking: TrackingSettings | None = None) -> None:
     """Train with progress shown; Ray runs."""
     plan = plan_job(settings, table, run)
     s, r = settings, plan.resources
@@ -61,8 +65,28 @@ def train_run(settings: TrainSettings, table: ItemTable, run: Store) -> None:
         f"{plan.plan.steps} steps of {s.batch.items} items x {s.batch.views} views an epoch, {s.epochs} epochs; "
         f"{r.workers} {device} worker{'s' if r.workers > 1 else ''}, {r.feed_actors} feed actors"
     )
-    with Progress("train", unit="steps", total=s.epochs * plan.plan.steps) as bar:
-        fit(plan, _Show(bar, plan.plan.steps, s))
+    steps = plan.plan.steps
+    with (
+        Progress("train", unit="steps", total=s.epochs * steps) as bar,
+        Tracker(tracking or TrackingSettings(), run, s.identity(), steps=steps, warn=bar.say) as tracker,
+    ):
+        fit(plan, all_of(_Show(bar, steps, s), _measure(Gauges("train", run.uri)), tracker))
+
+
+def _measure(gauges: Gauges) -> Callable[[dict], None]:
+    """Figures of the run as they come in -> Ray's metrics."""
+
+    def show(row: dict) -> None:
+        if "step" in row:
+            busy = row["wait_s"] + row["step_s"]
+            gauges.set(
+                {"loss": row["loss"], "images_per_s": row["images"] / busy, "wait_fraction": row["wait_s"] / busy}
+            )
+        else:
+            recall = {f"recall_at_{k}": value for k, value in row.get("recall", {}).items()}
+            gauges.set({"epoch": row["epoch"] + 1, **recall})
+
+    return show
 
 
 class _Show:
@@ -112,7 +136,7 @@ def demo(settings: TrainJobSettings) -> None:
     with ray_cluster():
         table = prepare_table(Store(root / "catalogue"), Store(root / "table"), TableSettings())
         run = Store(root / "run")
-        train_run(settings.train, table, run)
+        train_run(settings.train, table, run, settings.tracking)
         evaluate_run(EvaluateSettings(data=table.store.uri, run=run.uri), table, run)
 
 
@@ -125,7 +149,7 @@ def job(settings: TrainJobSettings) -> int:
         check_storage("run", settings.run)
         with ray_cluster():
             table, run = ItemTable(Store(settings.data)), Store(settings.run)
-            train_run(settings.train, table, run)
+            train_run(settings.train, table, run, settings.tracking)
         best = best_checkpoint(run, settings.validation.metric)
         value = score(best.history[-1], settings.validation.metric)
         print(f"best epoch {best.epoch + 1}: validation {settings.validation.metric} {value:.3f}, in {best.store.uri}")

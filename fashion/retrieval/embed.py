@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ from fashion.retrieval.embed_shard import ShardEmbedder
 from fashion.retrieval.embedder import Embedder, EmbedSettings
 from fashion.retrieval.embeddings import Catalogue, check_comparable, claim, write_manifest
 from fashion.storage import Store
+
+READERS = 16  # threads that wait for storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +62,8 @@ def decide_embed_resources(nodes: list[tuple[float, float]], settings: EmbedSett
 
 def unfinished(out: Store, shards: list[ShardInfo]) -> list[ShardInfo]:
     """The shards without stats in `out`."""
-    return [shard for shard in shards if not out.exists(f"{shard.name}.json")]
+    held = set(out.names(recursive=True))
+    return [shard for shard in shards if f"{shard.name}.json" not in held]
 
 
 def embed(
@@ -102,7 +106,8 @@ def embed(
             stats = json.loads(row["stats"])
             done += stats["images"] + stats["unreadable"]
             progress(done, total)
-    stats = [out.read_json(f"{shard.name}.json") for shard in shards]
+    with ThreadPoolExecutor(READERS) as pool:
+        stats = list(pool.map(lambda shard: out.read_json(f"{shard.name}.json"), shards))
     return write_manifest(out, identity, stats, data_uri=table.store.uri)
 
 

@@ -78,9 +78,9 @@ class Shard:
 def read_rows(store: Store, shard: str, columns: list[str] | None = None) -> pa.Table:
     """Rows of an embedding shard; dictionaries, which differ from shard to shard, are written out."""
     rows = store.read_table(f"{shard}.parquet", columns)
-    for n, field in enumerate(rows.schema):
-        if pa.types.is_dictionary(field.type):
-            rows = rows.set_column(n, field.name, rows[field.name].cast(field.type.value_type))
+    for n, column in enumerate(rows.schema):
+        if pa.types.is_dictionary(column.type):
+            rows = rows.set_column(n, column.name, rows[column.name].cast(column.type.value_type))
     return rows
 
 

@@ -18,7 +18,7 @@ FRAME = (214, 39, 40)
 
 
 def photo_files(names: Iterable[str]) -> list[Path]:
-    """The files named, and the pictures (by their endings) in the folders named. Raises InputError where there are none."""
+    """The files, and the pictures (by their endings) in the folders. Raises InputError where there are none."""
     found = []
     for name in names:
         path = Path(name).expanduser()

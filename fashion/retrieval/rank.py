@@ -13,7 +13,7 @@ import pyarrow as pa
 from fashion.retrieval.metrics import Measures
 from fashion.retrieval.search.best import Best, merge
 from fashion.retrieval.search.block import Block
-from fashion.retrieval.search.floors import SAMPLE, SAMPLED_PARTS, guess
+from fashion.retrieval.search.floors import ROUGH, SAMPLE, SAMPLED_PARTS, guess
 from fashion.retrieval.search.matches import Matches, find_matches, in_order, join_matches
 from fashion.retrieval.search.relevance import Queries, count_relations
 from fashion.retrieval.search.scan import ALL, Scanned, Search, join_scanned, scan
@@ -57,7 +57,8 @@ def rank(
     `sweep` asks the parts; `device` computes the fast products. `progress(parts searched, parts to search)`.
     """
     survey = sweep(_survey, _join_surveys, parts, queries)
-    samples = sweep(_sample, _join_samples, _spread(parts, SAMPLED_PARTS), -(-SAMPLE // min(SAMPLED_PARTS, len(parts))))
+    chosen = _spread(parts, SAMPLED_PARTS)
+    samples = sweep(_sample, _join_samples, chosen, -(-(SAMPLE if k else ROUGH) // len(chosen)))
     groups = list(_groups(survey.matches + k))
     searched = 0
 

@@ -4,11 +4,14 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import ray
 import ray.train
 import torch
+from ray.exceptions import GetTimeoutError, RayActorError
 from ray.train import (
     Checkpoint,
     CheckpointConfig,
@@ -22,6 +25,7 @@ from ray.train import (
 )
 from ray.train.torch import TorchTrainer, get_device
 
+from fashion.capacity import machines, total
 from fashion.data.plan import Plan
 from fashion.data.stream import FeedSettings, steps, stream_options, training_stream
 from fashion.data.table import ItemTable
@@ -48,7 +52,10 @@ from fashion.training.settings import TrainSettings
 from fashion.training.validate import Validation
 
 POLL_S = 0.5
+END_S = 30.0  # longest wait for a run that is to end
 Show = Callable[[dict], None]
+# Epoch, validation metric, and a function that ends the run there and then and frees what it holds of the cluster.
+Saved = Callable[[int, float, Callable[[], None]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +69,12 @@ class Job:
     plan: Plan
     start: Store | None = None  # a checkpoint of another run to go on from, where this run has none yet
 
-    @property
-    def feed(self) -> FeedSettings:
+    def feed(self, workers: int) -> FeedSettings:
         s = self.settings
         return FeedSettings(
             views=s.batch.views,
             size=s.network.size,
-            slots=self.resources.workers,
+            slots=workers,
             crop=s.batch.crop,
             pairs=s.loss.positives == "pair",
         )
@@ -89,10 +95,8 @@ class Job:
 
 def plan_job(settings: TrainSettings, table: ItemTable, run: Store) -> Job:
     """Check everything that can be checked before a worker starts. Raises InputError. Needs a running Ray."""
-    cluster = ray.cluster_resources()
-    resources = decide_resources(
-        settings.resources, cpus=cluster.get("CPU", 0), gpus=cluster.get("GPU", 0), cores=os.cpu_count() or 1
-    )
+    cpus, gpus = total(machines())
+    resources = decide_resources(settings.resources, cpus=cpus, gpus=gpus, cores=os.cpu_count() or 1)
     settings = settle(settings, table.manifest["domains"])
     plan = Plan.of(table.shards("train"), items_per_step=settings.batch.items, seed=settings.seed)
     table.shards("val")
@@ -110,9 +114,9 @@ def settle(settings: TrainSettings, domains: list[str]) -> TrainSettings:
     return replace(settings, loss=replace(settings.loss, domains=wanted))
 
 
-def fit(job: Job, show: Show, saved: Callable[[int, float], None] | None = None) -> None:
-    """Run, or resume, to the last epoch. `show` receives each step's and epoch's figures in this process, `saved` the
-    epoch and validation metric of each checkpoint once it can be resumed from.
+def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
+    """Run, or resume, to the last epoch. `show` receives each step's and epoch's figures in this process, `saved` is
+    told of each checkpoint once the run can be resumed from it.
 
     A finished run returns at once. Raises InputError where the folder holds another run, RuntimeError where training
     failed for good.
@@ -129,10 +133,10 @@ def fit(job: Job, show: Show, saved: Callable[[int, float], None] | None = None)
     trainer = TorchTrainer(
         _worker,
         train_loop_config={"job": job, "board": board},
-        datasets={"train": lambda: _stream(job)},
-        dataset_config=DataConfig(execution_options=stream_options(r.feed_memory)),
+        datasets={"train": lambda: _stream(job, r.workers)},
+        dataset_config=_Stream(job),
         scaling_config=ScalingConfig(
-            num_workers=r.workers,
+            num_workers=r.workers if r.min_workers == r.workers else (r.min_workers, r.workers),
             use_gpu=r.gpu,
             resources_per_worker={"CPU": r.worker_cpus} | ({"GPU": 1} if r.gpu else {}),
         ),
@@ -150,6 +154,8 @@ def fit(job: Job, show: Show, saved: Callable[[int, float], None] | None = None)
         trainer.fit()
     except TrainingFailedError as fault:
         raise RuntimeError(_cause(fault)) from fault
+    except RayActorError as fault:
+        raise RuntimeError("the process that controls the training ended") from fault
     finally:
         stop.set()
         watcher.join(timeout=10)
@@ -166,17 +172,30 @@ def _next_epoch(job: Job) -> int:
     return checkpoint_epoch(found.path) + 1 if found else 0
 
 
-def _stream(job: Job) -> ray.data.Dataset:
+def _stream(job: Job, workers: int) -> ray.data.Dataset:
     """Called at every start of the workers: the stream goes on after the newest checkpoint."""
     r = job.resources
     return training_stream(
         job.table,
         job.plan,
-        job.feed,
+        job.feed(workers),
         epochs=range(_next_epoch(job), job.settings.epochs),
         actors=r.feed_actors,
         actor_cpus=r.feed_cpus,
     )
+
+
+class _Stream(DataConfig):
+    """Deals the stream to as many workers as there are. Elastic training knows their number only when they start."""
+
+    def __init__(self, job: Job):
+        super().__init__(execution_options=stream_options(job.resources.feed_memory))
+        self.job = job
+
+    def configure(self, datasets, world_size: int, *others, **named):
+        if world_size != self.job.resources.workers:
+            datasets = {"train": _stream(self.job, world_size)}
+        return super().configure(datasets, world_size, *others, **named)
 
 
 def _worker(config: dict) -> None:
@@ -248,26 +267,33 @@ class _Board:
 
 
 class _Saved(UserCallback):
-    """Pins up each checkpoint that Ray Train has registered."""
+    """Pins up each checkpoint that Ray Train has registered, and its controller, in whose process this runs."""
 
     def __init__(self, board):
         self.board = board
 
     def after_report(self, run_context, metrics: list[dict], checkpoint) -> None:
         told = next(m for m in metrics if "epoch" in m)
-        ray.get(self.board.post.remote({"saved": told["epoch"], "score": told["score"]}))
+        controller = ray.get_runtime_context().current_actor
+        ray.get(self.board.post.remote({"saved": (told["epoch"], told["score"]), "controller": controller}))
 
 
-def _watch(board, show: Show, saved: Callable[[int, float], None] | None, stop: threading.Event) -> None:
+def _watch(board, show: Show, saved: Saved | None, stop: threading.Event) -> None:
     while True:
         last = stop.wait(POLL_S)
         for row in ray.get(board.take.remote()):
             if "saved" in row:
-                saved(row["saved"], row["score"])
+                saved(*row["saved"], partial(_end, row["controller"]))
             else:
                 show(row)
         if last:
             return
+
+
+def _end(controller) -> None:
+    """Killed instead, the controller would leave its workers' place in the cluster taken."""
+    with suppress(RayActorError, GetTimeoutError):
+        ray.get(controller.abort.remote(), timeout=END_S)
 
 
 def _cause(fault: TrainingFailedError) -> str:

@@ -11,6 +11,7 @@ class Resources:
     """What a run takes of the cluster, all decided."""
 
     workers: int
+    min_workers: int
     gpu: bool
     worker_cpus: float
     threads: int
@@ -21,30 +22,32 @@ class Resources:
 
     def feasible(self, cpus: float) -> None:
         """Raise InputError where the cluster's CPUs are too few: it would wait for ever."""
-        needed = self.workers * self.worker_cpus + self.feed_actors * self.feed_cpus
+        needed = self.min_workers * self.worker_cpus + self.feed_actors * self.feed_cpus
         if needed > cpus:
             raise InputError(
-                f"resources: {self.workers} workers x {self.worker_cpus:g} CPUs and {self.feed_actors} feed actors x "
+                f"resources: {self.min_workers} workers x {self.worker_cpus:g} CPUs and {self.feed_actors} feed actors x "
                 f"{self.feed_cpus:g} need {needed:g} CPUs, the cluster has {cpus:g}; lower resources.workers, "
                 "resources.worker_cpus or resources.feed_actors, or add CPUs"
             )
 
 
 def decide_resources(wanted: ResourceSettings, *, cpus: float, gpus: float, cores: int) -> Resources:
-    """Fill what is left open from what the cluster has: logical `cpus`, `gpus`, and this machine's `cores`.
+    """Fill what is left open from what the cluster has, or may start: logical `cpus`, `gpus`; and a machine's `cores`.
 
     Raises InputError where it does not fit.
     """
-    gpu = gpus >= wanted.workers if wanted.gpu is None else wanted.gpu
-    if gpu and gpus < wanted.workers:
+    least = wanted.min_workers or wanted.workers
+    gpu = gpus >= least if wanted.gpu is None else wanted.gpu
+    if gpu and gpus < least:
         raise InputError(
-            f"resources.workers: {wanted.workers} workers with a GPU each, the cluster has {gpus:g} GPUs; lower it, or "
+            f"resources.workers: {least} workers with a GPU each, the cluster has {gpus:g} GPUs; lower it, or "
             "set resources.gpu false"
         )
     left = (cpus - wanted.workers * wanted.worker_cpus) // wanted.feed_cpus
     actors = wanted.feed_actors or int(max(1, min(left, 8 * wanted.workers, cores if not gpu else left)))
     decided = Resources(
         workers=wanted.workers,
+        min_workers=least,
         gpu=gpu,
         worker_cpus=wanted.worker_cpus,
         threads=wanted.threads or max(1, cores // wanted.workers),

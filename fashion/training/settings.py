@@ -70,6 +70,9 @@ class ResourceSettings:
 
     workers: int = 1
     """Training workers; each has a part of every batch."""
+    min_workers: int | None = None
+    """Go on with as few workers as this while there is no room for all of them; needs batch.items to be a multiple of
+    every number from here to `workers`. Default: wait for all."""
     gpu: bool | None = None
     """A GPU for each worker. Default: where the cluster has as many GPUs as workers."""
     worker_cpus: float = 1.0
@@ -92,6 +95,10 @@ class ResourceSettings:
         for name in ("threads", "feed_actors"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InputError(f"resources.{name}: found {getattr(self, name)}, expected at least 1")
+        if self.min_workers is not None and not 1 <= self.min_workers <= self.workers:
+            raise InputError(
+                f"resources.min_workers: found {self.min_workers}, expected 1 to the {self.workers} of resources.workers"
+            )
         if self.max_failures < 0:
             raise InputError(f"resources.max_failures: found {self.max_failures}, expected 0 or more")
 
@@ -115,11 +122,15 @@ class TrainSettings:
     def __post_init__(self):
         if self.epochs < 1:
             raise InputError(f"epochs: found {self.epochs}, expected at least 1")
-        if self.batch.items % self.resources.workers:
-            near = max(1, round(self.batch.items / self.resources.workers)) * self.resources.workers
+        r = self.resources
+        counts = range(r.min_workers or r.workers, r.workers + 1)
+        each = math.lcm(*counts)
+        if self.batch.items % each:
+            near = max(1, round(self.batch.items / each)) * each
+            few = f"{r.min_workers} to " if r.min_workers else ""
             raise InputError(
-                f"batch.items: found {self.batch.items} for {self.resources.workers} workers (resources.workers), "
-                f"expected a multiple; {near} is one"
+                f"batch.items: found {self.batch.items} for {few}{r.workers} workers (resources.workers), "
+                f"expected a multiple of {'each' if few else 'that'}; {near} is one"
             )
         if self.optimizer.warmup_epochs > self.epochs:
             raise InputError(

@@ -154,23 +154,21 @@ def _check_on_data(found: list[TrainSettings], table: ItemTable) -> None:
 
 
 def share_cluster(
-    wanted: ResourceSettings, concurrent: int | None, *, cpus: float, gpus: float, cores: int
+    wanted: ResourceSettings, concurrent: int | None, *, cpus: float, gpus: float, cores: int, machines: int
 ) -> tuple[int, ResourceSettings]:
     """How many trials run at a time, and what each takes of the cluster: with GPUs one for each group of workers, else
-    one for each machine's worth of CPUs. Raises InputError where so many do not fit."""
+    one for each machine, whose `cores` all compute then. Raises InputError where so many do not fit."""
     gpu = gpus >= wanted.workers if wanted.gpu is None else wanted.gpu
     if concurrent is None:
         needed = wanted.workers * wanted.worker_cpus + (wanted.feed_actors or 1) * wanted.feed_cpus
-        if gpu:
-            concurrent = max(1, min(int(gpus // wanted.workers), int(cpus // needed)))
-        else:
-            concurrent = max(1, int(cpus // max(needed, cores)))
-    part = {"cpus": cpus // concurrent if concurrent > 1 else cpus, "gpus": gpus // concurrent}
+        groups = gpus // wanted.workers if gpu else machines // wanted.workers
+        concurrent = max(1, int(min(groups, cpus // needed)))
     try:
-        decided = decide_resources(wanted, **part, cores=cores)
+        decided = decide_resources(wanted, cpus=cpus // concurrent, gpus=gpus // concurrent, cores=cores)
     except InputError as fault:
         if concurrent == 1:
             raise
         raise InputError(f"concurrent: {concurrent} trials at a time do not fit: for each, {fault}") from None
-    threads = wanted.threads or (decided.threads if gpu else max(1, decided.threads * cores // max(cores, int(cpus))))
+    here = -(-concurrent * wanted.workers // max(1, machines))  # workers that share a machine's cores
+    threads = wanted.threads or (decided.threads if gpu else max(1, cores // here))
     return concurrent, replace(wanted, gpu=decided.gpu, feed_actors=decided.feed_actors, threads=threads)

@@ -1,5 +1,6 @@
 """Where Tune gets its trials from: first those that an earlier command left open, then new ones."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from ray.tune.search import Searcher
@@ -46,9 +47,9 @@ def open_trials(plan: SweepPlan, past: list[Trial]) -> dict[int, Values]:
 class Planned(Searcher):
     """Trial numbers and settings for Tune, one at a time."""
 
-    def __init__(self, plan: SweepPlan, past: list[Trial], source: Suggestions):
+    def __init__(self, plan: SweepPlan, past: list[Trial], source: Suggestions, over: Callable[[], bool]):
         super().__init__(metric="score", mode="max")
-        self.source, self.last = source, plan.trials
+        self.source, self.last, self.over = source, plan.trials, over
         self.left = open_trials(plan, past)
         self.next = max((t.record.number for t in past), default=-1) + 1
         self.numbers: dict[str, int] = {}
@@ -58,6 +59,8 @@ class Planned(Searcher):
         return True
 
     def suggest(self, trial_id: str) -> dict | str:
+        if self.over():
+            return Searcher.FINISHED
         if self.left:
             number = min(self.left)
             values = self.left.pop(number)

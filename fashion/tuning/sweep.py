@@ -6,7 +6,6 @@ unfinished one goes on after its newest checkpoint, and nothing of Tune's own st
 """
 
 import logging
-import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -23,10 +22,11 @@ from fashion.tuning.records import Trial, open_sweep, read_trials, seconds_spent
 from fashion.tuning.schedulers import TOGETHER, build_scheduler
 from fashion.tuning.search import Planned, open_trials, suggestions
 from fashion.tuning.tidy import tidy
-from fashion.tuning.trial import TrainFunction, TrialFunction, train
+from fashion.tuning.trial import TrainFunction, TrialFunction, train, trainable
 from fashion.tuning.watch import BudgetStopper, News, Watch
 
-HEAD = "node:__internal_head__"  # every Ray cluster has 1 of this resource, on its head node
+# Every Ray cluster has 1 of this resource, on its head node; Ray Train takes a little of it.
+HEAD = "node:__internal_head__"
 QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends this job like any other: all that counts is in files already
@@ -50,6 +50,7 @@ def run_sweep(
         cpus=cluster.get("CPU", 0),
         gpus=cluster.get("GPU", 0),
         cores=os.cpu_count() or 1,
+        machines=sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in ray.nodes()),
     )
     open_sweep(store, _about(plan, table))
     past = read_trials(store, plan.metric)
@@ -88,12 +89,12 @@ def _tune(plan: SweepPlan, function: TrialFunction, past: list[Trial], concurren
     name_of = lambda trial: trial_name(trial.config["trial"]["number"])  # noqa: E731
     if plan.settings.scheduler.name in TOGETHER:
         # A trial that waits for others holds no place, so places are counted in a resource that running ones take.
-        resources = {HEAD: math.floor(1e4 / concurrent) / 1e4}
+        resources = {HEAD: round(1 / (concurrent + 0.5), 4)}
         space = {"trial": tune.grid_search(_all(plan, past))}
     else:
         resources, space = {"CPU": 0.01}, {}
         options |= {
-            "search_alg": Planned(plan, past, suggestions(plan, past)),
+            "search_alg": Planned(plan, past, suggestions(plan, past), watch.over),
             "max_concurrent_trials": concurrent,
             "num_samples": -1,
         }
@@ -101,7 +102,7 @@ def _tune(plan: SweepPlan, function: TrialFunction, past: list[Trial], concurren
         # Tune's own files serve population-based training alone, where trials on several machines hand on weights.
         place = function.sweep.uri if function.population else folder
         tune.Tuner(
-            tune.with_resources(_named(function), resources),
+            tune.with_resources(trainable(function), resources),
             param_space=space,
             tune_config=tune.TuneConfig(**options, trial_name_creator=name_of, trial_dirname_creator=name_of),
             run_config=tune.RunConfig(
@@ -122,12 +123,3 @@ def _all(plan: SweepPlan, past: list[Trial]) -> list[dict]:
     held = {t.record.number for t in past}
     fresh = {n: plan.draw(n) for n in range(int(plan.trials)) if n not in held}
     return [{"number": n, "values": v} for n, v in sorted((open_trials(plan, past) | fresh).items())]
-
-
-def _named(function: TrialFunction) -> Callable[[dict], None]:
-    """Tune looks for a plain function of one argument."""
-
-    def trial(config: dict) -> None:
-        function(config)
-
-    return trial

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ray import tune
+from ray.tune.trainable.function_trainable import wrap_function
 
 from fashion.data.table import ItemTable
 from fashion.storage import Store
@@ -16,19 +17,21 @@ from fashion.tuning.records import HISTORY, TRIALS, TrialRecord, end_trial, newe
 
 START = "start"  # folder of the weights that a population's trial took over
 POINTER = "pointer.json"
-# Settings, table, run, checkpoint to start from, what to tell of each epoch saved (from 1, and its score) -> None
-TrainFunction = Callable[[TrainSettings, ItemTable, Store, Store | None, Callable[[int, float], None]], None]
+# What a training run tells of each epoch saved: the epoch from 1, its score, and how to end the run.
+Tell = Callable[[int, float, Callable[[], None]], None]
+# Settings, table, run, checkpoint to start from, what to tell
+TrainFunction = Callable[[TrainSettings, ItemTable, Store, Store | None, Tell], None]
 
 
-def train(settings: TrainSettings, table: ItemTable, run: Store, start: Store | None, saved) -> None:
+def train(settings: TrainSettings, table: ItemTable, run: Store, start: Store | None, tell: Tell) -> None:
     """A training run on Ray Train; goes on where an earlier one of the same folder ended."""
     from fashion.training.driver import fit, plan_job
 
     job = replace(plan_job(settings, table, run), start=start)
-    fit(job, lambda row: None, lambda epoch, score: saved(epoch + 1, score))
+    fit(job, lambda row: None, lambda epoch, score, end: tell(epoch + 1, score, end))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class TrialFunction:
     """What Tune runs: a trial's settings -> reports of `epoch` and `score`."""
 
@@ -37,12 +40,23 @@ class TrialFunction:
     base: TrainSettings
     population: bool
     train: TrainFunction = train
+    end: Callable[[], None] | None = None  # ends the training run that is under way
+    stopped: bool = False
+
+    def stop(self) -> None:
+        """Tune ends the trial: end its training run first, or what it holds of the cluster stays taken."""
+        self.stopped = True
+        if self.end is not None:
+            self.end()
 
     def __call__(self, config: dict) -> None:
         record = self._record(config["trial"]["values"])
         try:
             self._run(record)
-        except Exception as fault:  # whatever it is, the leaderboard says it
+        except Exception as fault:
+            if self.stopped:
+                return
+            # Whatever it is, the leaderboard says it.
             write_trial(self.sweep, replace(record, error=" ".join(str(fault).split()) or type(fault).__name__))
             raise
 
@@ -51,8 +65,9 @@ class TrialFunction:
         run = self.sweep / folder
         told = 0
 
-        def tell(epoch: int, score: float) -> None:
+        def tell(epoch: int, score: float, end: Callable[[], None] | None = None) -> None:
             nonlocal told
+            self.end = end
             if epoch > told:  # each once: a scheduler counts what it is told
                 told = epoch
                 self._report(record, epoch, score)
@@ -63,6 +78,7 @@ class TrialFunction:
             tell(epoch, score)
         settings = override(self.base, record.values)
         self.train(settings, self.table, run, _start(run), tell)
+        self.end = None
 
     def _report(self, record: TrialRecord, epoch: int, score: float) -> None:
         metrics = {"epoch": epoch, "score": score}
@@ -119,3 +135,17 @@ def _pointer() -> dict | None:
         return None
     with held.as_directory() as folder:
         return json.loads((Path(folder) / POINTER).read_text())
+
+
+def trainable(function: TrialFunction) -> type[tune.Trainable]:
+    """What Tune is given: `function`, with its training run ended where Tune ends the trial."""
+
+    def trial(config: dict) -> None:
+        function(config)
+
+    class EndedTrial(wrap_function(trial)):
+        def cleanup(self) -> None:
+            function.stop()
+            super().cleanup()
+
+    return EndedTrial

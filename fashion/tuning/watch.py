@@ -45,6 +45,7 @@ class Watch(tune.Callback):
         self.plan, self.store, self.show = plan, store, show
         self.standing = {t.record.number: Standing(record=t.record, scores=dict(t.scores)) for t in past}
         self.epochs = sum(t.epochs for t in past)
+        self.running: set[int] = set()
         self.spent, self.began, self.written = spent, time.monotonic(), 0.0
 
     def over(self) -> bool:
@@ -69,6 +70,7 @@ class Watch(tune.Callback):
 
     def on_trial_start(self, iteration, trials, trial, **info) -> None:
         number, values = _number(trial), trial.config["trial"]["values"]
+        self.running.add(number)
         standing = self.standing.setdefault(number, Standing(record=TrialRecord(number=number, values=values)))
         if standing.record.values != values:  # a population's trial took over another's weights
             standing.record, standing.scores = replace(standing.record, values=values), {}
@@ -89,13 +91,16 @@ class Watch(tune.Callback):
 
     def on_trial_complete(self, iteration, trials, trial, **info) -> None:
         standing = self.standing[_number(trial)]
+        self.running.discard(standing.record.number)
         finished = standing.epoch >= self.plan.epochs
         # A trial that the budget cuts short stays open: a larger budget goes on with it.
         if finished or not self.over():
             self._end(standing, "finished" if finished else "stopped")
 
     def on_trial_error(self, iteration, trials, trial, **info) -> None:
-        self._end(self.standing[_number(trial)], "failed")
+        standing = self.standing[_number(trial)]
+        self.running.discard(standing.record.number)
+        self._end(standing, "failed")
 
     def _end(self, standing: Standing, status: str) -> None:
         record = newest(self.store, standing.record.number) or standing.record
@@ -108,16 +113,16 @@ class Watch(tune.Callback):
 
 
 class BudgetStopper(tune.Stopper):
-    """Ends all trials where the budget is used up."""
+    """Ends each trial at its next epoch where the budget is used up, and then the sweep."""
 
     def __init__(self, watch: Watch):
         self.watch = watch
 
     def __call__(self, trial_id: str, result: dict) -> bool:
-        return False
+        return self.watch.over()
 
     def stop_all(self) -> bool:
-        return self.watch.over()
+        return self.watch.over() and not self.watch.running
 
 
 def _number(trial) -> int:

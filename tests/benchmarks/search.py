@@ -9,6 +9,7 @@ over the processes of the driver's Ray of their proportional share (PSS: shared 
 """
 
 import argparse
+import itertools
 import os
 import statistics
 import tempfile
@@ -39,7 +40,7 @@ def unit(rng: np.random.Generator, n: int, D: int) -> np.ndarray:
 def write_gallery(store: Store, *, rows: int, D: int, shards: int) -> list[Shard]:
     """Embedding shards of random unit vectors, an item each; one shard in memory at a time."""
     bounds = np.linspace(0, rows, shards + 1).round().astype(int)
-    for number, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for number, (start, end) in enumerate(itertools.pairwise(bounds)):
         names = [f"img/TOPS/T_Shirt/id_{n:08d}/shop_01.jpg" for n in range(start, end)]
         same = lambda value: pa.array([value]).take(pa.array(np.zeros(len(names), int)))  # noqa: B023, E731
         about = pa.table(

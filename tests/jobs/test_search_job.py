@@ -141,6 +141,17 @@ def test_what_does_not_match_is_refused(shop, tmp_path, capsys):
         find(tmp_path / "run", capsys, "--image", photo)
 
 
+def test_a_catalogue_in_a_bucket(shop, s3, capsys):
+    s3.create_bucket(Bucket="search")
+    for file in (shop / "catalogue").rglob("*.*"):
+        s3.upload_file(str(file), "search", f"catalogue/{file.relative_to(shop / 'catalogue')}")
+    photo = ["--image", shop / "photos/upright.png"]
+    found = find(shop, capsys, *photo, "--catalogue", "s3://search/catalogue/manifest.json")
+    assert found == find(shop, capsys, *photo)
+    with pytest.raises(InputError, match=r"^catalogue: bucket 'nowhere': there is no such bucket"):
+        find(shop, capsys, *photo, "--catalogue", "s3://nowhere/catalogue")
+
+
 def test_several_photos_after_one_flag():
     assert with_lists(["--image", "a b.jpg", "[1].jpg", "--k", "3", "--image=7"]) == [
         "--k", "3", f"--image={json.dumps(['a b.jpg', '[1].jpg', '7'])}",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fashion.errors import InputError
 from fashion.retrieval import rank as ranking
 from fashion.retrieval.rank import rank
-from fashion.retrieval.search import exact, floors, precede, scan
+from fashion.retrieval.search import deep, exact, floors, precede, scan
 from fashion.retrieval.search.block import Block, Held
 from fashion.retrieval.search.exact import error_bound, exact_scores, lengths
 from fashion.retrieval.search.relevance import Queries
@@ -27,9 +27,15 @@ def small_pieces(rng: np.random.Generator):
     rows, sample = int(rng.integers(1, 8)), int(rng.integers(2, 60))
     sizes = {
         scan: {"QUERY_ROWS": rows, "TILE_ROWS": int(rng.integers(1, 50)), "WAITING": int(rng.integers(1, 200))},
-        floors: {"QUERY_ROWS": rows, "DEEP": rng.random(), "GROUPS": int(rng.integers(1, 16)), "SAMPLE": sample},
-        precede: {"FEW": int(rng.integers(0, 6)), "TIES": int(rng.integers(1, 20))},
-        ranking: {"SAMPLE": sample, "AT_ONCE": int(rng.integers(1, 300))},
+        floors: {
+            "QUERY_ROWS": rows,
+            "DEEP": rng.random(),
+            "GROUPS": int(rng.integers(1, 16)),
+            "LARGE": int(rng.integers(90)),
+        },
+        precede: {"FEW": int(rng.integers(0, 6))},
+        deep: {"PAIRS": int(rng.integers(1, 9)), "HELD": int(rng.integers(1, 50))},
+        ranking: {"SAMPLE": sample, "ROUGH": sample, "AT_ONCE": int(rng.integers(1, 300))},
         exact: {"CHUNK_BYTES": int(rng.integers(8, 4000))},
     }
     with pytest.MonkeyPatch.context() as patch:

@@ -77,21 +77,22 @@ def test_settings_are_changed_together_and_nothing_else_is():
 @pytest.mark.parametrize(
     ("cluster", "wanted", "concurrent", "expected"),
     [
-        ({"cpus": 4, "gpus": 0, "cores": 2}, {}, None, (2, 1)),  # a laptop of two cores, four logical CPUs
-        ({"cpus": 64, "gpus": 0, "cores": 16}, {}, None, (4, 8)),  # four machines
-        ({"cpus": 64, "gpus": 8, "cores": 64}, {}, None, (8, 7)),  # a GPU each
-        ({"cpus": 64, "gpus": 8, "cores": 64}, {"workers": 4}, None, (2, 28)),
-        ({"cpus": 64, "gpus": 0, "cores": 64}, {}, 8, (8, 7)),
-        ({"cpus": 64, "gpus": 0, "cores": 64}, {"feed_actors": 3}, 8, (8, 3)),
+        (dict(cpus=4, gpus=0, cores=2, machines=1), {}, None, (1, 2, 2)),  # a laptop of two cores, four logical CPUs
+        (dict(cpus=64, gpus=0, cores=16, machines=4), {}, None, (4, 8, 16)),
+        (dict(cpus=64, gpus=0, cores=16, machines=4), {"workers": 2}, None, (2, 16, 16)),
+        (dict(cpus=64, gpus=8, cores=64, machines=1), {}, None, (8, 7, 64)),
+        (dict(cpus=64, gpus=8, cores=64, machines=1), {"workers": 4}, None, (2, 28, 16)),
+        (dict(cpus=64, gpus=0, cores=64, machines=1), {}, 8, (8, 7, 8)),
+        (dict(cpus=64, gpus=0, cores=64, machines=1), {"feed_actors": 3}, 8, (8, 3, 8)),
     ],
 )
 def test_trials_share_the_cluster_and_never_ask_for_more(cluster, wanted, concurrent, expected):
     count, each = share_cluster(ResourceSettings(**wanted), concurrent, **cluster)
-    assert (count, each.feed_actors) == expected
+    assert (count, each.feed_actors, each.threads) == expected
     assert count * (each.workers * each.worker_cpus + each.feed_actors * each.feed_cpus) <= cluster["cpus"]
     assert not each.gpu or count * each.workers <= cluster["gpus"]
 
 
 def test_more_trials_at_a_time_than_fit_are_refused():
     with pytest.raises(InputError, match=r"concurrent: 4 trials at a time do not fit: for each, .*need 2 CPUs"):
-        share_cluster(ResourceSettings(), 4, cpus=4, gpus=0, cores=4)
+        share_cluster(ResourceSettings(), 4, cpus=4, gpus=0, cores=4, machines=1)

@@ -123,7 +123,7 @@ def test_asha_judges_a_trial_by_what_ended_in_an_earlier_command():
 def test_open_trials_come_first_and_new_ones_follow_the_plan():
     found = plan({"loss.margin": {"uniform": [0.1, 0.6]}}, "random", budget=BudgetSettings(trials=4))
     past = [trial(0, [0.1], status="finished"), trial(1, [], margin=0.2)]
-    source = Planned(found, past, suggestions(found, past))
+    source = Planned(found, past, suggestions(found, past), over=lambda: False)
     given = [source.suggest(str(i)) for i in range(4)]
     assert [g["trial"]["number"] for g in given[:3]] == [1, 2, 3] and given[3] == "FINISHED"
     assert given[0]["trial"]["values"]["loss.margin"] == 0.2 and given[1]["trial"]["values"] == found.draw(2)

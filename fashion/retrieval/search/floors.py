@@ -10,8 +10,10 @@ from fashion.retrieval.search.relevance import Queries
 from fashion.retrieval.search.scan import ALL
 
 SAMPLE, SAMPLED_PARTS = 8192, 2
+ROUGH = 1024  # columns of a sample that only tells which matches are deep
+LARGE = 4096  # columns of a gallery
 GROUPS = 512  # the best of the sample are found among so many maxima
-DEEP = 0.01  # matches that are not in the best hundredth are deep
+DEEP = 0.01  # matches that are not in this best share of the gallery are deep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ def guess(queries: Queries, sample: list[Block], columns: int, k: int) -> Guess:
     """`sample`: columns of a gallery that has `columns` of them."""
     Q, held = len(queries), sum(len(block) for block in sample)
     floors = np.full(Q, ALL if k else np.inf, np.float32)
-    depths = np.full(Q, np.inf if held < SAMPLE else ALL, np.float32)
+    depths = np.full(Q, np.inf, np.float32)  # of a small gallery every row is soon counted
     # Of the gallery's k best, so many are expected in the sample. With a margin of three standard deviations, the score
     # of that place in the sample is nearly always below the gallery's k-th.
     expected = k * held / max(1, columns)
@@ -36,7 +38,7 @@ def guess(queries: Queries, sample: list[Block], columns: int, k: int) -> Guess:
         best = np.concatenate([_maxima(_scores(queries.vectors[rows], block)) for block in sample], 1)
         if k and r < best.shape[1] // 2:
             floors[rows] = np.partition(best, -r, axis=1)[:, -r]
-        if held >= SAMPLE:
+        if columns >= LARGE and best.shape[1]:
             depths[rows] = np.partition(best, -min(deep, best.shape[1]), axis=1)[:, -min(deep, best.shape[1])]
     return Guess(floors=floors, depths=depths)
 

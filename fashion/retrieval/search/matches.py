@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fashion.retrieval.search.best import order_keys, place_of
 from fashion.retrieval.search.block import Block
@@ -47,8 +48,12 @@ def join_matches(parts: list[Matches]) -> Matches:
 
 
 def in_order(matches: Matches) -> Matches:
-    """Ordered by query, then score descending."""
-    order = np.argsort(order_keys(matches.query, matches.scores), kind="stable")
+    """Ordered by query, then score descending, then id ascending."""
+    keys = order_keys(matches.query, matches.scores)
+    order = np.argsort(keys, kind="stable")
+    if (np.diff(keys[order]) == 0).any():
+        ranks = pc.rank(matches.ids, "ascending").to_numpy()[matches.id_codes]
+        order = np.lexsort((ranks, keys))
     return Matches(
         query=matches.query[order], scores=matches.scores[order], places=matches.places[order],
         id_codes=matches.id_codes[order], ids=matches.ids,

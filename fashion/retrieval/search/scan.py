@@ -4,7 +4,9 @@ A fast product picks the columns whose place is in doubt or who may be listed; t
 floors are decides the time that takes, never the answer.
 """
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +15,7 @@ from fashion.retrieval.search.best import Best, choose, merge, trim
 from fashion.retrieval.search.block import Block
 from fashion.retrieval.search.exact import error_bound
 from fashion.retrieval.search.matches import Matches
-from fashion.retrieval.search.precede import Precede
+from fashion.retrieval.search.precede import Precede, id_ranks
 from fashion.retrieval.search.product import QUERY_ROWS, TILE_ROWS, even_slices, product
 from fashion.retrieval.search.relevance import Pairs, Queries, relate
 
@@ -42,14 +44,16 @@ class Scanned:
 
 
 def scan(block: Block, search: Search) -> Scanned:
-    """Memory: the block, a tile of scores, and the candidates."""
-    queries = search.queries
+    """Memory: the block, and a tile of scores and the candidates for each thread."""
+    queries, matches = search.queries, search.matches
     errors = error_bound(queries.vectors.shape[1], queries.lengths, block.longest).astype(np.float32)
     left_out = relate(queries, block.labels, block.images)[1] if queries.wanted is not None else None
     multiply = product(queries.vectors, block.vectors, search.device)
-    lists, before = [], np.zeros(len(search.matches) if search.matches else 0, np.int64)
-    for rows in even_slices(len(queries), QUERY_ROWS):
-        precede = Precede(block, search.queries, search.matches, rows, errors[rows], search.depths[rows])
+    ranks = id_ranks(block, matches) if matches else None
+    before = np.zeros(len(matches) if matches else 0, np.int64)
+
+    def some(rows: slice) -> Best:
+        precede = Precede(block, queries, matches, ranks, rows, errors[rows], search.depths[rows]) if matches else None
         listing = _Listing(block, search, rows, errors[rows])
         for columns, vectors in _tiles(block):
             scores = multiply(rows, vectors)
@@ -57,17 +61,25 @@ def scan(block: Block, search: Search) -> Scanned:
                 scores = np.maximum.reduceat(scores, block.starts[columns] - vectors.start, axis=1)
             if left_out is not None:
                 _mask(scores, left_out, rows, columns)
-            floors = np.minimum(listing.floors, precede.floors)
+            floors = np.minimum(listing.floors, precede.floors) if precede else listing.floors
             query, column, found = _above(scores, floors)
-            found = precede.add(scores, query, column, found, columns.start)
+            if precede:
+                found = precede.add(scores, query, column, found, columns.start)
             listing.add(query, column + columns.start, found)
-        lists.append(listing.close())
-        before[precede.span] = precede.counts()
-    query, scores, listed = (
-        np.concatenate([getattr(one, name) for one in lists]) for name in ("query", "scores", "rows")
-    )
-    best = Best(query=query, scores=scores, rows=listed, places=block.places, about=block.told)
-    return Scanned(best=trim(best), before=before)
+        if precede:
+            before[precede.span] = precede.counts()
+        return listing.close()
+
+    with ThreadPoolExecutor(threads()) as pool:
+        lists = list(pool.map(some, even_slices(len(queries), QUERY_ROWS)))
+    joined = {name: np.concatenate([getattr(one, name) for one in lists]) for name in ("query", "scores", "rows")}
+    return Scanned(best=trim(Best(**joined, places=block.places, about=block.told)), before=before)
+
+
+def threads() -> int:
+    """As many as the environment grants (Ray grants a task as many as its CPUs), or the machine's cores."""
+    granted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(granted) if granted.isdigit() and int(granted) else os.cpu_count() or 1
 
 
 def join_scanned(parts: list[Scanned], k: int) -> Scanned:

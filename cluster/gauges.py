@@ -1,0 +1,23 @@
+"""A job's figures as Ray's custom metrics: Ray's metrics endpoint exports them, and its Grafana shows them."""
+
+from collections.abc import Mapping
+
+
+class Gauges:
+    """Named numbers of one job, tagged with the folder that it writes to. Needs a running Ray."""
+
+    def __init__(self, job: str, folder: str):
+        self.job, self.tags = job, {"folder": folder}
+        self.held = {}
+
+    def set(self, figures: Mapping[str, float | None]) -> None:
+        """`ray_fashion_JOB_NAME` from now on; None leaves a gauge as it was."""
+        from ray.util.metrics import Gauge
+
+        for name, value in figures.items():
+            if value is None:
+                continue
+            if name not in self.held:
+                text = f"{name.replace('_', ' ')} of jobs/{self.job}.py"
+                self.held[name] = Gauge(f"fashion_{self.job}_{name}", description=text, tag_keys=("folder",))
+            self.held[name].set(float(value), tags=self.tags)

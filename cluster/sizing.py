@@ -1,0 +1,219 @@
+"""How many machines, hours and dollars a catalogue takes, job by job, and what runs out first.
+
+python cluster/sizing.py [--rates cluster/rates.yaml] [--images 1e6 1e8 1e10]
+
+The formulas are those of cluster/SIZING.md. Nothing here starts anything.
+"""
+
+import argparse
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+RATES = Path(__file__).parent / "rates.yaml"
+SIZES = (1e6, 1e8, 1e10)
+JOBS = ("prepare", "train", "embed", "search")
+HEADERS = ("job", "images", "CPU machines", "GPU machines", "hours", "USD", "first bottleneck")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """One worker of a cluster."""
+
+    name: str
+    cores: int  # physical ones
+    gpus: int
+    network_GB_s: float
+    memory_GB: float
+    price: float  # USD an hour
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """rates.yaml, with the origin of each figure left out."""
+
+    cpu: Machine
+    gpu: Machine
+    most: dict[str, int]
+    storage: dict[str, float]
+    images: dict[str, float]
+    core: dict[str, float]
+    on_gpu: dict[str, float]
+    training: dict[str, float]
+    queries: float
+    deadline_h: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What a job takes."""
+
+    job: str
+    images: float
+    cpu_machines: int
+    gpu_machines: int
+    hours: float
+    cost: float  # USD of the machines; storage and requests are not in it
+    bottleneck: str  # what limits the rate
+    late: bool  # not done by the deadline with what there is
+
+
+def read_rates(file: Path) -> tuple[Rates, list[str]]:
+    """The rates, and the names of those that are assumed."""
+    held = yaml.safe_load(file.read_text())
+    assumed = []
+
+    def values(part, name):
+        if isinstance(part, dict) and set(part) == {"value", "from"}:
+            if part["from"] == "assumed":
+                assumed.append(name)
+            return part["value"]
+        return {key: values(value, f"{name}.{key}" if name else key) for key, value in part.items()}
+
+    machines = {kind: Machine(**machine) for kind, machine in held["machines"].items()}
+    plain = {name: values(held[name], name) for name in ("storage", "images", "core", "training", "queries")}
+    rates = Rates(
+        **machines, **plain, on_gpu=values(held["gpu"], "gpu"), most=held["most"], deadline_h=held["deadline_h"]
+    )
+    return rates, assumed
+
+
+def slowest(limits: dict[str, float]) -> tuple[float, str]:
+    """The lowest of the rates, and its name."""
+    name = min(limits, key=limits.__getitem__)
+    return limits[name], name
+
+
+def spread(job: str, work: float, machine: Machine, each: dict[str, float], shared: dict[str, float], rates: Rates):
+    """Need of `work` images of a job whose machines do not wait for each other.
+
+    `each`: images a second of one machine by resource; `shared`: of all machines together, by resource.
+    """
+    rate, own = slowest(each)
+    common, ours = slowest(shared)
+    kind = "gpu" if machine.gpus else "cpu"
+    wanted = math.ceil(work / (rate * 3600 * rates.deadline_h[job]))
+    useful = max(1, math.ceil(common / rate))  # more machines than that wait for what they share
+    machines = min(wanted, useful, rates.most[kind])
+    total = min(machines * rate, common)
+    limit = ours if total < machines * rate else own
+    if machines == rates.most[kind] < min(wanted, useful):
+        limit = f"{own}: {machine.name}s to be had"
+    return finish(job, work, total, limit, rates, **{kind: machines})
+
+
+def finish(job: str, work: float, rate: float, limit: str, rates: Rates, *, cpu: int = 0, gpu: int = 0) -> Need:
+    hours = work / rate / 3600
+    cost = hours * (cpu * rates.cpu.price + gpu * rates.gpu.price)
+    return Need(
+        job=job, images=work, cpu_machines=cpu, gpu_machines=gpu, hours=hours, cost=cost, bottleneck=limit,
+        late=hours > rates.deadline_h[job] * 1.001,
+    )  # fmt: skip
+
+
+def prepare(n: float, r: Rates) -> Need:
+    """Each picture is a small object: a HEAD and a GET."""
+    each = {
+        "CPU": r.cpu.cores * r.core["pack"],
+        "network": r.cpu.network_GB_s * 1e3 / (r.images["source_MB"] + r.images["packed_MB"]),
+    }
+    shared = {
+        "objects a second": r.storage["objects_s_prefix"] * r.storage["prefixes"] / 2,
+        "storage": r.storage["GB_s"] * 1e3 / (r.images["source_MB"] + r.images["packed_MB"]),
+    }
+    return spread("prepare", n, r.cpu, each, shared, r)
+
+
+def train(n: float, r: Rates) -> Need:
+    """GPUs in step, one batch after the other; CPU machines decode what the GPUs' own cores cannot."""
+    t, machine = r.training, r.gpu
+    work = n * t["epochs"]
+    most = min(r.most["gpu"], int(t["global_batch"] // t["least_batch"]) // machine.gpus)
+
+    def rate(machines: int) -> float:
+        workers = machines * machine.gpus
+        batch = min(t["global_batch"] / workers, t["global_batch"])
+        # All-reduce of 4-byte gradients: each machine sends and receives 2 (W - 1) / W times their size.
+        exchange = 8e-3 * t["parameters_M"] * (machines - 1) / machines / machine.network_GB_s
+        return workers * batch / (batch / r.on_gpu["train"] + exchange)
+
+    wanted = next((m for m in range(1, most + 1) if rate(m) * 3600 * r.deadline_h["train"] >= work), most)
+    gpus = rate(wanted)
+    decoded = {"own": wanted * machine.cores * r.core["decode"], "each": r.cpu.cores * r.core["decode"]}
+    helpers = max(0, math.ceil((gpus - decoded["own"]) / decoded["each"]))
+    cpu = min(helpers, r.most["cpu"])
+    full = wanted * machine.gpus * r.on_gpu["train"]
+    limits = {
+        "GPU": gpus if gpus > 0.8 * full else math.inf,
+        "exchange of gradients": gpus,
+        "CPU that decodes": decoded["own"] + cpu * decoded["each"],
+        "storage": r.storage["GB_s"] * 1e3 / r.images["packed_MB"],
+    }
+    total, limit = slowest(limits)
+    if wanted == most and total * 3600 * r.deadline_h["train"] < work and limit == "GPU":
+        limit = f"GPU: {machine.name}s to be had" if most == r.most["gpu"] else "size of the global batch"
+    return finish("train", work, total, limit, r, cpu=cpu, gpu=wanted)
+
+
+def embed(n: float, r: Rates) -> Need:
+    each = {
+        "GPU": r.gpu.gpus * r.on_gpu["embed"],
+        "CPU that decodes": r.gpu.cores * r.core["decode"],
+        "network": r.gpu.network_GB_s * 1e3 / r.images["packed_MB"],
+    }
+    shared = {
+        "objects a second": r.storage["objects_s_prefix"] * r.storage["prefixes"] * r.images["shard"],
+        "storage": r.storage["GB_s"] * 1e3 / r.images["packed_MB"],
+    }
+    return spread("embed", n, r.gpu, each, shared, r)
+
+
+def search(n: float, r: Rates) -> Need:
+    """Every query against every vector, exactly; each gallery shard is read once."""
+    vector_MB = 4e-6 * r.images["dimension"]
+    each = {
+        "CPU": r.cpu.cores * r.core["scores_M"] * 1e6 / r.queries,
+        "network": r.cpu.network_GB_s * 1e3 / vector_MB,
+    }
+    shared = {"storage": r.storage["GB_s"] * 1e3 / vector_MB}
+    return spread("search", n, r.cpu, each, shared, r)
+
+
+def size(n: float, rates: Rates) -> list[Need]:
+    """What each job takes for a catalogue of `n` images."""
+    jobs: dict[str, Callable[[float, Rates], Need]] = {
+        "prepare": prepare, "train": train, "embed": embed, "search": search,
+    }  # fmt: skip
+    return [jobs[name](n, rates) for name in JOBS]
+
+
+def table(needs: list[tuple[float, Need]]) -> str:
+    """Markdown, a row a job and size."""
+    lines = [f"| {' | '.join(HEADERS)} |", "|" + "---|" * len(HEADERS)]
+    for n, need in needs:
+        hours = f"{need.hours:,.1f}" if need.hours < 1000 else f"{need.hours:,.0f}"
+        late = " (late)" if need.late else ""
+        cells = (
+            need.job, f"{n / 1e6:,.0f} M", f"{need.cpu_machines:,}", f"{need.gpu_machines:,}", hours + late,
+            f"{need.cost:,.0f}", need.bottleneck,
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rates", type=Path, default=RATES, help="YAML of rates")
+    parser.add_argument("--images", type=float, nargs="+", default=SIZES, help="sizes of the catalogue")
+    given = parser.parse_args()
+    rates, assumed = read_rates(given.rates)
+    print(table([(n, need) for n in given.images for need in size(n, rates)]))
+    if assumed:
+        print(f"\nNot measured, but assumed: {', '.join(assumed)}.")
+
+
+if __name__ == "__main__":
+    main()

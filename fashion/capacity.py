@@ -1,0 +1,53 @@
+"""What the running Ray has to give: its machines, and those that it may still start.
+
+A cluster that grows as jobs ask has few machines, or none, when a job begins, and Ray does not tell a job how far it can
+grow. So the cluster's own file says it, in the environment of its head: FASHION_MACHINES=32x16,8x16+1 is 32 machines with
+16 CPUs and 8 with 16 CPUs and a GPU.
+"""
+
+import os
+import re
+
+import ray
+
+from fashion.errors import InputError
+
+DECLARED = "FASHION_MACHINES"
+_KIND = re.compile(r"(\d+)x(\d+)(?:\+(\d+))?")
+
+Machines = list[tuple[float, float]]  # CPUs and GPUs of each
+
+
+def machines() -> Machines:
+    """Those of the running Ray; or those declared, where they have more CPUs and GPUs. Raises InputError."""
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return larger([(held.get("CPU", 0.0), held.get("GPU", 0.0)) for held in alive], os.environ.get(DECLARED))
+
+
+def larger(alive: Machines, declared: str | None) -> Machines:
+    """The declared machines where they hold no less than the ones that are alive."""
+    if not declared:
+        return alive
+    may_be = parse(declared)
+    more = all(have <= can for have, can in zip(total(alive), total(may_be), strict=True))
+    return may_be if more else alive
+
+
+def total(held: Machines) -> tuple[float, float]:
+    """CPUs and GPUs of all."""
+    return sum(cpus for cpus, _ in held), sum(gpus for _, gpus in held)
+
+
+def parse(declared: str) -> Machines:
+    """COUNTxCPUS or COUNTxCPUS+GPUS, with commas between them. Raises InputError."""
+    found = []
+    for part in declared.split(","):
+        kind = _KIND.fullmatch(part.strip())
+        if not kind:
+            raise InputError(
+                f"{DECLARED}: found {part.strip()!r}, expected COUNTxCPUS or COUNTxCPUS+GPUS such as 8x16+1, with "
+                "commas between kinds of machines"
+            )
+        count, cpus, gpus = (int(number or 0) for number in kind.groups())
+        found += [(float(cpus), float(gpus))] * count
+    return found

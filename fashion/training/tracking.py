@@ -1,0 +1,162 @@
+"""Where a run's figures are shown beside the log: TensorBoard files in the run's folder; MLflow and Weights & Biases where
+they are installed and asked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from types import ModuleType
+
+from fashion.errors import InputError
+from fashion.storage import Store
+from fashion.training.tensorboard import file_name, header, scalar
+
+TENSORBOARD = "tensorboard"  # folder in the run's
+POINTS = 20  # of an epoch, of the figures of single steps
+
+Scalars = dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingSettings:
+    """Which trackers a run reports to."""
+
+    tensorboard: bool = True
+    """TensorBoard files in the run's folder, brought up to date after every epoch."""
+    mlflow: bool = False
+    """MLflow (extra mlflow); MLFLOW_TRACKING_URI says where."""
+    wandb: bool = False
+    """Weights & Biases (extra wandb); WANDB_API_KEY and WANDB_MODE hold."""
+    project: str = "fashion-retrieval"
+    """The experiment of MLflow, the project of Weights & Biases."""
+
+
+class Tracker:
+    """Rows of the training loop (steps and epochs) -> scalars of every tracker that is set. Use as a context.
+
+    Nothing is opened before the first row: a run that is finished leaves no trace. A tracker that fails is dropped with
+    a word to `warn`, and the training goes on.
+    """
+
+    def __init__(
+        self, settings: TrackingSettings, run: Store, about: dict, *, steps: int, warn: Callable[[str], None] = print
+    ):
+        """`about`: what the trackers note as the run's settings; `steps`: of an epoch. Raises InputError."""
+        self.steps, self.every, self.warn = steps, max(1, steps // POINTS), warn
+        name = run.uri.rsplit("/", 1)[-1]
+        self.to_open: dict[str, Callable] = {}
+        if settings.tensorboard:
+            self.to_open["tensorboard"] = partial(_TensorBoard, run)
+        for tracker, sink in (("mlflow", _Mlflow), ("wandb", _Wandb)):
+            if getattr(settings, tracker):
+                self.to_open[tracker] = partial(sink, _installed(tracker), settings.project, name, about)
+        self.sinks: dict[str, object] = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *fault):
+        for name in list(self.sinks):
+            self._do(name, lambda sink: sink.close())
+
+    def __call__(self, row: dict) -> None:
+        whole = "step" not in row
+        step = (row["epoch"] + 1) * self.steps if whole else row["epoch"] * self.steps + row["step"] + 1
+        if not whole and step % self.every:
+            return
+        scalars = epoch_scalars(row) if whole else step_scalars(row)
+        for name in [*self.sinks, *self.to_open]:
+            self._do(name, lambda sink: sink.log(scalars, step, whole))
+
+    def _do(self, name: str, act: Callable) -> None:
+        try:
+            if name in self.to_open:
+                self.sinks[name] = self.to_open.pop(name)()
+            act(self.sinks[name])
+        except Exception as fault:  # a server that is away must not cost the training
+            self.sinks.pop(name, None)
+            self.warn(f"note: tracking.{name} failed and is left out from here: {' '.join(str(fault).split())}")
+
+
+def step_scalars(row: dict) -> Scalars:
+    """Of one step. The loss is None where it was not read from the GPU."""
+    found = {"step/wait_s": row["wait_s"], "step/seconds": row["step_s"]}
+    return found | ({"step/loss": row["loss"]} if row["loss"] is not None else {})
+
+
+def epoch_scalars(row: dict) -> Scalars:
+    """Every number of an epoch's row of the history."""
+    plain = {f"epoch/{k}": v for k, v in row.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    del plain["epoch/epoch"]
+    return plain | {f"validation/recall_at_{k}": v for k, v in row.get("recall", {}).items()}
+
+
+class _TensorBoard:
+    """A file in the run's folder, written anew, whole, after each epoch: a bucket cannot append."""
+
+    def __init__(self, run: Store):
+        self.run, self.name = run, f"{TENSORBOARD}/{file_name()}"
+        self.data = bytearray(header())
+
+    def log(self, scalars: Scalars, step: int, whole: bool) -> None:
+        for name, value in scalars.items():
+            self.data += scalar(name, value, step)
+        if whole:
+            self.close()
+
+    def close(self) -> None:
+        self.run.write(self.name, bytes(self.data))
+
+
+class _Mlflow:
+    def __init__(self, mlflow: ModuleType, project: str, name: str, about: dict):
+        self.mlflow = mlflow
+        mlflow.set_experiment(project)
+        mlflow.start_run(run_name=name)
+        mlflow.log_params(flat(about))
+
+    def log(self, scalars: Scalars, step: int, whole: bool) -> None:
+        self.mlflow.log_metrics(scalars, step=step)
+
+    def close(self) -> None:
+        self.mlflow.end_run()
+
+
+class _Wandb:
+    def __init__(self, wandb: ModuleType, project: str, name: str, about: dict):
+        self.run = wandb.init(project=project, name=name, config=about)
+
+    def log(self, scalars: Scalars, step: int, whole: bool) -> None:
+        self.run.log(scalars, step=step)
+
+    def close(self) -> None:
+        self.run.finish()
+
+
+def flat(settings: dict, prefix: str = "") -> dict:
+    """Nested settings as one level: {"loss": {"margin": 0.1}} -> {"loss.margin": 0.1}."""
+    found = {}
+    for name, value in settings.items():
+        inner = isinstance(value, dict)
+        found |= flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return found
+
+
+def all_of(*shows: Callable[[dict], None]) -> Callable[[dict], None]:
+    """One function that hands its row to each."""
+
+    def show(row: dict) -> None:
+        for each in shows:
+            each(row)
+
+    return show
+
+
+def _installed(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ImportError:
+        raise InputError(
+            f"tracking.{name}: {name} is not installed; pip install 'fashion-retrieval[{name}]' on the head of the "
+            "cluster, or leave it out"
+        ) from None

@@ -1,0 +1,100 @@
+"""A Ray cluster of two nodes on this machine, as `ray start` makes it, with its dashboard and a token; and its jobs."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RAY = str(Path(sys.executable).with_name("ray"))
+HEAD_CPUS, OTHER_CPUS = 3, 2
+WAIT_S = 120
+
+
+class Loopback:
+    """Use as a context. A node is a process group of its own, so that it can be taken away."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="ray")  # a short path: sockets lie in it
+        self.port, dashboard, client = free_port(), free_port(), free_port()
+        self.address = f"http://127.0.0.1:{dashboard}"
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # a job's `python` is this one
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(16),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_JOB_STOP_WAIT_TIME_S": "60",  # the machine that tests this may be a slow one
+            "RAY_memory_monitor_refresh_ms": "0",
+        }
+        self.head_options = [
+            "--head", f"--port={self.port}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}",
+            "--dashboard-host=127.0.0.1", f"--temp-dir={self.folder}", f"--num-cpus={HEAD_CPUS}",
+        ]  # fmt: skip
+        self.nodes: list[subprocess.Popen] = []
+
+    def __enter__(self):
+        self._start("head", *self.head_options)
+        self._wait(lambda: self.ray("job", "list").returncode == 0, "dashboard")
+        self._start("other", f"--address=127.0.0.1:{self.port}", f"--num-cpus={OTHER_CPUS}")
+        return self
+
+    def __exit__(self, *fault):
+        while self.nodes:
+            self.take_away()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def take_away(self) -> None:
+        """The newest node dies, as a spot machine does."""
+        node = self.nodes.pop()
+        os.killpg(node.pid, signal.SIGKILL)
+        node.wait()
+
+    def ray(self, *words: str) -> subprocess.CompletedProcess:
+        """`ray job ...` on a client's side."""
+        words = (*words[:2], f"--address={self.address}", *words[2:])
+        return subprocess.run([RAY, *words], cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=3 * WAIT_S)
+
+    def submit(self, name: str, *command: str, wait: bool = True) -> subprocess.CompletedProcess:
+        options = [f"--submission-id={name}", "--working-dir=.", *([] if wait else ["--no-wait"])]
+        return self.ray("job", "submit", *options, "--", *command)
+
+    def status(self, name: str) -> str:
+        return self.ray("job", "status", name).stdout
+
+    def logs(self, name: str) -> str:
+        return self.ray("job", "logs", name).stdout
+
+    def _start(self, name: str, *options: str) -> None:
+        common = [
+            "--object-store-memory=100000000", "--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats",
+            f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={free_port()}", "--block",
+        ]  # fmt: skip
+        with open(f"{self.folder}/{name}.log", "w") as log:
+            self.nodes.append(
+                subprocess.Popen(
+                    [RAY, "start", *options, *common],
+                    env=self.env,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            )
+
+    def _wait(self, true, what: str) -> None:
+        ends = time.monotonic() + WAIT_S
+        while not true():
+            if time.monotonic() > ends or self.nodes[0].poll() is not None:
+                raise AssertionError(f"no {what}: " + Path(f"{self.folder}/head.log").read_text())
+            time.sleep(1)
+
+
+def free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return held.getsockname()[1]

@@ -1,0 +1,97 @@
+"""Jobs sent to a real cluster of two nodes on this machine, from and to an S3 endpoint: prepared, trained, stopped, and
+resumed when one of the nodes is gone."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cluster.submit import entrypoint
+from fashion.data.demo import write_demo
+from fashion.data.table import ItemTable
+from fashion.storage import Store
+from tests.cluster.loopback import ROOT, WAIT_S, Loopback
+
+EPOCHS = 10
+SETTINGS = (
+    "--epochs", str(EPOCHS), "--batch.items", "16", "--network.size", "64", "--network.width", "0.25",
+    "--resources.workers", "2", "--resources.min_workers", "1", "--resources.worker_cpus", "2",
+    "--resources.feed_actors", "1", "--resources.threads", "1",
+)  # fmt: skip
+TRAIN = ("python", "jobs/train.py", "--data", "s3://loopback/table", "--run", "s3://loopback/run", *SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def cluster(s3, tmp_path_factory):
+    """With a small catalogue in the bucket."""
+    catalogue = tmp_path_factory.mktemp("loopback")
+    write_demo(catalogue, items=50, seed=3, workers=1)
+    s3.create_bucket(Bucket="loopback")
+    for file in catalogue.rglob("*"):
+        if file.is_file():
+            s3.upload_file(str(file), "loopback", f"source/{file.relative_to(catalogue)}")
+    with Loopback() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def table(cluster):
+    done = cluster.submit(
+        "prepare", "python", "jobs/prepare.py", "--source", "s3://loopback/source", "--out", "s3://loopback/table"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return ItemTable(Store("s3://loopback/table"))
+
+
+def test_without_the_token_nobody_gets_in(cluster):
+    import urllib.error
+    import urllib.request
+
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{cluster.address}/api/jobs/")
+    assert refused.value.code in (401, 403)
+
+
+def test_stopped_training_is_resumed_by_the_same_command_on_the_node_that_is_left(cluster, table):
+    run = Store("s3://loopback/run")
+    assert cluster.submit("first", *TRAIN, wait=False).returncode == 0
+    ends = time.monotonic() + 2 * WAIT_S
+    while not run.exists("history.json"):
+        assert time.monotonic() < ends and "FAILED" not in cluster.status("first"), cluster.logs("first")
+        time.sleep(0.5)
+    assert cluster.ray("job", "stop", "first").returncode == 0
+    before = run.read_json("history.json")
+    assert 1 <= len(before) < EPOCHS
+    log = cluster.logs("first")
+    assert "epoch   1/10" in log and "2 CPU workers" in log
+    assert "stopped; the same command goes on from here" in log and "Traceback" not in log
+
+    cluster.take_away()
+    again = cluster.submit("second", *TRAIN)
+    assert again.returncode == 0, again.stdout + again.stderr
+    history = run.read_json("history.json")
+    assert [row["epoch"] for row in history] == list(range(EPOCHS))
+    assert history[: len(before)] == before  # not one epoch was trained again
+    log = cluster.logs("second")
+    assert "epoch   1/10" not in log and "epoch  10/10" in log and "best epoch" in log
+    assert "\r" not in log and "Traceback" not in log and "WARNING" not in log
+    assert run.names("tensorboard")
+
+
+def test_the_exit_status_is_the_jobs_own(cluster):
+    command = ["python", "jobs/reevaluate.py", "--run", "s3://loopback/nothing", "--data", "s3://loopback/table"]
+    command += ["--baseline", "s3://loopback/baseline"]
+    submit = [sys.executable, "cluster/submit.py", "--address", cluster.address, "--working-dir", ".", "--", *command]
+    done = subprocess.run(submit, cwd=ROOT, env=cluster.env, capture_output=True, text=True, timeout=WAIT_S)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "error: baseline: nothing is accepted in s3://loopback/baseline" in done.stdout
+
+
+def test_a_command_reaches_the_clusters_shell_as_it_was_written():
+    words = ["python", "jobs/train.py", "--run", "s3://a b/c", "--space", '{"x": [1]}']
+    line = entrypoint(words)
+    said = subprocess.run(f"printf '%s\\n' {line}", shell=True, capture_output=True, text=True, env=os.environ)
+    assert said.stdout.splitlines() == words
+    assert entrypoint(["python a.py | tee log"]) == "python a.py | tee log"

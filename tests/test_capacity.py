@@ -1,0 +1,57 @@
+"""What a cluster may grow to: declared by its file, and the same in every file that declares it."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fashion.capacity import DECLARED, larger, parse, total
+from fashion.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_declared_machines_count_where_they_are_no_less_than_those_that_are_there():
+    assert parse("2x16, 1x8+2") == [(16.0, 0.0), (16.0, 0.0), (8.0, 2.0)]
+    assert larger([], "2x16,1x8+2") == parse("2x16,1x8+2")  # scaled to zero
+    assert larger([(16.0, 0.0)], "2x16,1x8+2") == parse("2x16,1x8+2")
+    assert larger([(64.0, 4.0)], "2x16") == [(64.0, 4.0)]  # declared for another cluster
+    assert larger([(4.0, 0.0)], None) == [(4.0, 0.0)]
+    assert total(parse("32x16,8x16+1")) == (640.0, 8.0)
+
+
+@pytest.mark.parametrize("wrong", ["many", "2x", "2x16+", "2x16;1x8", "-1x4"])
+def test_a_wrong_declaration_is_said(wrong):
+    with pytest.raises(InputError, match=rf"^{DECLARED}: found .* expected COUNTxCPUS"):
+        parse(wrong)
+
+
+def aws():
+    config = yaml.safe_load((ROOT / "ray_cluster.yaml").read_text())
+    workers = [kind for name, kind in config["available_node_types"].items() if name != config["head_node_type"]]
+    (start,) = (line for line in config["head_start_ray_commands"] if "ray start" in line)
+    held = [(kind["max_workers"], kind["resources"]) for kind in workers]
+    return re.search(rf"{DECLARED}=(\S+?);? ", start)[1], [(n, r["CPU"], r.get("GPU", 0)) for n, r in held]
+
+
+def kubernetes(file):
+    (document,) = yaml.safe_load_all((ROOT / "cluster/kubernetes" / file).read_text())
+    spec = document["spec"]
+    spec = spec["jobTemplate"]["rayClusterSpec"] if "jobTemplate" in spec else spec
+    (head,) = spec["headGroupSpec"]["template"]["spec"]["containers"]
+    (declared,) = (variable["value"] for variable in head["env"] if variable["name"] == DECLARED)
+    groups = []
+    for group in spec["workerGroupSpecs"]:
+        (worker,) = group["template"]["spec"]["containers"]
+        limits = worker["resources"]["limits"]
+        groups.append((group["maxReplicas"], int(limits["cpu"]), int(limits.get("nvidia.com/gpu", 0))))
+    return declared, groups
+
+
+@pytest.mark.parametrize(
+    "found", [aws(), kubernetes("cluster.yaml"), kubernetes("nightly.yaml")], ids=["aws", "cluster", "nightly"]
+)
+def test_a_cluster_file_declares_the_workers_that_it_allows(found):
+    declared, groups = found
+    assert parse(declared) == [(float(cpus), float(gpus)) for count, cpus, gpus in groups for _ in range(count)]
