@@ -11,6 +11,7 @@ from fashion.errors import InputError
 from jobs.cli import parse
 from jobs.evaluate import EvaluateSettings
 from jobs.prepare import PrepareSettings
+from jobs.sweep import SweepJobSettings
 from jobs.train import TrainJobSettings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -85,5 +86,6 @@ def test_a_bucket_that_is_not_there_is_said_before_anything_starts(s3):
 
 @pytest.mark.parametrize("file", sorted((ROOT / "jobs/configs").glob("*.yaml")), ids=lambda file: file.stem)
 def test_the_examples_of_settings_are_valid(file):
-    found = parse(TrainJobSettings, ["--config", str(file), "--data", "x", "--run", "y"])
-    assert found.network.name == "resnet50" and found.epochs == 60
+    sweep = file.stem.startswith("sweep")
+    found = parse(SweepJobSettings if sweep else TrainJobSettings, ["--config", str(file), "--data", "x", "--run", "y"])
+    assert found.space and found.train.epochs > 1 if sweep else found.network.name == "resnet50" and found.epochs == 60
