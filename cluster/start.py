@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 import warnings
 from contextlib import contextmanager
 
@@ -35,6 +37,8 @@ def ray_cluster(*, cpus: int | None = None):
     import ray
     from ray.data import DataContext
 
+    # Ray's core would take SIGTERM for a crash: it prints a stack and aborts, and nothing is tidied up.
+    on_stop = signal.getsignal(signal.SIGTERM)
     _mute()
     options = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not joined:
@@ -43,6 +47,8 @@ def ray_cluster(*, cpus: int | None = None):
     with warnings.catch_warnings(), _silent_stderr():
         warnings.simplefilter("ignore")
         ray.init(**options)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_stop)
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

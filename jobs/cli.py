@@ -24,25 +24,22 @@ def main(settings: type[Settings], job: Callable[[Settings], int | None], argume
     What a user can mend is one line on stderr and exit status 2; Ctrl-C is exit status 130, and SIGTERM, which `ray job
     stop` and Kubernetes send, 143.
     """
-    signal.signal(signal.SIGTERM, _stop)
+    signals = []
+
+    def stop(number: int, frame) -> None:
+        signals.append(number)
+        signal.raise_signal(signal.SIGINT)  # as Ctrl-C, which Ray's libraries know how to tidy up after
+
+    signal.signal(signal.SIGTERM, stop)
     try:
         status = job(parse(settings, sys.argv[1:] if arguments is None else arguments)) or 0
     except InputError as fault:
         print(f"error: {' '.join(str(fault).split())}", file=sys.stderr)
         status = INPUT_ERROR
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
-        status = INTERRUPTED
-    except SystemExit as stop:
-        if stop.code != signal.SIGTERM:
-            raise
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        status = STOPPED
+        print(f"\n{'stopped' if signals else 'interrupted'}; the same command goes on from here", file=sys.stderr)
+        status = STOPPED if signals else INTERRUPTED
     sys.exit(status)
-
-
-def _stop(number: int, frame) -> None:
-    sys.exit(number)  # as Ray's own handler does, which takes this one's place once Ray runs
 
 
 def parse(settings: type[Settings], arguments: list[str]) -> Settings:

@@ -21,7 +21,7 @@ from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.retrieval.embedder import EmbedSettings
 from fashion.retrieval.gate.compare import GateSettings
-from fashion.retrieval.gate.gate import is_worse
+from fashion.retrieval.gate.gate import Gate, is_worse
 from fashion.retrieval.protocol import ProtocolSettings
 from fashion.retrieval.results import METRICS, QUERIES
 from fashion.storage import Store
@@ -98,18 +98,17 @@ class ReevaluateSettings:
         )
 
 
-def reevaluate(settings: ReevaluateSettings) -> dict:
+def reevaluate(settings: ReevaluateSettings, gate: Gate) -> dict:
     """Evaluate, compare, and accept where that is asked; Ray runs. Returns what metrics.json holds.
 
     Raises InputError, and TooManyBadPictures.
     """
-    data, evaluation = Store(settings.data), settings.evaluation
-    gate = evaluation.open_gate()
+    data = Store(settings.data)
     if settings.source:
         table = prepare_table(Store(settings.source), data, settings.table)
     else:
         table = ItemTable(data)
-    metrics = evaluate_run(evaluation, table, Store(settings.run), gate)
+    metrics = evaluate_run(settings.evaluation, table, Store(settings.run), gate)
     if settings.accept:
         accept(Store(settings.out), Store(settings.baseline))
         print(f"accepted as the baseline, {settings.baseline}")
@@ -134,11 +133,12 @@ def job(settings: ReevaluateSettings) -> int:
             "it finds today"
         )
     best_network(Store(settings.run))  # what is missing is said before Ray starts
+    gate = settings.evaluation.open_gate()
     if not settings.source:
         ItemTable(Store(settings.data)).manifest  # noqa: B018
     with ray_cluster():
         try:
-            metrics = reevaluate(settings)
+            metrics = reevaluate(settings, gate)
         except TooManyBadPictures as fault:
             print(f"failed: {fault}", file=sys.stderr)
             return FAILED

@@ -70,10 +70,10 @@ def train_run(settings: TrainSettings, table: ItemTable, run: Store, tracking: T
         Progress("train", unit="steps", total=s.epochs * steps) as bar,
         Tracker(tracking or TrackingSettings(), run, s.identity(), steps=steps, warn=bar.say) as tracker,
     ):
-        fit(plan, all_of(_Show(bar, steps, s), _measure(Gauges("train", run.uri)), tracker))
+        fit(plan, all_of(_Show(bar, steps, s), measure(Gauges("train", run.uri)), tracker))
 
 
-def _measure(gauges: Gauges) -> Callable[[dict], None]:
+def measure(gauges: Gauges) -> Callable[[dict], None]:
     """Figures of the run as they come in -> Ray's metrics."""
 
     def show(row: dict) -> None:

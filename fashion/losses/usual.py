@@ -21,7 +21,7 @@ LossName = Literal[
 ]
 
 USUAL: dict[str, dict[str, float | str]] = {
-    "tuplet": {"distance": "cosine", "margin": 0.1, "temperature": 0.1},
+    "tuplet": {"distance": "cosine", "margin": 0.2, "temperature": 0.1},
     "triplet": {"distance": "squared-euclidean", "mining": "semi-hard", "margin": 0.2, "reduction": "active"},
     "soft-triplet": {
         "distance": "euclidean",

@@ -12,6 +12,7 @@ import ray.data
 import torch
 from ray.data import ActorPoolStrategy
 
+from fashion.capacity import machines
 from fashion.data.table import ItemTable, ShardInfo
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embed_shard import ShardEmbedder
@@ -30,12 +31,6 @@ class EmbedResources:
     cpus: float  # logical CPUs an actor reserves
     gpus: float  # GPUs an actor reserves: 0, or a share of one
     threads: int  # that decode, an actor; the CPU's networks use as many
-
-
-def cluster_nodes() -> list[tuple[float, float]]:
-    """CPUs and GPUs of each machine of the running Ray."""
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [(held.get("CPU", 0.0), held.get("GPU", 0.0)) for held in alive]
 
 
 def decide_embed_resources(nodes: list[tuple[float, float]], settings: EmbedSettings) -> EmbedResources:
@@ -92,7 +87,7 @@ def embed(
     done = total - sum(shard.images for shard in left)
     progress(done, total)
     if left:
-        resources = decide_embed_resources(cluster_nodes(), settings)
+        resources = decide_embed_resources(machines(), settings)
         rows = [{"shard": i} for i in range(len(left))]
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             _Embed,

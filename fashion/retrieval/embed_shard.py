@@ -18,7 +18,7 @@ from fashion.data.decode import BadPicture
 from fashion.data.table import QUARANTINE, ItemTable, ShardInfo, flatten
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embedder import Embedder, ahead
-from fashion.retrieval.embeddings import COLUMNS, EMBEDDING, quarantine_file, to_table
+from fashion.retrieval.embeddings import COLUMNS, EMBEDDING, layout, quarantine_file, to_table
 from fashion.storage import Store
 
 STAGES = ("read", "decode", "network", "write")
@@ -169,7 +169,8 @@ class ShardEmbedder:
             about, vectors = about.filter(pa.array(good)), {name: x_ND[good] for name, x_ND in vectors.items()}
         identity = self.embedder.identity(self.table.fingerprint)
         sink = pa.BufferOutputStream()
-        pq.write_table(to_table(about, vectors, identity, self.embedder.dtype), sink, compression="zstd")
+        rows = to_table(about, vectors, identity, self.embedder.dtype)
+        pq.write_table(rows, sink, **layout(rows))
         data = sink.getvalue()
         self.out.write(f"{shard.name}.parquet", data)
         return hashlib.blake2b(data, digest_size=8).hexdigest()

@@ -13,7 +13,7 @@ from fashion.retrieval.embeddings import EMBEDDING, HISTOGRAM, UNTRAINED, Embedd
 from fashion.retrieval.gallery import Shard, unite
 from fashion.retrieval.groups import by_group, intervals
 from fashion.retrieval.metrics import chance, median_rank, summary
-from fashion.retrieval.protocol import ProtocolSettings, describe, gallery_splits
+from fashion.retrieval.protocol import ProtocolSettings, describe, expansion, gallery_splits, reranking
 from fashion.retrieval.rank import Ranking, rank
 from fashion.retrieval.search.relevance import Queries, is_match
 from fashion.retrieval.search.sweep import Sweep, sweep_here
@@ -93,7 +93,16 @@ def evaluate(
         def said(done: int, total: int, turn: int = turn) -> None:
             progress(turn * len(parts) + done * len(parts) // total, len(turns) * len(parts))
 
-        rankings[name, domain] = rank(asked[name], searched, k, sweep=sweep, device=device, progress=said)
+        rankings[name, domain] = rank(
+            asked[name],
+            searched,
+            k,
+            expansion=expansion(settings),
+            reranking=reranking(settings),
+            sweep=sweep,
+            device=device,
+            progress=said,
+        )
     ranking = rankings[EMBEDDING, None]
     baselines = {
         title: summary(rankings[name, None].measures, settings.ks) for name, title in BASELINES.items() if name in asked

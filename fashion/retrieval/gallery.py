@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from fashion.retrieval.embeddings import EMBEDDING, vectors_of
 from fashion.retrieval.search.block import Block
+from fashion.retrieval.search.exact import unit_rows
 from fashion.retrieval.search.sweep import Sweep, sweep_here
 from fashion.storage import Store
 
@@ -114,8 +115,7 @@ def centroids(z_ND: np.ndarray, starts: np.ndarray) -> np.ndarray:
     if not len(starts) or not z_ND.shape[1]:
         return np.zeros((len(starts), z_ND.shape[1]), np.float32)
     sums = np.add.reduceat(z_ND.astype(np.float64), starts, axis=0)
-    squares = np.add.reduce(np.ascontiguousarray((sums * sums).T), axis=0)  # row after row
-    return (sums / np.maximum(np.sqrt(squares), 1e-12)[:, None]).astype(np.float32)
+    return unit_rows(sums)
 
 
 def unite(parts: Sequence[Shard], sweep: Sweep = sweep_here) -> list[Shard]:

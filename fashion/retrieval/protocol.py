@@ -7,6 +7,8 @@ is written beside the result.
 from dataclasses import dataclass
 
 from fashion.errors import InputError
+from fashion.retrieval.search.expansion import Expansion
+from fashion.retrieval.search.reranking import Reranking
 
 TIES = "score descending, then image (or item) id ascending"
 
@@ -27,6 +29,18 @@ class ProtocolSettings:
     """image: images are ranked. item: items, each by its best image. centroid: items, each by its images' mean."""
     ks: tuple[int, ...] = (1, 5, 10, 20, 50)
     """The k of recall@k."""
+    expansion: int = 0
+    """Query expansion: a query is averaged with so many of what it finds first, and asks again. 0: off."""
+    expansion_power: float = 3.0
+    """Of a found column's score, its weight in that average (alpha-QE). 0: all weigh as much as the query."""
+    reranking: int = 0
+    """k-reciprocal re-ranking (Zhong et al. 2017) of so many of each query's best columns. 0: off."""
+    reranking_k1: int = 20
+    """Its neighbours."""
+    reranking_k2: int = 6
+    """Its neighbours that are averaged over."""
+    reranking_weight: float = 0.3
+    """Its lambda: the weight of the original distance, from 0 to 1."""
 
     def __post_init__(self):
         for name, allowed in {
@@ -43,6 +57,19 @@ class ProtocolSettings:
             raise InputError(f"protocol.gallery_splits: found {unknown[0]!r}, expected train, val or test")
         if not self.ks or min(self.ks) < 1:
             raise InputError(f"protocol.ks: found {list(self.ks)}, expected whole numbers of at least 1")
+        for name in ("expansion", "reranking", "expansion_power"):
+            if getattr(self, name) < 0:
+                raise InputError(f"protocol.{name}: found {getattr(self, name)}, expected 0 or more")
+        for name in ("reranking_k1", "reranking_k2"):
+            if getattr(self, name) < 1:
+                raise InputError(f"protocol.{name}: found {getattr(self, name)}, expected at least 1")
+        if not 0 <= self.reranking_weight <= 1:
+            raise InputError(f"protocol.reranking_weight: found {self.reranking_weight}, expected 0 to 1")
+        if self.ranking == "item" and (self.expansion or self.reranking):
+            raise InputError(
+                "protocol.ranking: found item with expansion or reranking, expected image or centroid: they need one "
+                "vector for each that is ranked"
+            )
         if self.positives == "pair" and self.ranking != "image":
             raise InputError(
                 f"protocol.ranking: found {self.ranking!r} with positives=pair, expected image: a pair names one "
@@ -61,7 +88,36 @@ def describe(settings: ProtocolSettings, *, benchmark: str, crop: str) -> dict:
         "crop": crop,
         "ranking": settings.ranking,
         "ties": TIES,
+        **_refinements(settings),
     }
+
+
+def _refinements(settings: ProtocolSettings) -> dict:
+    """What is done beside plain ranking; nothing is said where nothing is done."""
+    said = {}
+    if settings.expansion:
+        said |= {"expansion": settings.expansion, "expansion_power": settings.expansion_power}
+    if settings.reranking:
+        names = ("reranking", "reranking_k1", "reranking_k2", "reranking_weight")
+        said |= {name: getattr(settings, name) for name in names}
+    return said
+
+
+def expansion(settings: ProtocolSettings) -> Expansion | None:
+    """As `rank` takes it."""
+    return Expansion(columns=settings.expansion, power=settings.expansion_power) if settings.expansion else None
+
+
+def reranking(settings: ProtocolSettings) -> Reranking | None:
+    """As `rank` takes it."""
+    if not settings.reranking:
+        return None
+    return Reranking(
+        columns=settings.reranking,
+        k1=settings.reranking_k1,
+        k2=settings.reranking_k2,
+        weight=settings.reranking_weight,
+    )
 
 
 def gallery_splits(settings: ProtocolSettings, benchmark: str) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
 """A training run on Ray Train: workers, stream, checkpoints and progress round the plain loop."""
 
 import os
+import signal
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -24,6 +25,7 @@ from ray.train import (
     UserCallback,
 )
 from ray.train.torch import TorchTrainer, get_device
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from fashion.capacity import machines, total
 from fashion.data.plan import Plan
@@ -124,7 +126,9 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     open_run(job.run, job.about)
     if _next_epoch(job) >= job.settings.epochs:
         return
-    board = _Board.remote()
+    # Beside this process: the death of any other machine must not take it away.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    board = _Board.options(scheduling_strategy=here).remote()
     stop = threading.Event()
     watcher = threading.Thread(target=_watch, args=(board, show, saved, stop), daemon=True)
     watcher.start()
@@ -134,7 +138,7 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
         _worker,
         train_loop_config={"job": job, "board": board},
         datasets={"train": lambda: _stream(job, r.workers)},
-        dataset_config=_Stream(job),
+        dataset_config=_Dealing(job),
         scaling_config=ScalingConfig(
             num_workers=r.workers if r.min_workers == r.workers else (r.min_workers, r.workers),
             use_gpu=r.gpu,
@@ -151,7 +155,8 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
         ),
     )
     try:
-        trainer.fit()
+        with _interrupts():
+            trainer.fit()
     except TrainingFailedError as fault:
         raise RuntimeError(_cause(fault)) from fault
     except RayActorError as fault:
@@ -159,6 +164,22 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     finally:
         stop.set()
         watcher.join(timeout=10)
+
+
+@contextmanager
+def _interrupts():
+    """Ctrl-C is a KeyboardInterrupt as ever. Ray Train's handler of it ends the workers and frees what they hold, and then
+    this process with a status of its own; and it stays when the training has long ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _next_epoch(job: Job) -> int:
@@ -185,7 +206,7 @@ def _stream(job: Job, workers: int) -> ray.data.Dataset:
     )
 
 
-class _Stream(DataConfig):
+class _Dealing(DataConfig):
     """Deals the stream to as many workers as there are. Elastic training knows their number only when they start."""
 
     def __init__(self, job: Job):

@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 
-import ray
 from ray import tune
 
+from fashion.capacity import machines, total
 from fashion.data.table import ItemTable
 from fashion.provenance import now, versions
 from fashion.storage import Store
@@ -43,14 +43,15 @@ def run_sweep(
 
     Raises InputError where the folder holds another sweep or the cluster is too small.
     """
-    settings, cluster = plan.settings, ray.cluster_resources()
+    settings, held = plan.settings, machines()
+    cpus, gpus = total(held)
     concurrent, resources = share_cluster(
         settings.train.resources,
         settings.concurrent,
-        cpus=cluster.get("CPU", 0),
-        gpus=cluster.get("GPU", 0),
+        cpus=cpus,
+        gpus=gpus,
         cores=os.cpu_count() or 1,
-        machines=sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in ray.nodes()),
+        machines=sum(cpus > 0 for cpus, _ in held),
     )
     open_sweep(store, _about(plan, table))
     past = read_trials(store, plan.metric)

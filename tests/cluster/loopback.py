@@ -1,5 +1,6 @@
 """A Ray cluster of two nodes on this machine, as `ray start` makes it, with its dashboard and a token; and its jobs."""
 
+import json
 import os
 import secrets
 import shutil
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +43,7 @@ class Loopback:
 
     def __enter__(self):
         self._start("head", *self.head_options)
-        self._wait(lambda: self.ray("job", "list").returncode == 0, "dashboard")
+        self.wait(self._answers, "dashboard")
         self._start("other", f"--address=127.0.0.1:{self.port}", f"--num-cpus={OTHER_CPUS}")
         return self
 
@@ -55,20 +58,36 @@ class Loopback:
         os.killpg(node.pid, signal.SIGKILL)
         node.wait()
 
-    def ray(self, *words: str) -> subprocess.CompletedProcess:
-        """`ray job ...` on a client's side."""
-        words = (*words[:2], f"--address={self.address}", *words[2:])
-        return subprocess.run([RAY, *words], cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=3 * WAIT_S)
-
     def submit(self, name: str, *command: str, wait: bool = True) -> subprocess.CompletedProcess:
-        options = [f"--submission-id={name}", "--working-dir=.", *([] if wait else ["--no-wait"])]
-        return self.ray("job", "submit", *options, "--", *command)
+        """`ray job submit`, from a folder with the code."""
+        options = [f"--address={self.address}", f"--submission-id={name}", "--working-dir=."]
+        options += [] if wait else ["--no-wait"]
+        words = [RAY, "job", "submit", *options, "--", *command]
+        return subprocess.run(words, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=3 * WAIT_S)
 
-    def status(self, name: str) -> str:
-        return self.ray("job", "status", name).stdout
+    def stop(self, name: str) -> None:
+        """`ray job stop`, by the same request, which takes no seconds to start; returns when the job has ended."""
+        self._ask(f"{name}/stop", "POST")
+        self.wait(lambda: self.job(name)["status"] not in ("PENDING", "RUNNING"), f"end of {name}")
+
+    def job(self, name: str) -> dict:
+        """`ray job status`: `status`, `driver_exit_code` and more."""
+        return self._ask(name)
 
     def logs(self, name: str) -> str:
-        return self.ray("job", "logs", name).stdout
+        return self._ask(f"{name}/logs")["logs"]
+
+    def _ask(self, what: str, method: str = "GET"):
+        headers = {"Authorization": f"Bearer {self.env['RAY_AUTH_TOKEN']}"}
+        request = urllib.request.Request(f"{self.address}/api/jobs/{what}", method=method, headers=headers)
+        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
+            return json.load(answer)
+
+    def _answers(self) -> bool:
+        try:
+            return self._ask("") == []
+        except OSError:
+            return False
 
     def _start(self, name: str, *options: str) -> None:
         common = [
@@ -86,12 +105,12 @@ class Loopback:
                 )
             )
 
-    def _wait(self, true, what: str) -> None:
+    def wait(self, true: Callable[[], bool], what: str) -> None:
         ends = time.monotonic() + WAIT_S
         while not true():
             if time.monotonic() > ends or self.nodes[0].poll() is not None:
                 raise AssertionError(f"no {what}: " + Path(f"{self.folder}/head.log").read_text())
-            time.sleep(1)
+            time.sleep(0.2)
 
 
 def free_port() -> int:

@@ -34,4 +34,4 @@ def test_a_stopped_job_tidies_up_and_says_that_it_can_be_resumed():
     job.send_signal(signal.SIGTERM)
     said, wrong = job.communicate(timeout=30)
     assert (job.returncode, said) == (143, "tidied\n")
-    assert wrong == "stopped; the same command goes on from here\n"
+    assert wrong == "\nstopped; the same command goes on from here\n"

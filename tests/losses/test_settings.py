@@ -67,5 +67,5 @@ def test_the_seed_decides_the_proxies():
 
 def test_the_default_is_the_designed_tuplet_across_domains_both_ways():
     s = LossSettings().filled()
-    assert (s.name, s.margin, s.temperature, s.domains, s.direction) == ("tuplet", 0.1, 0.1, "cross", "both")
+    assert (s.name, s.margin, s.temperature, s.domains, s.direction) == ("tuplet", 0.2, 0.1, "cross", "both")
     assert {f.name for f in fields(s)} >= {key for usual in USUAL.values() for key in usual}

@@ -54,14 +54,15 @@ def held_parts(vectors_GD, ids: list, labels: list, cuts: list[int], images: lis
     for number, (a, b) in enumerate(zip([0, *cuts], [*cuts, len(ids)], strict=True)):
         block = Block(
             number=number, vectors=vectors_GD[a:b], ids=pa.array(ids[a:b], pa.string()), labels=pa.array(labels[a:b]),
-            about=pa.table({"row": np.arange(a, b)}), images=None if images is None else pa.array(images[a:b], pa.string()),
+            images=None if images is None else pa.array(images[a:b], pa.string()),
         )  # fmt: skip
         found.append(Held(block=block))
     return found
 
 
 def write_shards(store: Store, split: str, rows: list[dict], shards: list[int], kinds=(EMBEDDING,)) -> list[str]:
-    """Embedding shards of rows with the fields of `row`; `shards`: the number of each row's shard. Returns their names."""
+    """Embedding shards of the rows, which say everything but their place; `shards`: the number of each row's shard.
+    Returns the shards' names."""
     names = []
     for number in sorted(set(shards)):
         name = f"{split}/shard-{number:05d}"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fashion.errors import InputError
 from fashion.retrieval import rank as ranking
 from fashion.retrieval.rank import rank
-from fashion.retrieval.search import deep, exact, floors, precede, scan
+from fashion.retrieval.search import deep, exact, floors, nearest, precede, scan
 from fashion.retrieval.search.block import Block, Held
 from fashion.retrieval.search.exact import error_bound, exact_scores, lengths
 from fashion.retrieval.search.relevance import Queries
@@ -26,7 +26,12 @@ def small_pieces(rng: np.random.Generator):
     """Cuts the work so small that a small gallery has all seams; and guesses so badly that searches are repeated."""
     rows, sample = int(rng.integers(1, 8)), int(rng.integers(2, 60))
     sizes = {
-        scan: {"QUERY_ROWS": rows, "TILE_ROWS": int(rng.integers(1, 50)), "WAITING": int(rng.integers(1, 200))},
+        scan: {
+            "QUERY_ROWS": rows,
+            "TILE_ROWS": int(rng.integers(1, 50)),
+            "WIDE_ROWS": int(rng.integers(1, 50)),
+            "WAITING": int(rng.integers(1, 200)),
+        },
         floors: {
             "QUERY_ROWS": rows,
             "DEEP": rng.random(),
@@ -35,7 +40,8 @@ def small_pieces(rng: np.random.Generator):
         },
         precede: {"FEW": int(rng.integers(0, 6))},
         deep: {"PAIRS": int(rng.integers(1, 9)), "HELD": int(rng.integers(1, 50))},
-        ranking: {"SAMPLE": sample, "ROUGH": sample, "AT_ONCE": int(rng.integers(1, 300))},
+        nearest: {"SAMPLE": sample, "ROUGH": sample},
+        ranking: {"AT_ONCE": int(rng.integers(1, 300))},
         exact: {"CHUNK_BYTES": int(rng.integers(8, 4000))},
     }
     with pytest.MonkeyPatch.context() as patch:

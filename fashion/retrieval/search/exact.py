@@ -30,6 +30,12 @@ def error_bound(dimension: int, query_lengths: np.ndarray, longest: float) -> np
     return 1.01 * relative / (1 - relative) * query_lengths * longest + dimension * LEAST
 
 
+def unit_rows(x_ND: np.ndarray) -> np.ndarray:
+    """(N, D) float64 rows brought to unit length, as float32; every addition has its place, the same on any machine."""
+    squares = np.add.reduce(np.ascontiguousarray((x_ND * x_ND).T), axis=0)  # row after row
+    return (x_ND / np.maximum(np.sqrt(squares), 1e-12)[:, None]).astype(np.float32)
+
+
 def exact_scores(x_AD: np.ndarray, y_BD: np.ndarray, a: np.ndarray, b: np.ndarray, scale: float) -> np.ndarray:
     """(N,) float32 scores of the pairs (x[a], y[b]) of float32 rows; `scale`: no |x||y| is above it."""
     D = x_AD.shape[1]

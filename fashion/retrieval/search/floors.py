@@ -13,7 +13,7 @@ SAMPLE, SAMPLED_PARTS = 8192, 2
 ROUGH = 1024  # columns of a sample that only tells which matches are deep
 LARGE = 4096  # columns of a gallery
 GROUPS = 512  # the best of the sample are found among so many maxima
-DEEP = 0.01  # matches that are not in this best share of the gallery are deep
+DEEP = 0.02  # matches that are not in this best share of the gallery are deep
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-QUERY_ROWS, TILE_ROWS = 512, 8192  # of a tile: 16 MB of scores, near the rate of one big product
+QUERY_ROWS, TILE_ROWS = 1024, 1024  # of a tile of scores: 4 MB; larger ones leave the cache, smaller ones are slow
+WIDE_ROWS = 4096  # of a tile whose rows are looked at one by one
 
 
 def even_slices(total: int, longest: int) -> Iterator[slice]:

@@ -16,7 +16,7 @@ from fashion.retrieval.search.block import Block
 from fashion.retrieval.search.exact import error_bound
 from fashion.retrieval.search.matches import Matches
 from fashion.retrieval.search.precede import Precede, id_ranks
-from fashion.retrieval.search.product import QUERY_ROWS, TILE_ROWS, even_slices, product
+from fashion.retrieval.search.product import QUERY_ROWS, TILE_ROWS, WIDE_ROWS, even_slices, product
 from fashion.retrieval.search.relevance import Pairs, Queries, relate
 
 WAITING = 4_000_000  # candidates held before they are scored exactly
@@ -55,7 +55,7 @@ def scan(block: Block, search: Search) -> Scanned:
     def some(rows: slice) -> Best:
         precede = Precede(block, queries, matches, ranks, rows, errors[rows], search.depths[rows]) if matches else None
         listing = _Listing(block, search, rows, errors[rows])
-        for columns, vectors in _tiles(block):
+        for columns, vectors in _tiles(block, WIDE_ROWS if precede and len(precede.deep) else TILE_ROWS):
             scores = multiply(rows, vectors)
             if block.starts is not None:
                 scores = np.maximum.reduceat(scores, block.starts[columns] - vectors.start, axis=1)
@@ -70,8 +70,12 @@ def scan(block: Block, search: Search) -> Scanned:
             before[precede.span] = precede.counts()
         return listing.close()
 
-    with ThreadPoolExecutor(threads()) as pool:
-        lists = list(pool.map(some, even_slices(len(queries), QUERY_ROWS)))
+    pieces = list(even_slices(len(queries), QUERY_ROWS))
+    if threads() == 1:
+        lists = [some(rows) for rows in pieces]
+    else:
+        with ThreadPoolExecutor(threads()) as pool:
+            lists = list(pool.map(some, pieces))
     joined = {name: np.concatenate([getattr(one, name) for one in lists]) for name in ("query", "scores", "rows")}
     return Scanned(best=trim(Best(**joined, places=block.places, about=block.told)), before=before)
 
@@ -157,16 +161,16 @@ def _mask(scores: np.ndarray, left_out: Pairs, rows: slice, columns: slice) -> N
     scores[query[here], column[here]] = -np.inf
 
 
-def _tiles(block: Block) -> Iterator[tuple[slice, slice]]:
-    """Columns and their vectors, of about TILE_ROWS vectors each."""
+def _tiles(block: Block, longest: int) -> Iterator[tuple[slice, slice]]:
+    """Columns and their vectors, about `longest` vectors each."""
     if block.starts is None:
-        for columns in even_slices(len(block), TILE_ROWS):
+        for columns in even_slices(len(block), longest):
             yield columns, columns
         return
     ends = np.r_[block.starts[1:], len(block.vectors)]
     start = 0
     while start < len(block):
         first = int(block.starts[start])
-        stop = max(start + 1, int(np.searchsorted(ends, first + TILE_ROWS, side="right")))
+        stop = max(start + 1, int(np.searchsorted(ends, first + longest, side="right")))
         yield slice(start, stop), slice(first, int(ends[stop - 1]))
         start = stop

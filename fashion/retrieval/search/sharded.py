@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import ray
 from ray.exceptions import RayTaskError
 
+from fashion.capacity import machines, total
 from fashion.errors import InputError
 from fashion.retrieval.search.sweep import Ask, Join, Part, sweep_here
 
@@ -53,10 +54,10 @@ class RaySweep:
 
 def ray_sweep() -> tuple[RaySweep, str | None]:
     """How to ask on the running cluster, and the device for it: all its GPUs, or all its CPUs where there is none."""
-    held = ray.cluster_resources()
-    if held.get("GPU", 0) >= 1:
-        return RaySweep(slots=int(held["GPU"]), gpus=1.0), "cuda"
-    return RaySweep(slots=max(1, int(held.get("CPU", 1)))), None
+    cpus, gpus = total(machines())
+    if gpus >= 1:
+        return RaySweep(slots=int(gpus), gpus=1.0), "cuda"
+    return RaySweep(slots=max(1, int(cpus))), None
 
 
 @ray.remote

@@ -1,0 +1,56 @@
+"""Figures of jobs as Ray exports them."""
+
+import pytest
+
+from cluster.gauges import Gauges
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What Ray's gauges are set to: (name, tags) -> value."""
+    held = {}
+
+    class Gauge:
+        def __init__(self, name, description, tag_keys):
+            assert name.isidentifier() and description and tag_keys == ("folder",)
+            self.name = name
+
+        def set(self, value, tags):
+            assert isinstance(value, float)
+            held[self.name, tags["folder"]] = value
+
+    monkeypatch.setattr("ray.util.metrics.Gauge", Gauge)
+    return held
+
+
+def test_training_says_how_it_goes(told):
+    from jobs.train import measure
+
+    show = measure(Gauges("train", "s3://shop/run"))
+    show({"epoch": 0, "step": 0, "loss": 2.0, "wait_s": 0.1, "step_s": 0.3, "images": 80})
+    show({"epoch": 0, "step": 1, "loss": None, "wait_s": 0.0, "step_s": 0.4, "images": 80})  # a GPU's loss, not read
+    show({"epoch": 0, "loss": 1.5, "recall": {"1": 0.25, "5": 0.5}})
+    figures = {name.removeprefix("fashion_train_"): value for (name, folder), value in told.items()}
+    assert {folder for _, folder in told} == {"s3://shop/run"}
+    assert figures == {
+        "loss": 2.0, "images_per_s": 200.0, "wait_fraction": 0.0, "epoch": 1.0, "recall_at_1": 0.25, "recall_at_5": 0.5,
+    }  # fmt: skip
+
+
+def test_preparing_counts_what_is_set_aside(told, tmp_path, ray_running):
+    from fashion.data.demo import write_demo
+    from fashion.data.prepare import TableSettings
+    from fashion.storage import Store
+    from jobs.prepare import prepare_table
+
+    write_demo(tmp_path / "shop", items=20, seed=1, workers=1)
+    picture = next((tmp_path / "shop").rglob("*.jpg"))
+    picture.write_bytes(b"no picture")
+    table = prepare_table(Store(tmp_path / "shop"), Store(tmp_path / "table"), TableSettings(bad_fraction=0.5))
+    figures = {name.removeprefix("fashion_prepare_"): value for (name, _), value in told.items()}
+    counts = table.manifest["counts"]
+    assert figures == {
+        "images": counts["images"] + counts["bad"], "images_in_all": counts["images"] + counts["bad"],
+        "quarantined": counts["bad"],
+    }  # fmt: skip
+    assert counts["bad"] >= 1
