@@ -16,8 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RAY = str(Path(sys.executable).with_name("ray"))
-HEAD_CPUS, OTHER_CPUS = 3, 2
-WAIT_S = 120
+HEAD_CPUS, OTHER_CPUS = 5, 3
+WAIT_S = 300  # for what takes seconds on a machine that does nothing else
 
 
 class Loopback:
@@ -45,6 +45,7 @@ class Loopback:
         self._start("head", *self.head_options)
         self.wait(self._answers, "dashboard")
         self._start("other", f"--address=127.0.0.1:{self.port}", f"--num-cpus={OTHER_CPUS}")
+        self.wait(lambda: len(self._ask("nodes?view=summary")["data"]["summary"]) == 2, "second node")
         return self
 
     def __exit__(self, *fault):
@@ -63,29 +64,29 @@ class Loopback:
         options = [f"--address={self.address}", f"--submission-id={name}", "--working-dir=."]
         options += [] if wait else ["--no-wait"]
         words = [RAY, "job", "submit", *options, "--", *command]
-        return subprocess.run(words, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=3 * WAIT_S)
+        return subprocess.run(words, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=2 * WAIT_S)
 
     def stop(self, name: str) -> None:
         """`ray job stop`, by the same request, which takes no seconds to start; returns when the job has ended."""
-        self._ask(f"{name}/stop", "POST")
+        self._ask(f"api/jobs/{name}/stop", "POST")
         self.wait(lambda: self.job(name)["status"] not in ("PENDING", "RUNNING"), f"end of {name}")
 
     def job(self, name: str) -> dict:
         """`ray job status`: `status`, `driver_exit_code` and more."""
-        return self._ask(name)
+        return self._ask(f"api/jobs/{name}")
 
     def logs(self, name: str) -> str:
-        return self._ask(f"{name}/logs")["logs"]
+        return self._ask(f"api/jobs/{name}/logs")["logs"]
 
     def _ask(self, what: str, method: str = "GET"):
         headers = {"Authorization": f"Bearer {self.env['RAY_AUTH_TOKEN']}"}
-        request = urllib.request.Request(f"{self.address}/api/jobs/{what}", method=method, headers=headers)
+        request = urllib.request.Request(f"{self.address}/{what}", method=method, headers=headers)
         with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
             return json.load(answer)
 
     def _answers(self) -> bool:
         try:
-            return self._ask("") == []
+            return self._ask("api/jobs/") == []
         except OSError:
             return False
 

