@@ -44,7 +44,7 @@ def ray_cluster(*, cpus: int | None = None):
     if not joined:
         count = cpus or max(LEAST_CPUS, os.cpu_count() or 1)
         options |= {"address": "local", "num_cpus": count, "include_dashboard": False}
-    with warnings.catch_warnings(), _silent_stderr():
+    with warnings.catch_warnings(), silent_stderr():
         warnings.simplefilter("ignore")
         ray.init(**options)
     if threading.current_thread() is threading.main_thread():
@@ -59,7 +59,7 @@ def ray_cluster(*, cpus: int | None = None):
 
 
 @contextmanager
-def _silent_stderr():
+def silent_stderr():
     """Ray's C++ core says on stderr that it was told to be silent; what goes wrong is raised as a Python exception."""
     kept = os.dup(2)
     with open(os.devnull, "w") as nowhere:
