@@ -1,6 +1,6 @@
 """The training feed through Ray Data, against a torch DataLoader with the same decoding, and against bare decoding.
 
-    python tests/benchmarks/feed.py [--table FOLDER] [--images 4800] [--size 64] [--epochs 12] [--rounds 3]
+    python tests/benchmarks/feed.py [--table FOLDER] [--images 4800] [--size 64] [--epochs 40] [--rounds 3]
 
 All three decode the same pictures of an item table to the same size on as many processes; the sides take turns,
 and the medians of their steady images/s (after the first batch) are compared. The pause between epochs is how much
@@ -89,6 +89,7 @@ def stream_rate(table: ItemTable, size: int, epochs: int) -> tuple[float, float]
     feed = FeedSettings(views=VIEWS, size=size, slots=1, crop="whole", pairs=False)
     dataset = training_stream(table, plan, feed, epochs=range(epochs), actors=WORKERS, actor_cpus=1.0)
     dataset.context.execution_options = stream_options(1 << 30)
+    dataset.context.wait_for_min_actors_s = 120  # steady state: no actor is still importing
     seen, began, last, epoch, first, others = 0, None, None, 0, [], []
     for row in dataset.iter_torch_batches(batch_size=1, prefetch_batches=2):
         now = time.perf_counter()
@@ -113,7 +114,7 @@ def main() -> None:
     parser.add_argument("--table", help="an item table to read, as jobs/prepare.py makes it")
     parser.add_argument("--images", type=int, default=4800, help="train pictures, about")
     parser.add_argument("--size", type=int, default=64, help="side of the decoded pictures")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ray_cluster():
