@@ -4,7 +4,7 @@
 
 All three decode the same pictures of an item table to the same size on as many processes; the sides take turns,
 and the medians of their steady images/s (after the first batch) are compared. The pause between epochs is how much
-longer the trainer waits for the first row of an epoch than for another row, as a share of an epoch. Without --table a
+longer the first row of an epoch takes than its share of the epoch's steps does, as a share of an epoch. Without --table a
 demo catalogue is drawn first.
 """
 
@@ -90,16 +90,19 @@ def stream_rate(table: ItemTable, size: int, epochs: int) -> tuple[float, float]
     dataset = training_stream(table, plan, feed, epochs=range(epochs), actors=WORKERS, actor_cpus=1.0)
     dataset.context.execution_options = stream_options(1 << 30)
     dataset.context.wait_for_min_actors_s = 120  # steady state: no actor is still importing
-    seen, began, last, epoch, first, others = 0, None, None, 0, [], []
+    seen, began, last, epoch, steady = 0, None, None, 0, epochs // 4  # Ray's own helpers start during the first ones
+    gaps: list[tuple[float, int]] = []  # seconds before the first row of an epoch, and the steps that it holds
     for row in dataset.iter_torch_batches(batch_size=1, prefetch_batches=2):
-        now = time.perf_counter()
-        if began:
-            (others if int(row["epoch"][0, 0]) == epoch else first).append(now - last)
+        now, this = time.perf_counter(), int(row["epoch"][0, 0])
+        if began and this != epoch:
+            gaps.append((now - last, row["step"].shape[1]))
         for batch in steps(iter([row])):
             seen += batch["images"].shape[0] * VIEWS if began else 0
-        epoch, began, last = int(row["epoch"][0, 0]), began or now, time.perf_counter()
+        began = began or (now if this >= steady else None)
+        epoch, last = this, time.perf_counter()
     seconds = last - began
-    return seen / seconds, (statistics.mean(first) - statistics.mean(others)) / (seconds / epochs)
+    step = seconds * ITEMS_A_STEP * VIEWS / seen
+    return seen / seconds, statistics.mean(gap - held * step for gap, held in gaps) / (plan.steps * step)
 
 
 def demo_table(folder: Path, images: int) -> ItemTable:
