@@ -23,4 +23,4 @@ def permutation(count: int, *parts: int | str) -> list[int]:
 
 
 def _text(parts: tuple[int | str, ...]) -> bytes:
-    return "\x1f".join(f"{type(part).__name__[0]}{part}" for part in parts).encode()
+    return "\x1f".join([("s" if isinstance(part, str) else "i") + str(part) for part in parts]).encode()

@@ -168,13 +168,13 @@ class _Pack:
         pictures = Pictures(self.source, s.pictures)
         annotated = Pictures(self.source) if s.pictures else None
         packed = pack_shard(rows, pictures, crop=s.crop, size=s.size, annotated=annotated)
-        # A page of pictures is not compressible, and its minimum and maximum are two pictures.
+        # Nearly all of it is pictures: not compressible, and the minimum and maximum of a page are two of them.
         sink = pa.BufferOutputStream()
         pa.parquet.write_table(
             packed.items,
             sink,
             row_group_size=GROUP_ITEMS,
-            compression="zstd",
+            compression="none",
             write_statistics=False,
             use_dictionary=False,
         )

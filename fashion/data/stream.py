@@ -160,6 +160,7 @@ def training_stream(
     context = DataContext.get_current()
     context.target_max_block_size = 1  # a row is a block, so that the equal split deals whole micro-batches in turn
     context.enable_progress_bars = False
+    context.memory_usage_poll_interval_s = None  # walks every page of the actor once a second
     tickets = [{"epoch": e, "ticket": t} for e in epochs for t in range(plan.tickets())]
     return ray.data.from_items(tickets, override_num_blocks=len(tickets)).map_batches(
         Feed,

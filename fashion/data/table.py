@@ -21,6 +21,7 @@ from fashion.storage import Store
 FORMAT = 1
 GROUP_ITEMS = 64
 MANIFEST = "manifest.json"
+FOOTERS_KEPT = 256  # a few KB each
 
 IMAGE = pa.struct(
     [field for field in ANNOTATIONS if field.name != "item"]
@@ -53,6 +54,7 @@ class ItemTable:
 
     def __init__(self, store: Store):
         self.store = store
+        self._footers = _Footers()
 
     def __reduce__(self):
         return ItemTable, (self.store,)
@@ -107,14 +109,32 @@ class ItemTable:
     def read(self, shard: str, group: int | None = None, columns: list[str] | None = None) -> pa.Table:
         """Rows of one shard (or of one of its row groups): `item`, `images`."""
         with self.store.open(items_file(shard)) as source:
-            file = pq.ParquetFile(source, pre_buffer=True)
-            return file.read(columns) if group is None else file.read_row_group(group, columns)
+            file = pq.ParquetFile(source, metadata=self._footers.get(shard), pre_buffer=not self.store.local)
+            self._footers.put(shard, file.metadata)
+            # One thread a reader: jobs run a reader a core.
+            return file.read(columns) if group is None else file.read_row_group(group, columns, use_threads=False)
 
     def image_rows(self, shard: str, columns: list[str] | None = None) -> pa.Table:
         """One row an image: `item` and the fields of IMAGE (or those named)."""
         wanted = None if columns is None else ["item", *(f"images.list.element.{name}" for name in columns)]
         rows = self.read(shard, columns=wanted)
         return flatten(rows)
+
+
+class _Footers:
+    """Footers of the shards read last: a shard is read a row group at a time, and in a bucket each footer is a request."""
+
+    def __init__(self):
+        self.held: dict[str, pq.FileMetaData] = {}
+
+    def get(self, shard: str) -> pq.FileMetaData | None:
+        return self.held.get(shard)
+
+    def put(self, shard: str, footer: pq.FileMetaData) -> None:
+        self.held.pop(shard, None)
+        self.held[shard] = footer
+        if len(self.held) > FOOTERS_KEPT:
+            self.held.pop(next(iter(self.held)), None)
 
 
 def flatten(rows: pa.Table) -> pa.Table:

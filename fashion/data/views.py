@@ -26,6 +26,8 @@ def choose_views(domains: list[str], count: int, *, seed: int, epoch: int, item:
 
 
 def _deal(cards: int, share: int, step: int, seed: int, epoch: int, name: str) -> list[int]:
+    if cards == 1:
+        return [0] * share
     rounds = -(-cards // step)
     shuffle, turn = divmod(epoch, rounds)
     order = permutation(cards, seed, "views", shuffle, name)
