@@ -9,7 +9,8 @@ import pyarrow as pa
 import torch
 from PIL import Image, ImageDraw
 
-from fashion.data.table import ITEMS, ItemTable, items_file
+from fashion.data.label_counts import LabelCounts
+from fashion.data.table import FORMAT, ITEMS, ItemTable, flatten, items_file
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
 from fashion.retrieval.embed_shard import ShardEmbedder
@@ -30,6 +31,10 @@ class Photo:
     jpeg: bytes
     box: tuple[int, int, int, int] | None = None
     split: str = "test"
+    category: str | None = None
+    attributes: tuple[str, ...] | None = None
+    clothes_type: int | None = None
+    landmarks: tuple[float, ...] | None = None
 
 
 def picture(seed: int, width: int = 60, height: int = 80) -> Image.Image:
@@ -65,9 +70,11 @@ def photos(items: int, *, splits=("test",), seed: int = 0) -> list[Photo]:
     ]
 
 
-def make_table(store: Store, rows: list[Photo], *, shards: int = 2, group: int = 4) -> ItemTable:
-    """The item table of the photos, `shards` shards a split and `group` items a row group."""
-    listed = []
+def make_table(
+    store: Store, rows: list[Photo], *, shards: int = 2, group: int = 4, types: dict[str, str] | None = None
+) -> ItemTable:
+    """The item table of the photos, `shards` shards a split and `group` items a row group. `types`: of attributes."""
+    listed, labels = [], LabelCounts(types or {})
     for split in dict.fromkeys(row.split for row in rows):
         items: dict[str, list[dict]] = {}
         for row in rows:
@@ -77,7 +84,9 @@ def make_table(store: Store, rows: list[Photo], *, shards: int = 2, group: int =
         for number in range(min(shards, len(names))):
             held = [{"item": name, "images": items[name]} for name in names[number::shards]]
             name = f"{split}/shard-{number:05d}"
-            store.write_table(items_file(name), pa.Table.from_pylist(held, ITEMS), row_group_size=group)
+            packed = pa.Table.from_pylist(held, ITEMS)
+            store.write_table(items_file(name), packed, row_group_size=group)
+            labels.add(split, flatten(packed))
             sizes = [len(held[start : start + group]) for start in range(0, len(held), group)]
             listed.append(
                 {
@@ -86,7 +95,8 @@ def make_table(store: Store, rows: list[Photo], *, shards: int = 2, group: int =
                 }
             )  # fmt: skip
     digest = f"{hash(tuple(rows)) & (1 << 64) - 1:016x}"
-    manifest = {"kind": "item-table", "format": 1, "fingerprint": digest, "shards": listed}
+    manifest = {"kind": "item-table", "format": FORMAT, "fingerprint": digest, "shards": listed, **labels.fields()}
+    manifest |= {"categories": sorted({row.category for row in rows} - {None})}
     store.write_json("manifest.json", manifest | {"settings": {"benchmark": "manifest", "crop": False}})
     return ItemTable(store)
 
