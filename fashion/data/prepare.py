@@ -15,7 +15,7 @@ import pyarrow as pa
 import ray.data
 
 from fashion.data.benchmarks import read_annotations, read_attribute_types
-from fashion.data.label_counts import LabelCounts
+from fashion.data.label_counts import FIELDS, LabelCounts
 from fashion.data.pack import pack_shard
 from fashion.data.pictures import Pictures
 from fashion.data.shards import plan_shards
@@ -243,7 +243,7 @@ def _finish(source: Store, out: Store, settings: TableSettings, plan: dict, stat
             },
             "categories": plan["categories"],
             "domains": plan["domains"],
-            **{name: plan[name] for name in ("attributes", "attribute_types", "labels", "attribute_counts")},
+            **{name: plan[name] for name in FIELDS},
             "shards": shards,
             "versions": versions(),
             "created": now(),

@@ -46,6 +46,7 @@ def test_counts_of_parts_are_those_of_all_rows():
         assert found["labels"][split] == {"images": 100} | expected
     positives = Counter(name for row in rows if row["split"] == "train" for name in row["attributes"] or ())
     assert found["attribute_counts"] == {"never seen": 0, **positives}
+    assert found["category_counts"] == {"Tee": found["labels"]["train"]["category"]}
     assert found["attributes"] == ["a-line", "dotted", "never seen", "not on the list"]
     assert found["attribute_types"] == TYPES
 
