@@ -4,17 +4,16 @@ A handful of numbers an image: nothing grows with the number of attributes but f
 the network's categories that a search can use.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from fashion.data.annotations import UNUSED
-from fashion.data.boxes import Box
 from fashion.retrieval.labels.landmarks import SLOTS, as_fractions, errors, estimated, in_picture
 from fashion.retrieval.labels.ranks import best_first, ranks, ranks_within
 from fashion.retrieval.labels.space import Choices, LabelSpace
+from fashion.retrieval.labels.truth import Truth
 
 CATEGORY_SCORES = "category_scores"
 """The column of square roots of the categories' probabilities: a vector of length 1."""
@@ -42,21 +41,6 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Truth:
-    """What is annotated of a picture, null where nothing is, and the part of it that the network is shown."""
-
-    category: str | None
-    attributes: list[str] | None
-    landmarks: list[float] | None  # 8 x (visibility, x, y), in pixels
-    part: Box
-    size: tuple[int, int]  # width, height
-
-    def digest(self, shown: str, space: LabelSpace) -> str:
-        """`shown`, the digest of what the network sees, extended by all that the columns depend on beside it."""
-        return hashlib.blake2b(f"{shown}\n{self}".encode(), digest_size=16, key=space.key).hexdigest()
-
-
-@dataclass(frozen=True, kw_only=True)
 class Predictions:
     """A network's outputs for N pictures, as `fashion.networks.outputs` defines them."""
 
@@ -64,6 +48,23 @@ class Predictions:
     attribute_NA: np.ndarray
     landmarks_N82: np.ndarray
     visibility_N84: np.ndarray
+
+
+class Labels:
+    """Rows of labels as they are found, a run of places at a time."""
+
+    def __init__(self):
+        self.places: list[int] = []
+        self.tables: list[pa.Table] = [SCHEMA.empty_table()]
+
+    def add(self, places: list[int], rows: pa.Table) -> None:
+        self.places += places
+        self.tables.append(rows)
+
+    def beside(self, about: pa.Table) -> pa.Table:
+        """`about` with these columns; its rows are those at the places that were added, in order."""
+        rows = pa.concat_tables(self.tables).take(pa.array(np.argsort(self.places, kind="stable")))
+        return pa.Table.from_arrays([*about.columns, *rows.columns], [*about.column_names, *rows.column_names])
 
 
 def category_scores(category_NC: np.ndarray) -> np.ndarray:

@@ -6,8 +6,9 @@ import numpy as np
 
 from fashion.data.annotations import SLOTS, spread
 from fashion.networks.vocabulary import Vocabulary
-from fashion.retrieval.labels.columns import Predictions, Truth
+from fashion.retrieval.labels.columns import Predictions
 from fashion.retrieval.labels.space import LabelSpace
+from fashion.retrieval.labels.truth import Truth
 
 NAMES = [f"attribute {i:02}" for i in range(23)]
 TYPES = {name: ("texture", "shape", "style")[i % 3] for i, name in enumerate(NAMES[:-2])}  # two have no type

@@ -155,7 +155,8 @@ def test_what_is_not_annotated_or_has_no_name_in_common_is_not_counted():
     strange = LabelSpace.of(VOCABULARY, {"categories": ["Cape"], "attributes": ["odd"], "attribute_types": {}})
     rows = rows_of(predictions(rng, 20, coarse=False), held, strange)
     assert set(label_measures(tally(rows), categories=7, attributes=[], types={})) == {"images", "landmarks"}
-    assert {name for top in rows["category_top"].to_pylist() for name in top} <= set(VOCABULARY.categories)  # yet the best are told
+    # Yet the best are told.
+    assert {name for top in rows["category_top"].to_pylist() for name in top} <= set(VOCABULARY.categories)
     none = Vocabulary(categories=(), attributes=())
     rows = rows_of(predictions(rng, 20, coarse=False, vocabulary=none), held, LabelSpace.of(none, MANIFEST))
     assert set(label_measures(tally(rows), categories=0, attributes=[], types={})) == {"images", "landmarks"}
