@@ -1,7 +1,5 @@
 """The numbers of labels as aligned text, beside what guessing gets and what was published."""
 
-from collections.abc import Callable
-
 from fashion.retrieval.table import percent
 
 NOT_COMPARABLE = "published on DeepFashion's full category and attribute benchmark: not comparable with this table"
@@ -13,28 +11,31 @@ def label_systems(labels: dict) -> dict[str, dict]:
     return {"trained": labels, **labels["baselines"], **labels["published"]}
 
 
+def headline(labels: dict) -> dict[str, float]:
+    """The numbers over all images, by the names that they have everywhere: what two evaluations are compared by."""
+    found: dict[str, float | None] = {}
+    for k, value in labels.get("category", {}).get("top", {}).items():
+        found[f"category top-{k}"] = value
+    for k, value in labels.get("attributes", {}).get("recall", {}).items():
+        found[f"attributes recall@{k}"] = value
+    landmarks = labels.get("landmarks", {})
+    found |= {"landmark error": landmarks.get("error"), "landmark visibility": landmarks.get("visibility")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def label_rows(labels: dict) -> list[tuple[str, list[float | None]]]:
     """One entry a measure: its name and the value of every system, None where one lacks it. Only measures that this
     evaluation has, for published ones stand beside them."""
     systems = list(label_systems(labels).values())
-    rows: list[tuple[str, list[float | None]]] = []
-
-    def add(name: str, value: Callable[[dict], float | None]) -> None:
-        rows.append((name, [value(system) for system in systems]))
-
-    if "category" in labels:
-        for k in labels["category"]["top"]:
-            add(f"category top-{k}", lambda system, k=k: system.get("category", {}).get("top", {}).get(k))
-    if "attributes" in labels:
-        for k in labels["attributes"]["recall"]:
-            add(f"attributes recall@{k}", lambda system, k=k: system.get("attributes", {}).get("recall", {}).get(k))
-        for row in labels["attributes"]["by_type"]:
-            for k in row["recall"]:
-                add(f"  {row['name']} recall@{k}", lambda system, k=k, name=row["name"]: _of_type(system, name, k))
-    if "landmarks" in labels:
-        add("landmark error", lambda system: system.get("landmarks", {}).get("error"))
-        add("landmark visibility", lambda system: system.get("landmarks", {}).get("visibility"))
-    return rows
+    told = [headline(system) for system in systems]
+    rows = [(name, [numbers.get(name) for numbers in told]) for name in told[0]]
+    types = [
+        (f"  {row['name']} recall@{k}", [of_type(system, row["name"]).get(k) for system in systems])
+        for row in labels.get("attributes", {}).get("by_type", [])
+        for k in row["recall"]
+    ]
+    after = sum(not name.startswith("landmark") for name, _ in rows)  # types stand below the attributes of all types
+    return [*rows[:after], *types, *rows[after:]]
 
 
 def labels_text(labels: dict) -> str:
@@ -66,6 +67,7 @@ def counted(labels: dict) -> str:
     return f"labels of {labels['images']:,} {labels['split']} images: {', '.join(said)}{error}"
 
 
-def _of_type(system: dict, name: str, k: str) -> float | None:
+def of_type(system: dict, name: str) -> dict[str, float]:
+    """The recall of a type's attributes, k -> fraction; empty where the system has none."""
     rows = system.get("attributes", {}).get("by_type", [])
-    return next((row["recall"].get(k) for row in rows if row["name"] == name), None)
+    return next((row["recall"] for row in rows if row["name"] == name), {})
