@@ -5,7 +5,7 @@ global batch: the sum of the workers' sums over the sum of their counts. What is
 Tensor legend: N pictures, 8 landmark slots, C categories, A attributes.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -30,6 +30,9 @@ class Labels:
     def map(self, change) -> "Labels":
         """The same with `change` applied to each tensor."""
         return Labels(*(change(getattr(self, field.name)) for field in fields(self)))
+
+    def with_landmarks(self, landmarks_N83: Tensor) -> "Labels":
+        return replace(self, landmarks_N83=landmarks_N83)
 
     def followed_by(self, other: "Labels") -> "Labels":
         pairs = ((getattr(self, field.name), getattr(other, field.name)) for field in fields(self))

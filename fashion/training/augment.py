@@ -60,6 +60,10 @@ class Draws:
     def cut(self, index: torch.Tensor) -> "Draws":
         return Draws(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
+    def followed_by(self, other: "Draws") -> "Draws":
+        pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
+        return Draws(*(torch.cat(pair) for pair in pairs))
+
 
 def draw(count: int, settings: AugmentationSettings, generator: torch.Generator) -> Draws:
     """Draws for `count` pictures; the same generator state gives the same draws."""
