@@ -48,7 +48,7 @@ class Validation:
         self.labelled = [
             (other, group)
             for other in labelled
-            if split in other.manifest["splits"]
+            if any(shard["split"] == split for shard in other.manifest["shards"])
             for group in _share(other, split, items)
         ]
 
