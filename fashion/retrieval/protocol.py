@@ -46,7 +46,7 @@ class ProtocolSettings:
     """ignore: embeddings alone are compared. weigh: also how far the predicted categories agree. restrict: images of the
     query's predicted category come first, in the order of their embeddings, then the others. For networks with
     network.design fashionnet."""
-    category_weight: float = 0.5
+    category_weight: float = 0.1
     """For weigh: the weight of the categories' agreement (0 to 1), where the embeddings' cosine has weight 1."""
 
     def __post_init__(self):

@@ -26,8 +26,9 @@ def examples(rows: pa.Table, seed: int) -> Examples:
             pc.or_(pc.is_valid(rows["attribute_ranks"]), pc.is_valid(rows["landmarks_true"])),
         )
     )
-    drawn = _ordered(labelled, _lots(labelled, seed))
-    wrong = drawn.filter(pc.fill_null(pc.not_equal(drawn["category_rank"], 1), False))
+    drawn = _ordered(labelled, _lots(labelled, seed, DRAWN))
+    missed = labelled.filter(pc.fill_null(pc.not_equal(labelled["category_rank"], 1), False))
+    wrong = _ordered(missed, _lots(missed, seed, WRONG))  # by other lots, or the first group's would come again
     errors = [_mean(row) for row in labelled["landmark_errors"].to_pylist()]
     far = _ordered(labelled, [-error for error in errors]).filter(pa.array(np.sort(errors)[::-1] > 0))
     return _cut({DRAWN: drawn, WRONG: wrong, FAR: far})
@@ -41,9 +42,9 @@ def join_examples(parts: Sequence[Examples]) -> Examples:
     )
 
 
-def _lots(rows: pa.Table, seed: int) -> list[float]:
+def _lots(rows: pa.Table, seed: int, name: str) -> list[float]:
     pairs = zip(rows["image"].to_pylist(), rows["item"].to_pylist(), strict=True)
-    return [seed_of(seed, "examples", *pair) / 2**64 for pair in pairs]
+    return [seed_of(seed, name, *pair) / 2**64 for pair in pairs]
 
 
 def _ordered(rows: pa.Table, order: list[float]) -> pa.Table:
