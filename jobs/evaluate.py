@@ -23,7 +23,9 @@ from fashion.retrieval.evaluate import evaluate, needed_splits
 from fashion.retrieval.gate.compare import GateSettings
 from fashion.retrieval.gate.gate import Gate, is_worse, open_gate
 from fashion.retrieval.gate.text import comparison_text
-from fashion.retrieval.protocol import ProtocolSettings
+from fashion.retrieval.labels.evaluate import evaluate_labels
+from fashion.retrieval.labels.text import labels_text
+from fashion.retrieval.protocol import ProtocolSettings, check_category
 from fashion.retrieval.results import METRICS, REPORT, write_results
 from fashion.retrieval.search.sharded import ray_sweep
 from fashion.retrieval.table import metrics_table
@@ -82,6 +84,9 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
     """Embed, score, write and print; Ray runs. Returns what metrics.json holds. `gate`: the settings', if opened."""
     out, gate = settings.results(), gate or settings.open_gate()
     best = best_network(run)
+    network, _ = best.network()
+    vocabulary = network.vocabulary
+    check_category(settings.protocol, predicted=bool(vocabulary and vocabulary.categories))
     splits = needed_splits(settings.protocol, table)
     shards = {split: table.shards(split) for split in splits}
     embedder = embedder_of(best, settings.embedding, baselines=settings.baselines)
@@ -102,7 +107,18 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
             device=device,
             progress=bar.to,
         )
-    network, _ = best.network()
+    labels = None
+    if vocabulary:
+        labels = evaluate_labels(
+            folder,
+            [shard.name for shard in shards[settings.protocol.query_split]],
+            table.manifest,
+            vocabulary,
+            split=settings.protocol.query_split,
+            crop=found.metrics["protocol"]["crop"],
+            seed=settings.seed,
+            sweep=sweep,
+        )
     about = {
         "model": {
             "fingerprint": best.about["fingerprint"],
@@ -116,13 +132,15 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
         "created": now(),
     }
     history = [{**row, "epoch": row["epoch"] + 1} for row in best.history]
-    metrics = write_results(out, found, about, table, history, seed=settings.seed, gate=gate)
+    metrics = write_results(out, found, about, table, history, seed=settings.seed, gate=gate, labels=labels)
     said = metrics["protocol"]
     print(
         f"\n{said['benchmark']}: {metrics['queries']:,} queries of {said['query_split']} in {metrics['gallery']:,} "
         f"gallery images, match by {said['positives']}; {metrics['unmatched_queries']} without one count as misses\n"
     )
     print(metrics_table(metrics))
+    if labels:
+        print(f"\n{labels_text(metrics['labels'])}")
     if "comparison" in metrics:
         print(f"\n{comparison_text(metrics['comparison'])}")
     print(f"\nmetrics {out.uri}/{METRICS}\nreport  {out.uri}/{REPORT}")

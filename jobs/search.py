@@ -142,12 +142,8 @@ def _embed(embedder: Embedder, photos: list[Photo], domain: str) -> np.ndarray:
     """(Q, D)"""
     networks = embedder.load(torch.device("cpu"))
     parts = [photos[start : start + embedder.batch] for start in range(0, len(photos), embedder.batch)]
-    return np.concatenate(
-        [
-            networks(torch.from_numpy(np.stack([photo.pixels_3SS for photo in part])), [domain] * len(part))[EMBEDDING]
-            for part in parts
-        ]
-    )
+    shown = [torch.from_numpy(np.stack([photo.pixels_3SS for photo in part])) for part in parts]
+    return np.concatenate([networks(images, [domain] * len(images))[0][EMBEDDING] for images in shown])
 
 
 def _pictures_of(catalogue: Catalogue, data: str | None) -> ItemTable:

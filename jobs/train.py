@@ -2,10 +2,11 @@
 
 python jobs/train.py
 python jobs/train.py --data s3://bucket/table --run s3://bucket/runs/first --network.name resnet50 --epochs 50
+python jobs/train.py --config jobs/configs/fashionnet.yaml --data URI --labels '[URI, ...]' --run URI
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -16,13 +17,16 @@ from cluster.gauges import Gauges
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.data.demo import write_demo
+from fashion.data.labels import LABELS
 from fashion.data.prepare import TableSettings
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
+from fashion.losses.labels import TASKS
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, score
 from fashion.training.driver import fit, plan_job
 from fashion.training.settings import TrainSettings
+from fashion.training.tasks import EMBEDDING
 from fashion.training.tracking import Tracker, TrackingSettings, all_of
 from jobs.cli import main
 from jobs.evaluate import EvaluateSettings, evaluate_run
@@ -40,6 +44,9 @@ class TrainJobSettings(TrainSettings):
 
     data: str | None = None
     """Folder of the item table (jobs/prepare.py): local or s3://. Default: the demo catalogue, drawn first."""
+    labels: list[str] = field(default_factory=list)
+    """Further item tables whose pictures join each step for their labels alone (batch.labels of them), such as the
+    category benchmark's; network.design fashionnet."""
     run: str | None = None
     """Folder of the run's checkpoints and results: local or s3://."""
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
@@ -49,15 +56,23 @@ class TrainJobSettings(TrainSettings):
         if bool(self.data) != bool(self.run):
             missing = "run" if self.data else "data"
             raise InputError(f"{missing}: missing; give both --data and --run, or neither for the demo")
+        if self.labels and not self.data:
+            raise InputError("labels: found tables without --data; give the item table of the retrieval too")
 
     @property
     def train(self) -> TrainSettings:
         return TrainSettings(**{f.name: getattr(self, f.name) for f in fields(TrainSettings)})
 
 
-def train_run(settings: TrainSettings, table: ItemTable, run: Store, tracking: TrackingSettings | None = None) -> None:
+def train_run(
+    settings: TrainSettings,
+    table: ItemTable,
+    run: Store,
+    tracking: TrackingSettings | None = None,
+    labelled: Sequence[ItemTable] = (),
+) -> None:
     """Train with progress shown; Ray runs."""
-    plan = plan_job(settings, table, run)
+    plan = plan_job(settings, table, run, labelled)
     s, r = settings, plan.resources
     device = "GPU" if r.gpu else "CPU"
     print(
@@ -65,12 +80,24 @@ def train_run(settings: TrainSettings, table: ItemTable, run: Store, tracking: T
         f"{plan.plan.steps} steps of {s.batch.items} items x {s.batch.views} views an epoch, {s.epochs} epochs; "
         f"{r.workers} {device} worker{'s' if r.workers > 1 else ''}, {r.feed_actors} feed actors"
     )
+    if plan.names:
+        print("\n".join(labels_held(plan.tables)))
     steps = plan.plan.steps
     with (
         Progress("train", unit="steps", total=s.epochs * steps) as bar,
         Tracker(tracking or TrackingSettings(), run, s.identity(), steps=steps, warn=bar.say) as tracker,
     ):
         fit(plan, all_of(_Show(bar, steps, s), measure(Gauges("train", run.uri)), tracker))
+
+
+def labels_held(tables: Sequence[ItemTable]) -> list[str]:
+    """A line a table: how many of its training images carry each label."""
+    lines = []
+    for table in tables:
+        counts = table.manifest["labels"]["train"]
+        held = ", ".join(f"{name} {counts[name]:,}" for name in LABELS)
+        lines.append(f"labels of {table.store.uri}: {held} of {counts['images']:,} training images")
+    return lines
 
 
 def measure(gauges: Gauges) -> Callable[[dict], None]:
@@ -119,11 +146,15 @@ class _Show:
         if "recall" in row:
             self.recall = score(row, metric)
             line += f"  validation {metric} {self.recall:.3f}"
+            line += f"  category {row['category_top1']:.3f}" if "category_top1" in row else ""
+            line += f"  landmark error {row['landmark_error']:.3f}" if "landmark_error" in row else ""
         line += (
             f"  {row['images_per_s']:,.0f} images/s  data wait {100 * row['data_wait_s'] / row['seconds']:.0f}%"
             f"  step {1000 * row['step_s']:.0f} ms"
         )
         self.bar.say(line)
+        if "loss_embedding" in row:
+            self.bar.say("  losses: " + "  ".join(f"{name} {row[f'loss_{name}']:.4f}" for name in (EMBEDDING, *TASKS)))
         if row["advice"]:
             self.bar.say(f"warning: {row['advice']}")
 
@@ -147,9 +178,12 @@ def job(settings: TrainJobSettings) -> int:
             return 0
         check_storage("data", settings.data)
         check_storage("run", settings.run)
+        for uri in settings.labels:
+            check_storage("labels", uri)
         with ray_cluster():
             table, run = ItemTable(Store(settings.data)), Store(settings.run)
-            train_run(settings.train, table, run, settings.tracking)
+            labelled = [ItemTable(Store(uri)) for uri in settings.labels]
+            train_run(settings.train, table, run, settings.tracking, labelled)
         best = best_checkpoint(run, settings.validation.metric)
         value = score(best.history[-1], settings.validation.metric)
         print(f"best epoch {best.epoch + 1}: validation {settings.validation.metric} {value:.3f}, in {best.store.uri}")

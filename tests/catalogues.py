@@ -9,9 +9,13 @@ import pyarrow as pa
 import torch
 from PIL import Image, ImageDraw
 
-from fashion.data.table import ITEMS, ItemTable, items_file
+from fashion.data.annotations import SLOTS, spread
+from fashion.data.decode import BadPicture, check
+from fashion.data.label_counts import LabelCounts
+from fashion.data.table import FORMAT, ITEMS, ItemTable, flatten, items_file
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
+from fashion.networks.vocabulary import Vocabulary
 from fashion.retrieval.embed_shard import ShardEmbedder
 from fashion.retrieval.embedder import Embedder, EmbedSettings
 from fashion.retrieval.embeddings import claim, to_table, write_manifest
@@ -30,6 +34,10 @@ class Photo:
     jpeg: bytes
     box: tuple[int, int, int, int] | None = None
     split: str = "test"
+    category: str | None = None
+    attributes: tuple[str, ...] | None = None
+    clothes_type: int | None = None
+    landmarks: tuple[float, ...] | None = None
 
 
 def picture(seed: int, width: int = 60, height: int = 80) -> Image.Image:
@@ -65,19 +73,23 @@ def photos(items: int, *, splits=("test",), seed: int = 0) -> list[Photo]:
     ]
 
 
-def make_table(store: Store, rows: list[Photo], *, shards: int = 2, group: int = 4) -> ItemTable:
-    """The item table of the photos, `shards` shards a split and `group` items a row group."""
-    listed = []
+def make_table(
+    store: Store, rows: list[Photo], *, shards: int = 2, group: int = 4, types: dict[str, str] | None = None
+) -> ItemTable:
+    """The item table of the photos, `shards` shards a split and `group` items a row group. `types`: of attributes."""
+    listed, labels = [], LabelCounts(types or {})
     for split in dict.fromkeys(row.split for row in rows):
         items: dict[str, list[dict]] = {}
         for row in rows:
             if row.split == split:
-                items.setdefault(row.item, []).append(dataclasses.asdict(row) | {"role": _role(row)})
+                items.setdefault(row.item, []).append(dataclasses.asdict(row) | {"role": _role(row)} | _size(row))
         names = list(items)
         for number in range(min(shards, len(names))):
             held = [{"item": name, "images": items[name]} for name in names[number::shards]]
             name = f"{split}/shard-{number:05d}"
-            store.write_table(items_file(name), pa.Table.from_pylist(held, ITEMS), row_group_size=group)
+            packed = pa.Table.from_pylist(held, ITEMS)
+            store.write_table(items_file(name), packed, row_group_size=group)
+            labels.add(split, flatten(packed))
             sizes = [len(held[start : start + group]) for start in range(0, len(held), group)]
             listed.append(
                 {
@@ -86,21 +98,37 @@ def make_table(store: Store, rows: list[Photo], *, shards: int = 2, group: int =
                 }
             )  # fmt: skip
     digest = f"{hash(tuple(rows)) & (1 << 64) - 1:016x}"
-    manifest = {"kind": "item-table", "format": 1, "fingerprint": digest, "shards": listed}
+    manifest = {"kind": "item-table", "format": FORMAT, "fingerprint": digest, "shards": listed, **labels.fields()}
+    manifest |= {"categories": sorted({row.category for row in rows} - {None})}
     store.write_json("manifest.json", manifest | {"settings": {"benchmark": "manifest", "crop": False}})
     return ItemTable(store)
+
+
+def _size(row: Photo) -> dict[str, int]:
+    try:
+        width, height = check(row.jpeg)
+    except BadPicture:  # as the tests want it
+        width, height = 60, 80
+    return {"width": width, "height": height}
 
 
 def _role(row: Photo) -> str:
     return "gallery" if row.domain == "shop" else "query"
 
 
-def make_run(folder, *, seed: int = 0, crop: str = "whole", branches: str = "shared") -> Store:
-    """A run's folder with one checkpoint of an untrained network."""
+def make_run(
+    folder, *, seed: int = 0, crop: str = "whole", branches: str = "shared", vocabulary: Vocabulary | None = None
+) -> Store:
+    """A run's folder with one checkpoint of an untrained network: a FashionNet where there is a vocabulary."""
     settings = NetworkSettings(size=32, width=0.25, dimension=16, branches=branches)
-    network = build_network(settings, seed=seed)
-    with torch.no_grad():  # two branches start as one
-        for number, branch in enumerate(network.branches):
+    if vocabulary:
+        settings = replace(settings, design="fashionnet", hidden=32)
+    network = build_network(settings, seed=seed, vocabulary=vocabulary)
+    with torch.no_grad():
+        if vocabulary:  # whose estimates start all alike
+            for parameter in (*network.positions.parameters(), *network.visibility.parameters()):
+                parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.manual_seed(seed)))
+        for number, branch in enumerate(getattr(network, "branches", ())):  # two branches start as one
             for parameter in branch.parameters():
                 parameter.mul_(1 + 0.2 * number * torch.rand(parameter.shape, generator=torch.manual_seed(number)))
     run = {"settings": {"seed": seed, "batch": {"crop": crop}}, "data": {}, "versions": {}}
@@ -125,6 +153,27 @@ def embed_here(table: ItemTable, embedder: Embedder, out: Store, *, earlier=None
             work.embed(shard)
     stats = [out.read_json(f"{shard.name}.json") for shard in shards]
     return write_manifest(out, identity, stats, data_uri=table.store.uri)
+
+
+def with_labels(rows: list[Photo], *, categories: tuple[str, ...], attributes: tuple[str, ...]) -> list[Photo]:
+    """The photos with annotations, each kind of which is missing here and there."""
+    rng = np.random.default_rng(len(rows))
+    labelled = []
+    for number, row in enumerate(rows):
+        clothes_type = 1 + number % 3
+        slots = SLOTS[clothes_type]
+        marks = [int(rng.integers(high)) for _ in slots for high in (3, 60, 80)]
+        some = rng.random(3) < 0.8
+        labelled.append(
+            replace(
+                row,
+                category=categories[number % len(categories)] if some[0] else None,
+                attributes=tuple(name for name in attributes if rng.random() < 0.4) if some[1] else None,
+                clothes_type=clothes_type,
+                landmarks=tuple(map(float, spread(marks, slots))) if some[2] else None,
+            )
+        )
+    return labelled
 
 
 def make_catalogue(store: Store, x_ND: np.ndarray, about: pa.Table, *, shards: int) -> dict:

@@ -14,6 +14,9 @@ from fashion.storage import Store
 SLOTS = {1: (0, 1, 2, 3, 6, 7), 2: (4, 5, 6, 7), 3: (0, 1, 2, 3, 4, 5, 6, 7)}
 UNUSED = -1  # visibility of a slot that the clothes type has no landmark for
 
+# The types of attributes in the lists of the category benchmark.
+ATTRIBUTE_TYPES = {"1": "texture", "2": "fabric", "3": "shape", "4": "part", "5": "style"}
+
 _LARGEST = 1_000_000  # a coordinate beyond this is no pixel
 
 
@@ -86,6 +89,27 @@ def names_and_types(source: Store, name: str, warn: Warn) -> list[tuple[str, str
         chinese = max((i + 1 for i, word in enumerate(words) if _is_chinese(word)), default=0)
         found.append((" ".join(words[chinese:] or words), kind))
     return found
+
+
+def type_names(source: Store, name: str, warn: Warn) -> dict[str, str]:
+    """Number of a type -> its name, from a list whose rows hold both in either order, perhaps with a Chinese name."""
+    found = {}
+    for number, row in counted_rows(source, name, warn):
+        numbers = [word for word in row if word.isdigit()]
+        words = [word for word in row if not word.isdigit()]
+        if len(numbers) != 1 or not words:
+            raise malformed(name, number, repr(" ".join(row)), "a number and a name")
+        found[numbers[0]] = " ".join([word for word in words if not _is_chinese(word)] or words)
+    return found
+
+
+def named_types(attributes: Iterable[tuple[str, str]], types: dict[str, str]) -> dict[str, str]:
+    """Attribute -> the name of its type, in order; `type 7` where `types` has no name for 7. The first of equal names
+    counts."""
+    named: dict[str, str] = {}
+    for attribute, kind in attributes:
+        named.setdefault(attribute, types.get(kind, f"type {kind}"))
+    return named
 
 
 def label_rows(source: Store, name: str, warn: Warn, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

@@ -24,6 +24,11 @@ _READERS: dict[str, Callable[..., Iterator[pa.RecordBatch]]] = {
     "category-attribute": _category,
     "manifest": manifest.read,
 }
+# Of the benchmarks that have a list of attributes.
+_ATTRIBUTES: dict[str, Callable[[Store, Warn], dict[str, str]]] = {
+    "consumer-to-shop": consumer2shop.attribute_types,
+    "category-attribute": category.attribute_types,
+}
 BENCHMARKS = tuple(_READERS)
 
 
@@ -44,3 +49,12 @@ def read_annotations(
         if option not in known:
             raise InputError(f"benchmark {benchmark} has no option {option!r}; it has {', '.join(known) or 'none'}")
     return reader(source, warn, **options)
+
+
+def read_attribute_types(benchmark: str, source: Store, *, fine: bool = False) -> dict[str, str]:
+    """Every attribute that the benchmark's list names, whether an image has it or not -> the name of its type.
+
+    Empty where there is no such list. Raises InputError. What is odd about the list is said by `read_annotations`.
+    """
+    reader = category_fine.attribute_types if fine else _ATTRIBUTES.get(benchmark)
+    return reader(source, lambda _: None) if reader else {}

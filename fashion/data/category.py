@@ -7,7 +7,16 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from fashion.data.annotations import box_rows, integers, label_rows, landmark_rows, names_and_types, one_of
+from fashion.data.annotations import (
+    ATTRIBUTE_TYPES,
+    box_rows,
+    integers,
+    label_rows,
+    landmark_rows,
+    named_types,
+    names_and_types,
+    one_of,
+)
 from fashion.data.join import Images
 from fashion.data.schema import SPLITS
 from fashion.data.tables import Warn, counted_rows, have, malformed, require
@@ -24,7 +33,7 @@ ROLES = {"train": "gallery", "val": "query", "test": "query"}
 
 def read_coarse(source: Store, warn: Warn) -> Iterator[pa.RecordBatch]:
     """Batches of schema ANNOTATIONS, in the order of the evaluation list. Raises InputError."""
-    folder = next((f for f in ("Anno_coarse", "Anno") if source.exists(f"{f}/{CATEGORIES}")), "Anno_coarse")
+    folder = _folder(source)
     categories, labels, names, attributes, boxes, landmarks = (
         f"{folder}/list_{stem}.txt"
         for stem in ("category_cloth", "category_img", "attr_cloth", "attr_img", "bbox", "landmarks")
@@ -39,6 +48,17 @@ def read_coarse(source: Store, warn: Warn) -> Iterator[pa.RecordBatch]:
     labelled = label_rows(source, attributes, warn, known)
     images.join(attributes, ((image, {"attributes": present}) for image, present in labelled), warn)
     yield from images.batches()
+
+
+def attribute_types(source: Store, warn: Warn) -> dict[str, str]:
+    """Every attribute of the list, in its order -> texture, fabric, shape, part or style. Raises InputError."""
+    name = f"{_folder(source)}/list_attr_cloth.txt"
+    require(source, LAYOUT, name)
+    return named_types(names_and_types(source, name, warn), ATTRIBUTE_TYPES)
+
+
+def _folder(source: Store) -> str:
+    return next((f for f in ("Anno_coarse", "Anno") if source.exists(f"{f}/{CATEGORIES}")), "Anno_coarse")
 
 
 def own_item(image: str, split: str) -> dict:

@@ -9,7 +9,7 @@ from itertools import zip_longest
 
 import pyarrow as pa
 
-from fashion.data.annotations import UNUSED, integers, names_and_types, positives
+from fashion.data.annotations import UNUSED, integers, named_types, names_and_types, positives
 from fashion.data.category import CATEGORIES, category_of, own_item, read_categories
 from fashion.data.join import Images
 from fashion.data.schema import SPLITS
@@ -19,6 +19,9 @@ from fashion.storage import Store
 
 FOLDER = "Anno_fine"
 NAMES = f"{FOLDER}/list_attr_cloth.txt"
+ATTRIBUTE_TYPES = {
+    str(n): kind for n, kind in enumerate(("texture", "sleeve", "length", "neckline", "fabric", "fit"), 1)
+}
 LAYOUT = (
     f"DeepFashion's fine Category and Attribute layout: {NAMES}, {FOLDER}/{{train,val,test}}.txt and "
     f"{{train,val,test}}_{{attr,cate,bbox,landmarks}}.txt, {CATEGORIES} there or in Anno_coarse; Img/img/..."
@@ -70,6 +73,12 @@ def _rows(
         for image, number, line in _aligned(source, file, listed):
             points = _numbers(file, number, line, (16, 24), "8 x (x y) or 8 x (visibility x y)")
             yield image, {"landmarks": points if len(points) == 24 else with_visibility(points)}
+
+
+def attribute_types(source: Store, warn: Warn) -> dict[str, str]:
+    """Every attribute of the list, in its order -> one of the fine annotation's own types. Raises InputError."""
+    require(source, LAYOUT, NAMES)
+    return named_types(names_and_types(source, NAMES, warn), ATTRIBUTE_TYPES)
 
 
 def with_visibility(points: tuple[int, ...]) -> list[int]:

@@ -10,8 +10,10 @@ from fashion.data.annotations import (
     folder_category,
     label_rows,
     landmark_rows,
+    named_types,
     names_and_types,
     one_of,
+    type_names,
 )
 from fashion.data.join import Images
 from fashion.data.schema import SPLITS
@@ -23,6 +25,7 @@ BOXES = "Anno/list_bbox_consumer2shop.txt"
 LANDMARKS = "Anno/list_landmarks_consumer2shop.txt"
 ITEMS = "Anno/list_item_consumer2shop.txt"
 ATTRIBUTES = "Anno/list_attr_cloth.txt"
+TYPES = "Anno/list_attr_type.txt"
 ITEM_ATTRIBUTES = "Anno/list_attr_items.txt"
 LAYOUT = f"DeepFashion's Consumer-to-shop layout: {PAIRS}, {BOXES}, Img/img/TOPS/..."
 
@@ -44,6 +47,15 @@ def read(source: Store, warn: Warn) -> Iterator[pa.RecordBatch]:
         images.join(LANDMARKS, landmark_rows(source, LANDMARKS, warn), warn)
     _attributes(source, images, warn)
     yield from images.batches()
+
+
+def attribute_types(source: Store, warn: Warn) -> dict[str, str]:
+    """Every attribute of the list, in its order -> its type by name, as the list of types calls it; empty where the
+    attributes are not read. Raises InputError."""
+    if not (source.exists(ATTRIBUTES) and source.exists(ITEM_ATTRIBUTES)):
+        return {}
+    types = type_names(source, TYPES, warn) if source.exists(TYPES) else {}
+    return named_types(names_and_types(source, ATTRIBUTES, warn), types)
 
 
 def _pairs(source: Store, warn: Warn) -> Images:

@@ -25,6 +25,7 @@ class Group:
     index: int
     start: int  # label of its first item: one label an item, dense over the split
     items: int
+    table: int = 0  # where the plan is over several tables
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Plan:
     groups: tuple[Group, ...]
     items_per_step: int  # P, over all workers
     seed: int
+    ticket_items: int = TICKET_ITEMS
 
     def __post_init__(self):
         if self.items < self.items_per_step:
@@ -73,7 +75,7 @@ class Plan:
 
     @property
     def ticket_steps(self) -> int:
-        return max(1, TICKET_ITEMS // self.items_per_step)
+        return max(1, self.ticket_items // self.items_per_step)
 
     def tickets(self) -> int:
         """Tickets an epoch."""

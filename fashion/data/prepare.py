@@ -14,7 +14,8 @@ from typing import Literal
 import pyarrow as pa
 import ray.data
 
-from fashion.data.benchmarks import read_annotations
+from fashion.data.benchmarks import read_annotations, read_attribute_types
+from fashion.data.label_counts import FIELDS, LabelCounts
 from fashion.data.pack import pack_shard
 from fashion.data.pictures import Pictures
 from fashion.data.shards import plan_shards
@@ -126,28 +127,29 @@ def _same(out: Store, mine: dict, theirs: dict) -> None:
 
 
 def _plan(source: Store, out: Store, settings: TableSettings, said: dict, warn: Callable[[str], None]) -> dict:
-    if out.exists(PLAN):
-        plan = out.read_json(PLAN)
+    if out.exists(PLAN) and (plan := out.read_json(PLAN)).get("format") == FORMAT:
         _same(out, said, plan["settings"])
         return plan
     options = {name: getattr(settings, name) for name in ("fine", "manifest") if getattr(settings, name)}
     batches = read_annotations(settings.benchmark, source, warn=warn, **options)
+    types = read_attribute_types(settings.benchmark, source, fine=settings.fine)
     digest = hashlib.blake2b(digest_size=8)
-    shards, categories, attributes, domains = [], set(), set(), set()
+    shards, categories, domains, labels = [], set(), set(), LabelCounts(types)
     for shard in plan_shards(batches, shard_images=settings.shard_images, holdout=settings.holdout, seed=settings.seed):
         out.write_table(f"plan/{shard.name}.parquet", shard.rows)
         shards.append({"name": shard.name, "split": shard.split, "images": shard.rows.num_rows})
         categories.update(shard.rows["category"].unique().to_pylist())
-        attributes.update(shard.rows["attributes"].combine_chunks().flatten().unique().to_pylist())
+        labels.add(shard.split, shard.rows)
         domains.update(shard.rows["domain"].unique().to_pylist())
         digest.update(json.dumps(shard.rows.to_pylist()).encode())
     plan = {
+        "format": FORMAT,
         "settings": said,
         "annotations": digest.hexdigest(),
         "shards": shards,
         "categories": sorted(categories - {None}),
-        "attributes": sorted(attributes - {None}),
         "domains": sorted(domains),
+        **labels.fields(),
     }
     out.write_json(PLAN, plan)
     return plan
@@ -240,8 +242,8 @@ def _finish(source: Store, out: Store, settings: TableSettings, plan: dict, stat
                 for split in dict.fromkeys(row["split"] for row in stats)
             },
             "categories": plan["categories"],
-            "attributes": plan["attributes"],
             "domains": plan["domains"],
+            **{name: plan[name] for name in FIELDS},
             "shards": shards,
             "versions": versions(),
             "created": now(),

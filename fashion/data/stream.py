@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import ray.data
 import torch
 from ray.data import ActorPoolStrategy, DataContext, ExecutionOptions, ExecutionResources
 
-from fashion.data.decode import decode
+from fashion.data.group import ItemGroup, read_columns
+from fashion.data.label_pictures import LabelFeed, LabelTables
+from fashion.data.labels import Labeller, Names
 from fashion.data.plan import Group, Plan, Ticket
 from fashion.data.schema import DOMAINS
 from fashion.data.table import ItemTable
@@ -35,6 +36,7 @@ class FeedSettings:
     slots: int  # micro-batches a step, one for each worker
     crop: str  # whole or box
     pairs: bool  # views are annotated pairs: a consumer photo and a shop photo that it is paired with
+    names: Names | None = None  # add the labels of each view, in this order
 
     def __post_init__(self):
         assert self.views > 0 and self.size > 0 and self.slots > 0 and self.crop in ("whole", "box")
@@ -43,16 +45,22 @@ class FeedSettings:
 class Feed:
     """Ticket -> rows of micro-batches of `P / slots` items x K decoded views; lives as long as the stream."""
 
-    def __init__(self, table: ItemTable, plan: Plan, settings: FeedSettings):
+    def __init__(self, table: ItemTable, plan: Plan, settings: FeedSettings, labels: LabelTables | None = None):
         torch.set_num_threads(1)
         self.table, self.plan, self.settings = table, plan, settings
+        s = settings
         self.categories = {name: i for i, name in enumerate(table.categories)}
-        self.items = plan.items_per_step // settings.slots  # b, items of a micro-batch
-        self.row_steps = max(1, ROW_BYTES // (self.items * settings.views * 3 * settings.size**2))
-        self.fields = ["domain", "jpeg"]
-        self.fields += ["box"] if settings.crop == "box" else []
-        self.fields += ["image", "pairs"] if settings.pairs else []
-        self.fields += ["category"] if table.positives == "category" else []
+        self.items = plan.items_per_step // s.slots  # b, items of a micro-batch
+        self.labeller = Labeller(s.names, table, s.crop) if s.names else None
+        self.labelled = LabelFeed(labels, s.names, size=s.size, slots=s.slots, crop=s.crop) if labels else None
+        step_bytes = self.items * s.views * 3 * s.size**2 + (self.labelled.step_bytes if self.labelled else 0)
+        self.row_steps = max(1, ROW_BYTES // step_bytes)
+        fields = ["domain"]
+        fields += ["box"] if s.crop == "box" else []
+        fields += ["image", "pairs"] if s.pairs else []
+        fields += ["category"] if table.positives == "category" else []
+        fields += self.labeller.columns if self.labeller else []
+        self.columns = read_columns(fields)
 
     def __call__(self, rows: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
         for epoch, number in zip(rows["epoch"], rows["ticket"], strict=True):
@@ -62,20 +70,24 @@ class Feed:
         """The rows of one ticket, each array with a leading dimension of 1 and then T steps.
 
         `epoch`, `step`, `slot` (1, T); `label` (1, T, b); `domain`, `image` (its place in its item), `pair` (1, T, b,
-        K); `images` (1, T, b, K, 3, size, size) uint8.
+        K); `images` (1, T, b, K, 3, size, size) uint8; with names, the arrays of `Labeller.blank` (1, T, b, K, ...);
+        with tables for their labels alone, those of `label_pictures.Chosen` (1, T, m, ...).
         """
-        columns = ["item", *(f"images.list.element.{name}" for name in self.fields)]
-        groups = [_Group(self.table.read(group.shard, group.index, columns)) for group in ticket.groups]
+        groups = [ItemGroup(self.table.read(group.shard, group.index, self.columns)) for group in ticket.groups]
+        of_run = ticket.epoch * self.plan.steps + ticket.first_step
+        labelled = self.labelled.choose(of_run, ticket.steps) if self.labelled else None
         for first in range(0, ticket.steps, self.row_steps):
             steps = range(first, min(first + self.row_steps, ticket.steps))
             for slot in range(self.settings.slots):
-                yield self._row(ticket, groups, steps, slot)
+                row = self._row(ticket, groups, steps, slot)
+                yield row | (labelled.arrays(steps, slot) if labelled else {})
 
-    def _row(self, ticket: Ticket, groups: list["_Group"], steps: range, slot: int) -> dict[str, np.ndarray]:
+    def _row(self, ticket: Ticket, groups: list[ItemGroup], steps: range, slot: int) -> dict[str, np.ndarray]:
         T, b, K, size = len(steps), self.items, self.settings.views, self.settings.size
         label = np.empty((1, T, b), np.int64)
         domain, image, pair = (np.empty((1, T, b, K), np.int64) for _ in range(3))
         pixels = np.empty((1, T, b, K, 3, size, size), np.uint8)
+        labels = self.labeller.blank(1, T, b, K) if self.labeller else {}
         for t, step in enumerate(steps):
             first = step * self.plan.items_per_step + slot * b
             numbers, places = (x[first : first + b].tolist() for x in (ticket.group, ticket.row))
@@ -87,16 +99,17 @@ class Feed:
                 held = group.start[place]
                 domain[0, t, i] = [DOMAINS.index(group.columns["domain"][held + j]) for j, _ in views]
                 for k, (j, _) in enumerate(views):
-                    box = group.columns["box"][held + j] if self.settings.crop == "box" else None
-                    pixels[0, t, i, k] = decode(group.jpeg(held + j), size=(size, size), box=box)
+                    pixels[0, t, i, k] = group.pixels(held + j, size, self.settings.crop)
+                    if self.labeller:
+                        self.labeller.put(labels, (0, t, i, k), group.columns, held + j)
         about = {
             "epoch": np.full((1, T), ticket.epoch),
             "step": ticket.first_step + np.arange(steps.start, steps.stop)[None],
             "slot": np.full((1, T), slot),
         }
-        return about | {"label": label, "domain": domain, "image": image, "pair": pair, "images": pixels}
+        return about | {"label": label, "domain": domain, "image": image, "pair": pair, "images": pixels, **labels}
 
-    def _views(self, group: "_Group", row: int, epoch: int) -> list[tuple[int, int]]:
+    def _views(self, group: ItemGroup, row: int, epoch: int) -> list[tuple[int, int]]:
         """(image of the item, the image that it is paired with) of each view."""
         draw = {"seed": self.plan.seed, "epoch": epoch, "item": group.items[row]}
         domains = group.of("domain", row)
@@ -104,7 +117,7 @@ class Feed:
             return choose_pairs(domains, group.of("image", row), group.of("pairs", row), self.settings.views, **draw)
         return [(j, j) for j in choose_views(domains, self.settings.views, **draw)]
 
-    def _label(self, planned: Group, group: "_Group", row: int) -> int:
+    def _label(self, planned: Group, group: ItemGroup, row: int) -> int:
         if self.table.positives == "item":
             return planned.start + row
         name = group.of("category", row)[0]
@@ -113,29 +126,6 @@ class Feed:
                 f"item {group.items[row]!r} has no category: expected one for every image of this benchmark"
             )
         return self.categories[name]
-
-
-class _Group:
-    """A row group by columns: pictures that nobody chooses stay undisturbed in Arrow's memory."""
-
-    def __init__(self, rows: pa.Table):
-        images = rows["images"].combine_chunks()
-        self.items = rows["item"].to_pylist()
-        self.start = (images.offsets.to_numpy() - images.offsets[0].as_py()).tolist()
-        flat = images.flatten()
-        columns = dict(zip((field.name for field in flat.type), flat.flatten(), strict=True))
-        jpegs = columns.pop("jpeg")
-        _, ends, data = jpegs.buffers()  # an Arrow scalar for each picture would cost more than copying it
-        self.ends = np.frombuffer(ends, np.int64)[jpegs.offset :].tolist()
-        self.bytes = memoryview(data)
-        self.columns = {name: column.to_pylist() for name, column in columns.items()}
-
-    def of(self, name: str, row: int) -> list:
-        """The column's values of one item's images."""
-        return self.columns[name][self.start[row] : self.start[row + 1]]
-
-    def jpeg(self, picture: int) -> bytes:
-        return bytes(self.bytes[self.ends[picture] : self.ends[picture + 1]])
 
 
 def steps(rows: Iterable[dict[str, torch.Tensor]]) -> Iterator[dict[str, torch.Tensor]]:
@@ -153,7 +143,14 @@ def stream_options(memory: int) -> ExecutionOptions:
 
 
 def training_stream(
-    table: ItemTable, plan: Plan, settings: FeedSettings, *, epochs: range, actors: int, actor_cpus: float
+    table: ItemTable,
+    plan: Plan,
+    settings: FeedSettings,
+    labels: LabelTables | None = None,
+    *,
+    epochs: range,
+    actors: int,
+    actor_cpus: float,
 ) -> ray.data.Dataset:
     """The stream of the given epochs. To be executed with `stream_options`: Ray Train takes those of its DataConfig,
     not of the dataset."""
@@ -164,7 +161,7 @@ def training_stream(
     tickets = [{"epoch": e, "ticket": t} for e in epochs for t in range(plan.tickets())]
     return ray.data.from_items(tickets, override_num_blocks=len(tickets)).map_batches(
         Feed,
-        fn_constructor_args=(table, plan, settings),
+        fn_constructor_args=(table, plan, settings, labels),
         batch_size=1,
         compute=ActorPoolStrategy(size=actors),
         num_cpus=actor_cpus,

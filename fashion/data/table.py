@@ -18,7 +18,7 @@ from fashion.data.schema import ANNOTATIONS
 from fashion.errors import InputError
 from fashion.storage import Store
 
-FORMAT = 1
+FORMAT = 2
 GROUP_ITEMS = 64
 MANIFEST = "manifest.json"
 FOOTERS_KEPT = 256  # a few KB each

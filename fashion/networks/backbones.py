@@ -33,8 +33,14 @@ def build_stages(settings: NetworkSettings, weights: Mapping[str, torch.Tensor] 
 
 
 def feature_length(stages: list[nn.Module], settings: NetworkSettings) -> int:
-    """F, the length of the features, from one blank picture on the device of the weights (on torch's meta device: from
-    shapes alone). Raises InputError where the input is too small, or otherwise wrong, for the backbone."""
+    """F, the length of the features of all the backbone's stages. Raises as `output_shape`."""
+    return output_shape(stages, settings)[0]
+
+
+def output_shape(stages: list[nn.Module], settings: NetworkSettings) -> torch.Size:
+    """What the first stages of a backbone, or all, make of one picture: (C, H, W) or (F,). Computed from a blank picture
+    on the device of the weights (on torch's meta device: from shapes alone). Raises InputError where the input is too
+    small, or otherwise wrong, for the backbone."""
     backbone = nn.Sequential(*stages)
     device = next(backbone.parameters()).device
     picture = torch.zeros(1, 3, settings.size, settings.size, device=device)
@@ -46,7 +52,7 @@ def feature_length(stages: list[nn.Module], settings: NetworkSettings) -> int:
         raise _bad_size(settings, error) from None
     finally:
         backbone.train(training)
-    return features.shape[1]
+    return features.shape[1:]
 
 
 def _build(settings: NetworkSettings) -> tuple[nn.Module, tuple[str, ...]]:

@@ -9,29 +9,26 @@ import safetensors.torch
 import torch
 
 from fashion.errors import InputError
-from fashion.networks.model import EmbeddingNetwork
+from fashion.networks.model import Network, make_network
 from fashion.networks.settings import NetworkSettings
+from fashion.networks.vocabulary import Vocabulary
 from fashion.storage import Store
 
 FORMAT = "fashion-network-1"
 
 
-def save_network(store: Store, name: str, network: EmbeddingNetwork, extra: dict | None = None) -> str:
-    """Write weights, settings, fingerprint and `extra` (anything that JSON can hold) as file `name`. Returns the
+def save_network(store: Store, name: str, network: Network, extra: dict | None = None) -> str:
+    """Write weights, settings, vocabulary, fingerprint and `extra` (anything that JSON can hold) as file `name`. Returns the
     fingerprint."""
     tensors = _tensors(network)
-    digest = _digest(network.settings, tensors)
-    metadata = {
-        "format": FORMAT,
-        "settings": _settings_json(network.settings),
-        "fingerprint": digest,
-        "extra": json.dumps(extra or {}),
-    }
+    told = _told(network)
+    digest = _digest(told, tensors)
+    metadata = {"format": FORMAT, **told, "fingerprint": digest, "extra": json.dumps(extra or {})}
     store.write(name, safetensors.torch.save(tensors, metadata))
     return digest
 
 
-def load_network(store: Store, name: str) -> tuple[EmbeddingNetwork, dict]:
+def load_network(store: Store, name: str) -> tuple[Network, dict]:
     """The network of file `name`, on the CPU and in training mode as it would be built, and the file's `extra`. Reads
     no other file: the weights it once started from are not needed. Raises InputError for a file that is not there, not
     a network's, or damaged."""
@@ -48,36 +45,40 @@ def load_network(store: Store, name: str) -> tuple[EmbeddingNetwork, dict]:
     if metadata.get("format") != FORMAT:
         raise InputError(f"{where} is not a network file: format {metadata.get('format')!r}, expected {FORMAT!r}")
     settings = _settings(json.loads(metadata["settings"]), where)
-    if _digest(settings, tensors) != metadata["fingerprint"]:
+    told = {name: metadata[name] for name in ("settings", "vocabulary") if name in metadata}
+    if _digest(told, tensors) != metadata["fingerprint"]:
         raise InputError(f"{where} is damaged: weights and fingerprint differ; write it again, or take an older one")
+    vocabulary = Vocabulary.from_json(told["vocabulary"]) if "vocabulary" in told else None
     with torch.random.fork_rng(devices=[]):
-        network = EmbeddingNetwork(settings)
+        network = make_network(settings, vocabulary)
     network.load_state_dict(tensors)
     return network, json.loads(metadata["extra"])
 
 
-def fingerprint(network: EmbeddingNetwork) -> str:
-    """16 hexadecimal digits over the settings and every weight and buffer: equal for equal networks wherever they are,
-    different when one bit differs."""
-    return _digest(network.settings, _tensors(network))
+def fingerprint(network: Network) -> str:
+    """16 hexadecimal digits over the settings, the vocabulary and every weight and buffer: equal for equal networks
+    wherever they are, different when one bit differs."""
+    return _digest(_told(network), _tensors(network))
 
 
-def _tensors(network: EmbeddingNetwork) -> dict[str, torch.Tensor]:
+def _tensors(network: Network) -> dict[str, torch.Tensor]:
     # Rows in the order of their indices, so that channels_last makes no difference.
     return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
 
 
-def _digest(settings: NetworkSettings, tensors: dict[str, torch.Tensor]) -> str:
-    digest = hashlib.blake2b(_settings_json(settings).encode(), digest_size=8)
+def _told(network: Network) -> dict[str, str]:
+    """What a network is beside its weights."""
+    told = {"settings": json.dumps(network.settings.identity(), sort_keys=True)}
+    return told | ({"vocabulary": network.vocabulary.to_json()} if network.vocabulary else {})
+
+
+def _digest(told: dict[str, str], tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.blake2b("\n".join(told[name] for name in sorted(told)).encode(), digest_size=8)
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def _settings_json(settings: NetworkSettings) -> str:
-    return json.dumps(dataclasses.asdict(settings), sort_keys=True)
 
 
 def _settings(values: dict, where: str) -> NetworkSettings:

@@ -1,4 +1,4 @@
-"""From a backbone's features to an embedding, before it is brought to unit length."""
+"""From features to an embedding of unit length, or to logits: the layers that no published weights exist for."""
 
 import torch
 from torch import nn
@@ -7,6 +7,8 @@ from torch import nn
 class Head(nn.Module):
     """A dense layer; with `neck`, a batch normalisation after it. (N, F) -> (N, D), float32 also under autocast:
     the layer is small, and bfloat16 would round each coordinate to 3 digits just before distances are taken."""
+
+    new = True  # see new_parameters
 
     def __init__(self, features: int, dimension: int, *, neck: bool = False):
         super().__init__()
@@ -19,6 +21,32 @@ class Head(nn.Module):
     def forward(self, x_NF: torch.Tensor) -> torch.Tensor:
         with torch.autocast(x_NF.device.type, enabled=False):
             return self.neck(self.dense(x_NF.to(self.dense.weight.dtype)))
+
+
+class Dense(nn.Sequential):
+    """A dense layer and ReLU, (N, F) -> (N, D)."""
+
+    new = True  # see new_parameters
+
+    def __init__(self, features: int, dimension: int):
+        dense = nn.Linear(features, dimension)
+        nn.init.kaiming_normal_(dense.weight, nonlinearity="relu")
+        nn.init.zeros_(dense.bias)
+        super().__init__(dense, nn.ReLU(inplace=True))
+
+
+def new_parameters(network: nn.Module) -> set[nn.Parameter]:
+    """The parameters of a network's heads and other new layers: all that is not the backbone's."""
+    return {p for module in network.modules() if getattr(module, "new", False) for p in module.parameters()}
+
+
+def to_sphere(v_ND: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """z_ND, float32 or wider, of length 1 (0 for a picture without any features), and the lengths (N,) before that."""
+    v_ND = v_ND.to(torch.promote_types(v_ND.dtype, torch.float32))
+    norm_N = torch.linalg.vector_norm(v_ND, dim=1)
+    # No bound on small lengths from 1e-12 on, as is usual: an untrained efficientnet's are below that, and right.
+    # Under 1e-18 a float32 square vanishes: such a vector has no direction, and neither embedding nor gradient.
+    return v_ND / norm_N.where(norm_N > 1e-18, torch.inf).unsqueeze(1), norm_N
 
 
 class BNNeck(nn.BatchNorm1d):

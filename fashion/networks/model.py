@@ -8,8 +8,10 @@ from torch import nn
 
 from fashion.errors import InputError
 from fashion.networks.backbones import build_stages, feature_length
-from fashion.networks.heads import Head
+from fashion.networks.fashionnet import FashionNet
+from fashion.networks.heads import Head, to_sphere
 from fashion.networks.settings import EMBNET, NetworkSettings
+from fashion.networks.vocabulary import Vocabulary
 
 CONSUMER, SHOP = 0, 1
 
@@ -22,6 +24,8 @@ class EmbeddingNetwork(nn.Module):
     `weights`: the backbone's, see `build_stages`; None for random ones, drawn from torch's global generator
     (`build_network` draws them from a seed). Raises InputError for impossible settings.
     """
+
+    vocabulary = None  # it predicts no labels
 
     def __init__(self, settings: NetworkSettings, weights: Mapping[str, torch.Tensor] | None = None):
         super().__init__()
@@ -50,12 +54,7 @@ class EmbeddingNetwork(nn.Module):
 
         `images_N3HW`: as `normalise` gives them. `domains_N`: 0 for consumer, 1 for shop photos; a shared network does
         not look at it."""
-        v_ND = self.features(images_N3HW, domains_N)
-        v_ND = v_ND.to(torch.promote_types(v_ND.dtype, torch.float32))
-        norm_N = torch.linalg.vector_norm(v_ND, dim=1)
-        # No bound on small lengths from 1e-12 on, as is usual: an untrained efficientnet's are below that, and right.
-        # Under 1e-18 a float32 square vanishes: such a vector has no direction, and neither embedding nor gradient.
-        z_ND = v_ND / norm_N.where(norm_N > 1e-18, torch.inf).unsqueeze(1)
+        z_ND, norm_N = to_sphere(self.features(images_N3HW, domains_N))
         return (z_ND, norm_N) if with_norm else z_ND
 
     def features(self, images_N3HW: torch.Tensor, domains_N: torch.Tensor | None = None) -> torch.Tensor:
@@ -88,9 +87,22 @@ def _by_domain(images_N3HW: torch.Tensor, domains_N: torch.Tensor | None) -> tup
     return torch.argsort(domains_N, stable=True), counts
 
 
-def build_network(settings: NetworkSettings, *, seed: int) -> EmbeddingNetwork:
-    """The network with its first weights: random ones are a function of `seed` alone, and torch's global generators are
-    as they were; `settings.pretrained` is read where given. Raises InputError."""
+Network = EmbeddingNetwork | FashionNet
+
+
+def make_network(
+    settings: NetworkSettings, vocabulary: Vocabulary | None = None, weights: Mapping[str, torch.Tensor] | None = None
+) -> Network:
+    """The network of the settings' design. `vocabulary`: what a fashionnet predicts; None for nothing."""
+    if settings.design == "fashionnet":
+        return FashionNet(settings, vocabulary or Vocabulary(categories=(), attributes=()), weights)
+    return EmbeddingNetwork(settings, weights)
+
+
+def build_network(settings: NetworkSettings, *, seed: int, vocabulary: Vocabulary | None = None) -> Network:
+    """The network with its first weights: random ones are a function of `seed` alone (a fashionnet's embedding does not
+    depend on the vocabulary), and torch's global generators are as they were; `settings.pretrained` is read where given.
+    Raises InputError."""
     with torch.random.fork_rng(devices=[]):
         weights = None
         if settings.pretrained:
@@ -99,7 +111,7 @@ def build_network(settings: NetworkSettings, *, seed: int) -> EmbeddingNetwork:
             weights = read_weights(settings)
         # Not torch.manual_seed, which seeds the GPUs' generators too.
         torch.default_generator.manual_seed(seed)
-        return EmbeddingNetwork(settings, weights)
+        return make_network(settings, vocabulary, weights)
 
 
 def check_network(settings: NetworkSettings) -> None:
@@ -109,4 +121,4 @@ def check_network(settings: NetworkSettings) -> None:
     # meta device takes five seconds to import.
     device = "cpu" if settings.name == EMBNET or settings.name.startswith("regnet") else "meta"
     with torch.device(device), torch.random.fork_rng(devices=[]):
-        EmbeddingNetwork(settings)
+        make_network(settings)

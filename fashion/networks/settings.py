@@ -1,7 +1,7 @@
 """What a user chooses about the network."""
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from fashion.errors import InputError
@@ -18,6 +18,13 @@ class NetworkSettings:
     name: str = EMBNET
     """The backbone: embnet, a torchvision classification network (resnet50, vgg16, convnext_tiny, vit_b_16, ...), or
     timm:NAME with the optional package timm."""
+    design: Literal["plain", "fashionnet"] = "plain"
+    """What is built on the backbone: an embedding (plain), or an embedding, landmarks, category and attributes that
+    learn together, local features pooled round the estimated landmarks (fashionnet; vgg16 is the published backbone)."""
+    hidden: int = 4096
+    """Only for fashionnet: width of its new dense layers."""
+    window: int = 3
+    """Only for fashionnet: side, in cells of the feature map, of the window that is pooled round a landmark; odd."""
     dimension: int = 128
     """Length of the embedding."""
     head: Literal["linear", "bnneck"] = "linear"
@@ -50,8 +57,40 @@ class NetworkSettings:
                 f"network.width: {self.width} has a meaning for embnet only, not for {self.name}; leave it 1"
             )
         _check_name(self.name)
+        self._check_design()
         if self.pretrained is not None:
             _check_pretrained(self.name, self.pretrained)
+
+    def _check_design(self) -> None:
+        _one_of("design", self.design, ("plain", "fashionnet"))
+        if self.design == "plain":
+            for field in _FASHIONNET:
+                value, usual = getattr(self, field), type(self).__dataclass_fields__[field].default
+                if value != usual:
+                    raise InputError(
+                        f"network.{field}: {value} has a meaning for design fashionnet only; leave it {usual}, or set "
+                        "network.design fashionnet"
+                    )
+            return
+        if self.hidden < 1:
+            raise InputError(f"network.hidden: {self.hidden}; expected 1 or more")
+        if self.window < 1 or self.window % 2 == 0:
+            raise InputError(f"network.window: {self.window}; expected an odd number from 1 on")
+        if self.branches == "dual":
+            raise InputError(
+                "network.branches: dual, but fashionnet has one network for both domains; set it to shared"
+            )
+
+    def identity(self) -> dict:
+        """All settings that the network depends on. A plain one says nothing of designs: it is what it was before there
+        were any, and so are the fingerprints of its files."""
+        values = asdict(self)
+        return (
+            values if self.design != "plain" else {k: v for k, v in values.items() if k not in (*_FASHIONNET, "design")}
+        )
+
+
+_FASHIONNET = ("hidden", "window")
 
 
 def _one_of(field: str, value: str, choices: tuple[str, ...]) -> None:

@@ -1,8 +1,10 @@
 """Vectors of an earlier catalogue, found again by what the network was shown: nothing is embedded twice."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 import numpy as np
+import pyarrow as pa
 
 from fashion.retrieval.embeddings import read_embeddings
 from fashion.storage import Store
@@ -26,17 +28,30 @@ class Earlier:
 
     def vectors(self, digests: list[str]) -> dict[str, np.ndarray]:
         """name -> (N, D) float32 of N digests that are contained; each shard is read once."""
+        found: dict[str, np.ndarray] = {}
+        for shard, places, rows in self._by_shard(digests):
+            held = read_embeddings(self.store, [shard]).vectors
+            for name, x_ND in held.items():
+                all_ND = found.setdefault(name, np.empty((len(digests), x_ND.shape[1]), np.float32))
+                all_ND[places] = x_ND[rows]
+        return found
+
+    def rows(self, digests: list[str], columns: list[str]) -> pa.Table:
+        """These columns of N digests that are contained, N rows in their order; each shard is read once."""
+        parts, order = [], []
+        for shard, places, rows in self._by_shard(digests):
+            parts.append(self.store.read_table(f"{shard}.parquet", columns).take(pa.array(rows)))
+            order += places
+        return pa.concat_tables(parts).select(columns).take(pa.array(np.argsort(order, kind="stable")))
+
+    def _by_shard(self, digests: list[str]) -> Iterator[tuple[str, list[int], np.ndarray]]:
+        """(shard, places of the digests that it holds, and its rows that they are at)."""
         at = np.array([self._find(digest) for digest in digests], np.int64)
         by_shard = defaultdict(list)
         for place, shard in enumerate(self.shard[at].tolist()):
             by_shard[shard].append(place)
-        found: dict[str, np.ndarray] = {}
         for shard, places in by_shard.items():
-            held = read_embeddings(self.store, [self.shards[shard]]).vectors
-            for name, x_ND in held.items():
-                all_ND = found.setdefault(name, np.empty((len(digests), x_ND.shape[1]), np.float32))
-                all_ND[places] = x_ND[self.row[at[places]]]
-        return found
+            yield self.shards[shard], places, self.row[at[places]]
 
     def _find(self, digest: str) -> int | None:
         at = int(np.searchsorted(self.digests, digest.encode()))

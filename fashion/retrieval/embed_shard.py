@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 from threading import Lock
 
 import numpy as np
@@ -19,6 +20,9 @@ from fashion.data.table import QUARANTINE, ItemTable, ShardInfo, flatten
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embedder import Embedder, ahead
 from fashion.retrieval.embeddings import COLUMNS, EMBEDDING, layout, quarantine_file, to_table
+from fashion.retrieval.labels.columns import SCHEMA, Labels, label_columns
+from fashion.retrieval.labels.space import LabelSpace
+from fashion.retrieval.labels.truth import Truth, truths
 from fashion.storage import Store
 
 STAGES = ("read", "decode", "network", "write")
@@ -32,6 +36,7 @@ class Row:
     jpeg: bytes
     box: list[int] | None
     domain: str
+    truth: Truth | None = None  # where the network predicts labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +45,7 @@ class Shown:
 
     domain: str
     digest: str
+    truth: Truth | None
     pixels: np.ndarray | None = None
     reason: str | None = None
 
@@ -74,6 +80,8 @@ class ShardEmbedder:
     ):
         self.table, self.embedder, self.out, self.earlier = table, embedder, out, earlier
         self.networks = embedder.load(device)
+        vocabulary = self.networks.vocabulary
+        self.space = LabelSpace.of(vocabulary, table.manifest) if vocabulary else None
         self.decoders = ThreadPoolExecutor(threads)
         self.reader = ThreadPoolExecutor(1)
 
@@ -86,6 +94,7 @@ class ShardEmbedder:
             digests, reasons, known = [], {}, []
             dimensions = self.networks.dimensions()
             vectors = {name: np.zeros((shard.images, D), np.float32) for name, D in dimensions.items()}
+            labels = Labels()
             waiting: list[tuple[int, Shown]] = []
             rows = self._rows(shard, about, seconds)
             shown = ahead(self.decoders, lambda row: self._show(row, seconds), rows, 2 * self.embedder.batch)
@@ -98,16 +107,19 @@ class ShardEmbedder:
                 else:
                     waiting.append((place, picture))
                 if len(waiting) == self.embedder.batch:
-                    self._look(waiting, vectors, seconds)
+                    self._look(waiting, vectors, labels, seconds)
             if waiting:
-                self._look(waiting, vectors, seconds)
+                self._look(waiting, vectors, labels, seconds)
             if known:
                 with seconds.of("read"):
-                    for name, x_ND in self.earlier.vectors([digests[place] for place in known]).items():
+                    carried = [digests[place] for place in known]
+                    for name, x_ND in self.earlier.vectors(carried).items():
                         vectors[name][known] = x_ND
+                    if self.space:
+                        labels.add(known, self.earlier.rows(carried, SCHEMA.names))
             with seconds.of("write"):
                 rows = pa.concat_tables(about).append_column("digest", pa.array(digests, pa.string()))
-                written = self._write(shard, rows, vectors, reasons)
+                written = self._write(shard, rows, vectors, labels, reasons)
         stats = {
             "name": shard.name,
             "images": shard.images - len(reasons),
@@ -132,13 +144,16 @@ class ShardEmbedder:
             part = part.append_column("shard", pa.array([shard.name] * len(rows)).dictionary_encode())
             about.append(part.append_column("group", pa.array([group] * len(rows), pa.int32())))
             columns = (rows[name].to_pylist() for name in ("jpeg", "box", "domain"))
-            for jpeg, box, domain in zip(*columns, strict=True):
-                yield Row(jpeg=jpeg, box=box, domain=domain)
+            annotated = truths(rows, crop=self.embedder.crop == "box") if self.space else repeat(None)
+            for jpeg, box, domain, truth in zip(*columns, annotated, strict=False):
+                yield Row(jpeg=jpeg, box=box, domain=domain, truth=truth)
 
     def _show(self, row: Row, seconds: Seconds) -> Shown:
         with seconds.of("decode"):
             digest = self.embedder.digest(row.jpeg, row.box, row.domain)
-            shown = {"domain": row.domain, "digest": digest}
+            if self.space:
+                digest = row.truth.digest(digest, self.space)
+            shown = {"domain": row.domain, "digest": digest, "truth": row.truth}
             if self.earlier is not None and digest in self.earlier:
                 return Shown(**shown)
             try:
@@ -146,17 +161,28 @@ class ShardEmbedder:
             except BadPicture as fault:
                 return Shown(**shown, reason=str(fault))
 
-    def _look(self, waiting: list[tuple[int, Shown]], vectors: dict[str, np.ndarray], seconds: Seconds) -> None:
-        """Embed the waiting pictures into `vectors`, at their places; none waits afterwards."""
+    def _look(
+        self, waiting: list[tuple[int, Shown]], vectors: dict[str, np.ndarray], labels: Labels, seconds: Seconds
+    ) -> None:
+        """Embed the waiting pictures into `vectors` and `labels`, at their places; none waits afterwards."""
         with seconds.of("network"):
             images = torch.from_numpy(np.stack([picture.pixels for _, picture in waiting]))
-            found = self.networks(images, [picture.domain for _, picture in waiting])
+            found, predicted = self.networks(images, [picture.domain for _, picture in waiting])
             places = [place for place, _ in waiting]
             for name, x_ND in found.items():
                 vectors[name][places] = x_ND
+            if self.space:
+                labels.add(places, label_columns(predicted, [picture.truth for _, picture in waiting], self.space))
         waiting.clear()
 
-    def _write(self, shard: ShardInfo, about: pa.Table, vectors: dict[str, np.ndarray], reasons: dict[int, str]) -> str:
+    def _write(
+        self,
+        shard: ShardInfo,
+        about: pa.Table,
+        vectors: dict[str, np.ndarray],
+        labels: Labels,
+        reasons: dict[int, str],
+    ) -> str:
         """Returns the digest of the file of embeddings."""
         good = np.ones(len(about), bool)
         if reasons:
@@ -167,6 +193,8 @@ class ShardEmbedder:
             rows = [row | {"split": split, "reason": reasons[place]} for row, place in zip(rows, bad, strict=True)]
             self.out.write_table(quarantine_file(shard.name), pa.Table.from_pylist(rows, QUARANTINE))
             about, vectors = about.filter(pa.array(good)), {name: x_ND[good] for name, x_ND in vectors.items()}
+        if self.space:
+            about = labels.beside(about)
         identity = self.embedder.identity(self.table.fingerprint)
         sink = pa.BufferOutputStream()
         rows = to_table(about, vectors, identity, self.embedder.dtype)

@@ -17,9 +17,12 @@ from fashion.errors import InputError
 from fashion.networks.files import load_network
 from fashion.networks.model import EmbeddingNetwork, build_network
 from fashion.networks.normalise import MEAN, STD, normalise
+from fashion.networks.outputs import Outputs
+from fashion.networks.vocabulary import Vocabulary
 from fashion.retrieval.baselines import HISTOGRAM as HISTOGRAM_LENGTH
 from fashion.retrieval.baselines import colour_histogram
 from fashion.retrieval.embeddings import EMBEDDING, FORMAT, HISTOGRAM, UNTRAINED
+from fashion.retrieval.labels.columns import CATEGORY_SCORES, Predictions, category_scores
 from fashion.storage import Store
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
@@ -99,12 +102,13 @@ class Embedder:
         network, about = load_network(self.folder, self.file)
         networks = {EMBEDDING: network}
         if self.baselines:
-            networks[UNTRAINED] = build_network(network.settings, seed=about["seed"])
+            networks[UNTRAINED] = build_network(network.settings, seed=about["seed"], vocabulary=network.vocabulary)
         return Networks(networks, device, histogram=self.baselines, bf16=self.precision == "bf16")
 
 
 class Networks:
-    """Networks on a device, ready to embed."""
+    """Networks on a device, ready to embed. Where the trained one has a vocabulary, it also predicts labels, and the
+    scores of its categories are one more kind of vector."""
 
     def __init__(self, networks: dict[str, EmbeddingNetwork], device: torch.device, *, histogram: bool, bf16: bool):
         self.device, self.histogram, self.bf16 = device, histogram, bf16
@@ -112,21 +116,49 @@ class Networks:
             name: network.eval().to(device, memory_format=torch.channels_last) for name, network in networks.items()
         }
 
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The names that the trained network predicts; None where it predicts none."""
+        return self.networks[EMBEDDING].vocabulary
+
     def dimensions(self) -> dict[str, int]:
         """The length of each kind of vector."""
         lengths = {name: network.settings.dimension for name, network in self.networks.items()}
+        if self.vocabulary and self.vocabulary.categories:
+            lengths[CATEGORY_SCORES] = len(self.vocabulary.categories)
         return lengths | ({HISTOGRAM: HISTOGRAM_LENGTH} if self.histogram else {})
 
-    def __call__(self, images: torch.Tensor, domains: Sequence[str]) -> dict[str, np.ndarray]:
-        """uint8 (N, 3, S, S) and the N domains -> name -> (N, D) float32."""
+    def __call__(
+        self, images: torch.Tensor, domains: Sequence[str]
+    ) -> tuple[dict[str, np.ndarray], Predictions | None]:
+        """uint8 (N, 3, S, S) and the N domains -> name -> (N, D) float32, and the labels where there is a vocabulary."""
         images = images.to(self.device)
         coded = torch.tensor([DOMAINS.index(domain) for domain in domains], device=self.device)
+        labels = None
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             x = normalise(images).contiguous(memory_format=torch.channels_last)
-            found = {name: network(x, coded) for name, network in self.networks.items()}
+            found = {}
+            for name, network in self.networks.items():
+                if name == EMBEDDING and self.vocabulary:
+                    outputs = network.outputs(x, coded)
+                    found[name], labels = outputs.z_ND, _predictions(outputs)
+                else:
+                    found[name] = network(x, coded)
             if self.histogram:
                 found[HISTOGRAM] = colour_histogram(images)
-        return {name: z.float().cpu().numpy() for name, z in found.items()}
+        vectors = {name: _array(z) for name, z in found.items()}
+        if CATEGORY_SCORES in self.dimensions():
+            vectors[CATEGORY_SCORES] = category_scores(labels.category_NC)
+        return vectors, labels
+
+
+def _predictions(outputs: Outputs) -> Predictions:
+    names = ("category_NC", "attribute_NA", "landmarks_N82", "visibility_N84")
+    return Predictions(**{name: _array(getattr(outputs, name)) for name in names})
+
+
+def _array(x: torch.Tensor) -> np.ndarray:
+    return x.float().cpu().numpy()
 
 
 def ahead(pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], window: int) -> Iterator[Result]:

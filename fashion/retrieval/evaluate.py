@@ -12,17 +12,30 @@ from fashion.retrieval.census import Census, census, digest_total, join_census, 
 from fashion.retrieval.embeddings import EMBEDDING, HISTOGRAM, UNTRAINED, Embeddings
 from fashion.retrieval.gallery import Shard, unite
 from fashion.retrieval.groups import by_group, intervals
+from fashion.retrieval.labels.columns import CATEGORY_SCORES
 from fashion.retrieval.metrics import chance, median_rank, summary
-from fashion.retrieval.protocol import ProtocolSettings, describe, expansion, gallery_splits, reranking
+from fashion.retrieval.protocol import (
+    ProtocolSettings,
+    blend,
+    check_category,
+    describe,
+    expansion,
+    gallery_splits,
+    reranking,
+)
 from fashion.retrieval.rank import Ranking, rank
+from fashion.retrieval.search.blend import Blend
 from fashion.retrieval.search.relevance import Queries, is_match
 from fashion.retrieval.search.sweep import Sweep, sweep_here
 from fashion.retrieval.sides import read_queries, sample_pairs
+from fashion.retrieval.table import IGNORED
 from fashion.storage import Store
 
-BASELINES = {UNTRAINED: "untrained", HISTOGRAM: "colour histogram"}
+PLAIN = "plain"  # the embedding alone, where the predicted category is searched by too
+BASELINES = {PLAIN: IGNORED, UNTRAINED: "untrained", HISTOGRAM: "colour histogram"}
 CLOTHES_TYPES = {1: "upper body", 2: "lower body", 3: "full body"}
 SAMPLED_ITEMS = 120
+PREDICTED = ("category_top", "category_rank", "attribute_top")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +78,7 @@ def evaluate(
             f"protocol.ranking: found {settings.ranking}, expected image: this benchmark matches by category"
         )
     queries = read_queries(store, shards[settings.query_split])
+    check_category(settings, predicted=CATEGORY_SCORES in queries.vectors)
     names = [name for split in gallery_splits(settings, table.benchmark) for name in shards[split]]
     parts = [Shard(number=n, store=store, name=name, label=label) for n, name in enumerate(dict.fromkeys(names))]
     held = sweep(census, join_census, parts, None)
@@ -81,20 +95,27 @@ def evaluate(
     sample = sample_pairs(queries, parts, SAMPLED_ITEMS, seed, sweep)
     if settings.ranking != "image":
         parts = unite([replace(part, ranking=settings.ranking) for part in parts], sweep)
-    asked = {name: Queries.of(z_QD, queries.about[label], pairs) for name, z_QD in queries.vectors.items()}
+    kinds = {name: (name, None) for name in (EMBEDDING, UNTRAINED, HISTOGRAM) if name in queries.vectors}
+    if blended := blend(settings):
+        kinds |= {EMBEDDING: (EMBEDDING, blended), PLAIN: (EMBEDDING, None)}
+    asked = {
+        kind: Queries.of(_searched(queries, name, by), queries.about[label], pairs)
+        for kind, (name, by) in kinds.items()
+    }
     # One ranking a kind of vector, and one a domain where the gallery has several.
     domains = sorted(held.domains) if len(held.domains) > 1 else []
-    turns = [(name, None, max(settings.ks) if name == EMBEDDING else 0) for name in asked]
+    turns = [(kind, None, max(settings.ks) if kind == EMBEDDING else 0) for kind in kinds]
     turns += [(EMBEDDING, domain, 0) for domain in domains]
     rankings = {}
-    for turn, (name, domain, k) in enumerate(turns):
-        searched = [replace(part, vector=name, domain=domain) for part in parts]
+    for turn, (kind, domain, k) in enumerate(turns):
+        name, by = kinds[kind]
+        searched = [replace(part, vector=name, blend=by, domain=domain) for part in parts]
 
         def said(done: int, total: int, turn: int = turn) -> None:
             progress(turn * len(parts) + done * len(parts) // total, len(turns) * len(parts))
 
-        rankings[name, domain] = rank(
-            asked[name],
+        rankings[kind, domain] = rank(
+            asked[kind],
             searched,
             k,
             expansion=expansion(settings),
@@ -120,8 +141,13 @@ def evaluate(
     return Evaluation(metrics=metrics, queries=queries, ranking=ranking, correct=correct, sample=sample)
 
 
+def _searched(queries: Embeddings, name: str, by: Blend | None) -> np.ndarray:
+    return by(queries.vectors[name], queries.vectors[CATEGORY_SCORES]) if by else queries.vectors[name]
+
+
 def query_table(found: Evaluation) -> pa.Table:
-    """One row a query: what it is, the rank of its best match (null without one), its precisions, its top."""
+    """One row a query: what it is, the rank of its best match (null without one), its precisions, its top, and where the
+    network predicts labels the best of them and the rank of its category."""
     measures, top, listed = found.ranking.measures, found.ranking.top, found.ranking.listed
     at = np.r_[0, np.cumsum((top >= 0).sum(1))].astype(np.int32)
     some = top >= 0
@@ -133,6 +159,7 @@ def query_table(found: Evaluation) -> pa.Table:
     return pa.table(
         {
             **{name: found.queries.about[name] for name in ("image", "item", "domain", "category")},
+            **{name: found.queries.about[name] for name in PREDICTED if name in found.queries.about.column_names},
             "rank": pa.array([int(r) or None for r in measures.first], pa.int64()),
             "average_precision": measures.average_precision,
             "r_precision": measures.r_precision,

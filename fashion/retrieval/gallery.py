@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fashion.retrieval.embeddings import EMBEDDING, vectors_of
+from fashion.retrieval.labels.columns import CATEGORY_SCORES
+from fashion.retrieval.search.blend import Blend
 from fashion.retrieval.search.block import Block
 from fashion.retrieval.search.exact import unit_rows
 from fashion.retrieval.search.sweep import Sweep, sweep_here
@@ -25,6 +27,8 @@ class Shard:
     name: str
     vector: str = EMBEDDING
     """Column of the vectors."""
+    blend: Blend | None = None
+    """Joins the vectors with the scores of the predicted categories."""
     label: str = "item"
     """What queries look for: item or category."""
     ranking: str = "image"
@@ -38,7 +42,7 @@ class Shard:
 
     def load(self) -> Block:
         """The gallery images in the shard's order, or items in ascending order."""
-        rows = self._rows([*ABOUT, self.vector])
+        rows = self._rows([*ABOUT, self.vector, *([CATEGORY_SCORES] if self.blend else [])])
         return images(self, rows) if self.ranking == "image" else items(self, rows)
 
     def labels(self, *, images: bool) -> tuple[pa.Array, pa.Array | None]:
@@ -55,6 +59,11 @@ class Shard:
     def images(self, columns: list[str]) -> pa.Table:
         """These columns of the gallery images in this shard alone."""
         return self._read(self.name, columns)
+
+    def vectors(self, rows: pa.Table) -> np.ndarray:
+        """(N, D) float32 that are searched, of rows of `load`."""
+        z_ND = vectors_of(rows[self.vector])
+        return self.blend(z_ND, vectors_of(rows[CATEGORY_SCORES])) if self.blend else z_ND
 
     def _rows(self, columns: list[str]) -> pa.Table:
         rows = self._read(self.name, columns)
@@ -90,7 +99,7 @@ def images(shard: Shard, rows: pa.Table) -> Block:
     image, item = (rows[name].combine_chunks() for name in ("image", "item"))
     ids = pc.binary_join_element_wise(image, item, "\0")  # a picture may show two items
     return Block(
-        number=shard.number, vectors=vectors_of(rows[shard.vector]), ids=ids, labels=rows[shard.label].combine_chunks(),
+        number=shard.number, vectors=shard.vectors(rows), ids=ids, labels=rows[shard.label].combine_chunks(),
         images=image, about=rows.select(ABOUT),
     )  # fmt: skip
 
@@ -100,7 +109,7 @@ def items(shard: Shard, rows: pa.Table) -> Block:
     rows = rows.take(pc.sort_indices(rows, [("item", "ascending"), ("image", "ascending")]))
     item = rows["item"].to_numpy(zero_copy_only=False)
     starts = np.flatnonzero(np.r_[len(item) > 0, item[1:] != item[:-1]])
-    vectors, first = vectors_of(rows[shard.vector]), rows.select(ABOUT).take(pa.array(starts))
+    vectors, first = shard.vectors(rows), rows.select(ABOUT).take(pa.array(starts))
     if shard.ranking == "centroid":
         vectors, starts = centroids(vectors, starts), None
     ids = first["item"].combine_chunks()

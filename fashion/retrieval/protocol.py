@@ -7,6 +7,7 @@ is written beside the result.
 from dataclasses import dataclass
 
 from fashion.errors import InputError
+from fashion.retrieval.search.blend import RESTRICT, Blend
 from fashion.retrieval.search.expansion import Expansion
 from fashion.retrieval.search.reranking import Reranking
 
@@ -41,12 +42,19 @@ class ProtocolSettings:
     """Its neighbours that are averaged over."""
     reranking_weight: float = 0.3
     """Its lambda: the weight of the original distance, from 0 to 1."""
+    category: str = "ignore"
+    """ignore: embeddings alone are compared. weigh: also how far the predicted categories agree. restrict: images of the
+    query's predicted category come first, in the order of their embeddings, then the others. For networks with
+    network.design fashionnet."""
+    category_weight: float = 0.1
+    """For weigh: the weight of the categories' agreement (0 to 1), where the embeddings' cosine has weight 1."""
 
     def __post_init__(self):
         for name, allowed in {
             "query_split": ("test", "val"),
             "positives": ("item", "pair"),
             "ranking": ("image", "item", "centroid"),
+            "category": ("ignore", "weigh", "restrict"),
         }.items():
             if getattr(self, name) not in allowed:
                 raise InputError(
@@ -63,6 +71,8 @@ class ProtocolSettings:
         for name in ("reranking_k1", "reranking_k2"):
             if getattr(self, name) < 1:
                 raise InputError(f"protocol.{name}: found {getattr(self, name)}, expected at least 1")
+        if not 0 < self.category_weight <= 1000:
+            raise InputError(f"protocol.category_weight: found {self.category_weight}, expected above 0, at most 1000")
         if not 0 <= self.reranking_weight <= 1:
             raise InputError(f"protocol.reranking_weight: found {self.reranking_weight}, expected 0 to 1")
         if self.ranking == "item" and (self.expansion or self.reranking):
@@ -95,12 +105,32 @@ def describe(settings: ProtocolSettings, *, benchmark: str, crop: str) -> dict:
 def _refinements(settings: ProtocolSettings) -> dict:
     """What is done beside plain ranking; nothing is said where nothing is done."""
     said = {}
+    if settings.category != "ignore":
+        said["category"] = f"{settings.category} by the predicted category"
+    if settings.category == "weigh":
+        said["category_weight"] = settings.category_weight
     if settings.expansion:
         said |= {"expansion": settings.expansion, "expansion_power": settings.expansion_power}
     if settings.reranking:
         names = ("reranking", "reranking_k1", "reranking_k2", "reranking_weight")
         said |= {name: getattr(settings, name) for name in names}
     return said
+
+
+def blend(settings: ProtocolSettings) -> Blend | None:
+    """As `Shard` takes it; None where the predicted category is ignored."""
+    if settings.category == "ignore":
+        return None
+    return Blend(weight=settings.category_weight) if settings.category == "weigh" else RESTRICT
+
+
+def check_category(settings: ProtocolSettings, *, predicted: bool) -> None:
+    """Raises InputError where the search needs categories that the network does not predict."""
+    if settings.category != "ignore" and not predicted:
+        raise InputError(
+            f"protocol.category: found {settings.category}, but this network predicts no category; set ignore, or train "
+            "one with network.design fashionnet on data with categories"
+        )
 
 
 def expansion(settings: ProtocolSettings) -> Expansion | None:

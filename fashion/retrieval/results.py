@@ -13,21 +13,39 @@ from fashion.retrieval.embeddings import EMBEDDING
 from fashion.retrieval.evaluate import Evaluation, query_table
 from fashion.retrieval.figures import pca_2d
 from fashion.retrieval.gate.gate import Gate
-from fashion.retrieval.report import MapPoint, ReportData, pictured, render_report, report_content
+from fashion.retrieval.labels.evaluate import Labels
+from fashion.retrieval.report import (
+    MapPoint,
+    ReportData,
+    label_examples,
+    pictured,
+    render_report,
+    report_content,
+)
 from fashion.storage import Store
 
 METRICS, QUERIES, REPORT = "metrics.json", "queries.parquet", "report.html"
 THUMBNAIL = 112  # pixels, the longer side
+LARGE = 260  # of pictures that landmarks are drawn on
 
 
 def write_results(
-    out: Store, found: Evaluation, about: dict, table: ItemTable, history: list[dict], *, seed: int, gate: Gate
+    out: Store,
+    found: Evaluation,
+    about: dict,
+    table: ItemTable,
+    history: list[dict],
+    *,
+    seed: int,
+    gate: Gate,
+    labels: Labels | None = None,
 ) -> dict:
     """Write the three files, metrics.json last; returns its content. `about`: model, data, seed, versions, created.
+    `labels`: what the network says of labels, if it does.
 
     Raises InputError, once all is written, where the gate's earlier evaluation cannot be compared with.
     """
-    metrics = found.metrics | about
+    metrics = found.metrics | ({"labels": labels.metrics} if labels else {}) | about
     queries = query_table(found)
     out.write_table(QUERIES, queries.replace_schema_metadata({"network": metrics["model"]["fingerprint"]}))
     metrics, fault = gate.compare(metrics, queries)
@@ -38,9 +56,13 @@ def write_results(
         history=history,
         trend=gate.remember(metrics),
         map_points=_map_points(found),
+        labelled=label_examples(labels.examples) if labels else {},
         **report_content(queries, categories, seed=seed),
     )
-    report = replace(report, thumbnails=_thumbnails(found, table, set(pictured(report))))
+    sides = [found.queries.about, found.ranking.listed, found.sample.about]
+    shown = list(labels.examples.values()) if labels else []
+    large = {row.image for rows in report.labelled.values() for row in rows}
+    report = replace(report, thumbnails=_thumbnails([*sides, *shown], table, set(pictured(report)), large))
     out.write(REPORT, render_report(report).encode())
     out.write_json(METRICS, metrics)
     if fault:
@@ -55,10 +77,11 @@ def _map_points(found: Evaluation) -> list[MapPoint]:
     return [MapPoint(x=float(x), y=float(y), **row) for (x, y), row in zip(xy, about.to_pylist(), strict=True)]
 
 
-def _thumbnails(found: Evaluation, table: ItemTable, images: set[str]) -> dict[str, bytes]:
-    """Small JPEGs of the named images; reads only the row groups that hold them."""
+def _thumbnails(sides: list[pa.Table], table: ItemTable, images: set[str], large: set[str]) -> dict[str, bytes]:
+    """Small JPEGs of the named images, less small ones of `large`; reads only the row groups that hold them, which the
+    rows of `sides` tell."""
     places = defaultdict(set)
-    for side in (found.queries.about, found.ranking.listed, found.sample.about):
+    for side in sides:
         for row in side.select(["image", "shard", "group"]).to_pylist():
             if row["image"] in images:
                 places[row["shard"], row["group"]].add(row["image"])
@@ -67,7 +90,8 @@ def _thumbnails(found: Evaluation, table: ItemTable, images: set[str]) -> dict[s
         rows = flatten(table.read(shard, group)).select(["image", "jpeg"])
         for row in rows.filter(pa.compute.is_in(rows["image"], pa.array(wanted))).to_pylist():
             picture = Image.fromarray(decode(row["jpeg"]).transpose(1, 2, 0))
-            picture.thumbnail((THUMBNAIL, THUMBNAIL))
+            side = LARGE if row["image"] in large else THUMBNAIL
+            picture.thumbnail((side, side))
             buffer = io.BytesIO()
             picture.save(buffer, "JPEG", quality=80)
             small[row["image"]] = buffer.getvalue()

@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 
 from fashion.retrieval.embeddings import EMBEDDING, HISTOGRAM, UNTRAINED, Embeddings, vectors_of
 from fashion.retrieval.gallery import ABOUT, Shard, read_rows
+from fashion.retrieval.labels.columns import CATEGORY_SCORES
 from fashion.retrieval.search.sweep import Sweep
 from fashion.seeds import generator
 from fashion.storage import Store
@@ -13,14 +14,14 @@ from fashion.storage import Store
 
 def read_queries(store: Store, shards: list[str]) -> Embeddings:
     """The queries of the shards, ordered by image so that no sum depends on the shards, with every kind of vector that
-    the shards have."""
+    the shards have, the scores of predicted categories among them."""
     tables = []
     for shard in shards:
         rows = read_rows(store, shard)
         tables.append(rows.filter(pc.equal(rows["role"], "query")))
     rows = pa.concat_tables(tables)
     rows = rows.take(pc.sort_indices(rows, [("image", "ascending"), ("item", "ascending")]))
-    names = [name for name in (EMBEDDING, UNTRAINED, HISTOGRAM) if name in rows.column_names]
+    names = [name for name in (EMBEDDING, UNTRAINED, HISTOGRAM, CATEGORY_SCORES) if name in rows.column_names]
     return Embeddings(about=rows.drop_columns(names), vectors={name: vectors_of(rows[name]) for name in names})
 
 

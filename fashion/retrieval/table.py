@@ -1,6 +1,7 @@
 """The comparison of a trained network with its baselines, as aligned text for a terminal."""
 
-BASELINES = ("untrained", "colour histogram", "chance")  # the order they are shown in, strongest claim first
+IGNORED = "category ignored"  # the trained network's embeddings alone, where the predicted category is searched by too
+BASELINES = (IGNORED, "untrained", "colour histogram", "chance")  # the order they are shown in, strongest claim first
 
 
 def systems(metrics: dict) -> dict[str, dict]:

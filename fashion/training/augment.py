@@ -1,4 +1,5 @@
-"""Augmentation of a whole batch at once on the training device, drawn from an explicit generator.
+"""Augmentation of a whole batch at once on the training device, drawn from an explicit generator: of pictures, and of
+the landmarks in them.
 
 The draws are made on the CPU for the global batch and then cut to a worker's part, so they are the same for every
 number of workers and on every device.
@@ -59,6 +60,10 @@ class Draws:
     def cut(self, index: torch.Tensor) -> "Draws":
         return Draws(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
+    def followed_by(self, other: "Draws") -> "Draws":
+        pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
+        return Draws(*(torch.cat(pair) for pair in pairs))
+
 
 def draw(count: int, settings: AugmentationSettings, generator: torch.Generator) -> Draws:
     """Draws for `count` pictures; the same generator state gives the same draws."""
@@ -106,3 +111,31 @@ def augment(images_N3HW: torch.Tensor, draws: Draws) -> torch.Tensor:
     inside_x = (across >= hole[:, :1]) & (across < hole[:, 2:3])
     inside_y = (down >= hole[:, 1:2]) & (down < hole[:, 3:])
     return x.masked_fill((inside_y[:, :, None] & inside_x[:, None, :])[:, None], 127.5)
+
+
+_MIRRORED = (1, 0, 3, 2, 5, 4, 7, 6)  # a slot's place in a mirrored picture: left and right change
+_VISIBLE, _OCCLUDED, _CUT_OFF = 0, 1, 2
+
+
+def move_landmarks(landmarks_N83: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """Landmarks (visibility, x, y as fractions of the picture) as they are in the pictures varied by `draws`.
+
+    One that leaves the picture is cut off, a visible one behind the erased rectangle is occluded. In a mirrored picture
+    the left slots are the right ones. Visibilities below 0 stay (no such landmark, nothing known).
+    """
+    device = landmarks_N83.device
+    affine_N23, hole_N4 = draws.affine.to(device), draws.hole.to(device)
+    a, b, s, c, d, t = affine_N23.flatten(1).unsqueeze(2).unbind(1)  # (N, 1) each
+    determinant_N1 = a * d - b * c
+    visibility_N8, x_N8, y_N8 = landmarks_N83.unbind(2)
+    # The affine map takes places of the new picture, in -1..1, to those of the old; here it is undone.
+    u_N8, v_N8 = 2 * x_N8 - 1 - s, 2 * y_N8 - 1 - t
+    x_N8 = ((d * u_N8 - b * v_N8) / determinant_N1 + 1) / 2
+    y_N8 = ((a * v_N8 - c * u_N8) / determinant_N1 + 1) / 2
+    outside_N8 = (x_N8 < 0) | (x_N8 >= 1) | (y_N8 < 0) | (y_N8 >= 1)
+    x0, y0, x1, y1 = hole_N4.unsqueeze(2).unbind(1)
+    hidden_N8 = (x_N8 >= x0) & (x_N8 < x1) & (y_N8 >= y0) & (y_N8 < y1)
+    visibility_N8 = visibility_N8.masked_fill((visibility_N8 == _VISIBLE) & hidden_N8, _OCCLUDED)
+    visibility_N8 = visibility_N8.masked_fill((visibility_N8 >= 0) & outside_N8, _CUT_OFF)
+    moved_N83 = torch.stack([visibility_N8, x_N8, y_N8], 2)
+    return torch.where((determinant_N1 < 0)[..., None], moved_N83[:, _MIRRORED], moved_N83)

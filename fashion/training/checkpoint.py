@@ -107,5 +107,11 @@ def open_run(store: Store, run: dict) -> None:
             f"{store.uri}: a run on other data (fingerprint {held['data']['fingerprint']}, this data has "
             f"{run['data']['fingerprint']}); choose another --run"
         )
+    if [t["fingerprint"] for t in run["data"].get("labels", [])] != [
+        t["fingerprint"] for t in held["data"].get("labels", [])
+    ]:
+        raise InputError(
+            f"{store.uri}: a run with other tables of labels (--labels); use its own, or choose another --run"
+        )
     if found := difference(run["settings"], held["settings"]):
         raise InputError(f"{store.uri}: a run with other settings ({found}); use its settings, or choose another --run")

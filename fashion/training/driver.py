@@ -4,7 +4,7 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,13 +28,17 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from fashion.capacity import machines, total
+from fashion.data.label_pictures import LabelTables
+from fashion.data.labels import Names, count_attributes
 from fashion.data.plan import Plan
 from fashion.data.stream import FeedSettings, steps, stream_options, training_stream
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.losses import build_loss
+from fashion.losses.labels import Balance, balance_of
 from fashion.networks.files import load_network
 from fashion.networks.model import build_network, check_network
+from fashion.networks.vocabulary import Vocabulary
 from fashion.provenance import now, versions
 from fashion.storage import Store
 from fashion.training.checkpoint import (
@@ -70,6 +74,25 @@ class Job:
     run: Store
     plan: Plan
     start: Store | None = None  # a checkpoint of another run to go on from, where this run has none yet
+    labels: LabelTables | None = None  # pictures that join for their labels alone
+
+    @property
+    def tables(self) -> tuple[ItemTable, ...]:
+        """The table of the items, then those that are there for their labels."""
+        return (self.table, *(self.labels.tables if self.labels else ()))
+
+    @property
+    def names(self) -> Names | None:
+        """What is predicted beside embeddings; None where nothing is."""
+        return Names.of(*self.tables) if self.settings.network.design != "plain" else None
+
+    @property
+    def balance(self) -> Balance | None:
+        """Weights of the attributes, from what all the tables count."""
+        if self.settings.network.design == "plain":
+            return None
+        positives_A, pictures_A = map(torch.from_numpy, count_attributes(self.names, *self.tables))
+        return balance_of(positives_A, pictures_A, self.settings.tasks.attribute_balance)
 
     def feed(self, workers: int) -> FeedSettings:
         s = self.settings
@@ -79,15 +102,17 @@ class Job:
             slots=workers,
             crop=s.batch.crop,
             pairs=s.loss.positives == "pair",
+            names=self.names,
         )
 
     @property
     def about(self) -> dict:
         """run.json."""
+        data, *others = ({"uri": table.store.uri, "fingerprint": table.fingerprint} for table in self.tables)
         return {
             "kind": "training-run",
             "settings": self.settings.identity(),
-            "data": {"uri": self.table.store.uri, "fingerprint": self.table.fingerprint},
+            "data": data | ({"labels": others} if others else {}),
             "items": self.plan.items,
             "steps": self.plan.steps,
             "versions": versions(),
@@ -95,15 +120,23 @@ class Job:
         }
 
 
-def plan_job(settings: TrainSettings, table: ItemTable, run: Store) -> Job:
-    """Check everything that can be checked before a worker starts. Raises InputError. Needs a running Ray."""
+def plan_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: Sequence[ItemTable] = ()) -> Job:
+    """Check everything that can be checked before a worker starts. `labelled`: tables whose pictures join each step for
+    their labels alone. Raises InputError. Needs a running Ray."""
     cpus, gpus = total(machines())
     resources = decide_resources(settings.resources, cpus=cpus, gpus=gpus, cores=os.cpu_count() or 1)
     settings = settle(settings, table.manifest["domains"])
     plan = Plan.of(table.shards("train"), items_per_step=settings.batch.items, seed=settings.seed)
     table.shards("val")
     check_network(settings.network)
-    return Job(settings=settings, resources=resources, table=table, run=run, plan=plan)
+    job = Job(settings=settings, resources=resources, table=table, run=run, plan=plan)
+    if not labelled:
+        return job
+    if settings.network.design == "plain":
+        raise InputError("labels: found tables, but a plain network learns no labels; set network.design fashionnet")
+    settings.check_shares("labels")
+    labels = LabelTables.of(labelled, pictures=settings.batch.labels, steps=plan.ticket_steps, seed=settings.seed)
+    return replace(job, labels=labels)
 
 
 def settle(settings: TrainSettings, domains: list[str]) -> TrainSettings:
@@ -200,6 +233,7 @@ def _stream(job: Job, workers: int) -> ray.data.Dataset:
         job.table,
         job.plan,
         job.feed(workers),
+        job.labels,
         epochs=range(_next_epoch(job), job.settings.epochs),
         actors=r.feed_actors,
         actor_cpus=r.feed_cpus,
@@ -226,15 +260,18 @@ def _worker(config: dict) -> None:
     classes = job.plan.items if job.table.positives == "item" else len(job.table.categories)
     loss = build_loss(settings.loss, dimension=settings.network.dimension, classes=classes, seed=settings.seed)
     begun = job.start and Checkpoint(job.start.path, job.start.fs)
+    about = {"steps": job.plan.steps, "device": device, "balance": job.balance}
     if resumed := ray.train.get_checkpoint() or begun:
         with resumed.as_directory() as folder:
             network, _ = load_network(Store(folder), NETWORK)
             state, history = read_training_state(folder)
-        trainer = Trainer(settings, network, loss, steps=job.plan.steps, device=device)
+        trainer = Trainer(settings, network, loss, **about)
         trainer.restore(state, history)
     else:
-        network = build_network(settings.network, seed=settings.seed)
-        trainer = Trainer(settings, network, loss, steps=job.plan.steps, device=device)
+        names = job.names
+        words = names and Vocabulary(categories=names.categories, attributes=names.attributes)
+        network = build_network(settings.network, seed=settings.seed, vocabulary=words)
+        trainer = Trainer(settings, network, loss, **about)
     validation = Validation(
         job.table,
         items=settings.validation.items,
@@ -242,6 +279,7 @@ def _worker(config: dict) -> None:
         crop=settings.batch.crop,
         threads=job.resources.threads,
         ks=settings.validation.ks,
+        labelled=job.tables[1:],
     )
     shard = ray.train.get_dataset_shard("train")
     stream = steps(shard.iter_torch_batches(batch_size=1, drop_last=True, prefetch_batches=2))

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import torch
 
+from fashion.data.label_pictures import PREFIX
 from fashion.losses import MetricLoss, advice
+from fashion.losses.labels import Balance, Labels
 from fashion.training.distributed import average_gradients, bare, rank, replicate, world
 from fashion.training.optimise import build_optimizer, rate_at, set_rate
 from fashion.training.settings import TrainSettings
-from fashion.training.step import Batch, StepContext, backward
+from fashion.training.step import Batch, Labelled, StepContext, backward
+from fashion.training.tasks import Tasks
 from fashion.training.validate import Validation
 
 # This worker's micro-batch of every step, as fashion.data.stream.steps yields them.
@@ -29,8 +32,16 @@ class Trainer:
     """Network, loss and optimiser of one worker, and what a checkpoint needs to go on exactly."""
 
     def __init__(
-        self, settings: TrainSettings, network: torch.nn.Module, loss: MetricLoss, *, steps: int, device: torch.device
+        self,
+        settings: TrainSettings,
+        network: torch.nn.Module,
+        loss: MetricLoss,
+        *,
+        steps: int,
+        device: torch.device,
+        balance: Balance | None = None,
     ):
+        """`balance`: of the attributes, for a network that predicts labels."""
         self.settings, self.steps, self.device = settings, steps, device
         network = network.to(device, memory_format=torch.channels_last)
         if device.type == "cuda" and world() > 1:
@@ -39,8 +50,9 @@ class Trainer:
         self.loss = loss.to(device)
         self.optimizer = build_optimizer(bare(self.network), self.loss, settings.optimizer)
         self.autocast = device.type == "cuda"
+        tasks = balance and Tasks(settings.tasks, Balance(balance.present_A.to(device), balance.absent_A.to(device)))
         self.context = StepContext(
-            self.network, self.loss, settings.augmentation, settings.batch.chunk, self.autocast, settings.seed
+            self.network, self.loss, settings.augmentation, settings.batch.chunk, self.autocast, settings.seed, tasks
         )
         self.next_epoch = 0
         self.history: list[dict] = []
@@ -72,7 +84,7 @@ class Trainer:
 
     def _epoch(self, epoch: int, stream: Stream, hooks: Hooks) -> dict:
         began = time.perf_counter()
-        waited, sums, images = 0.0, {}, 0
+        waited, sums, tasks, images = 0.0, {}, {}, 0
         for step in range(self.steps):
             start = time.perf_counter()
             batch = self._next(stream, epoch, step)
@@ -86,15 +98,19 @@ class Trainer:
             self.optimizer.step()
             for name, value in {"loss": result.loss.detach(), **result.statistics}.items():
                 sums[name] = sums.get(name, 0) + value
+            for name, part in result.sums.items():
+                total, count = tasks.get(name, (0, 0))
+                tasks[name] = total + part.total, count + part.count
             waited += ready - start
-            images += len(batch.images) * world()
+            images += batch.pictures * world()
             # A loss is read from the GPU only to be shown: now and then.
             shown = self.device.type == "cpu" or step % 10 == 0
             hooks.step(
                 {"epoch": epoch, "step": step, "loss": float(result.loss.detach()) if shown else None,
-                 "wait_s": ready - start, "step_s": time.perf_counter() - ready, "images": len(batch.images) * world()}
+                 "wait_s": ready - start, "step_s": time.perf_counter() - ready, "images": batch.pictures * world()}
             )  # fmt: skip
         means = {name: float(value) / self.steps for name, value in sums.items()}
+        means |= {f"loss_{name}": float(total) / max(1.0, float(count)) for name, (total, count) in tasks.items()}
         if not all(map(_finite, means.values())):
             raise FloatingPointError(
                 f"epoch {epoch}: the loss is {means['loss']}; try a lower optimizer.learning_rate, a longer "
@@ -131,7 +147,29 @@ class Trainer:
             domains=to_device(part["domain"]),
             pairs=to_device(part["pair"]) if self.settings.loss.positives == "pair" else None,
             place=to_device(rank() * b * K + torch.arange(b * K)),
+            labelled=self._labelled(part),
+            truth=self._truth(part) if self.context.tasks else None,
         )
+
+    def _labelled(self, part: dict[str, torch.Tensor]) -> Labelled | None:
+        """The pictures that are there for their labels alone."""
+        if PREFIX + "images" not in part:
+            return None
+        images, domains = (part[PREFIX + name].to(self.device, non_blocking=True) for name in ("images", "domain"))
+        place = rank() * len(images) + torch.arange(len(images))
+        return Labelled(images, domains, place.to(self.device, non_blocking=True))
+
+    def _truth(self, part: dict[str, torch.Tensor]) -> Labels:
+        """The labels of the views, then of the other labelled pictures."""
+        truth = self._labels(lambda name: part[name].flatten(0, 1) if name in part else None)
+        others = PREFIX + "images" in part
+        return truth.followed_by(self._labels(lambda name: part.get(PREFIX + name))) if others else truth
+
+    def _labels(self, column: Callable[[str], torch.Tensor | None]) -> Labels:
+        category = column("category")
+        named = (column(name) for name in ("attributes", "attributes_known"))
+        known = (torch.zeros(len(category), 0, dtype=torch.bool) if x is None else x.bool() for x in named)
+        return Labels(category, *known, column("landmarks")).map(lambda x: x.to(self.device, non_blocking=True))
 
 
 def _finite(value: float) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from fashion.errors import InputError
+from fashion.networks.heads import new_parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,8 @@ class OptimizerSettings:
     warmup_epochs: float = 1.0
     """Epochs in which the rate rises linearly from 0."""
     backbone_factor: float = 1.0
-    """Factor on the rate of pretrained layers: everything but the head. 0.1 is usual with pretrained weights."""
+    """Factor on the rate of the backbone's layers, not of heads and other new ones. 0.1 is usual with pretrained
+    weights."""
     clip: float = 0.0
     """Largest norm of the gradient; 0 does not clip."""
 
@@ -43,8 +45,9 @@ def rate_at(step: int, *, total: int, warmup: float) -> float:
 def build_optimizer(network: torch.nn.Module, loss: torch.nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
     """Groups by decay and by layer; each keeps its own `factor` on the rate. A loss's parameters are not decayed."""
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        factor = 1.0 if ".head" in f".{name}" else settings.backbone_factor
+    new = new_parameters(network)
+    for parameter in network.parameters():
+        factor = 1.0 if parameter in new else settings.backbone_factor
         decay = settings.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((factor, decay), []).append(parameter)
     if parameters := list(loss.parameters()):

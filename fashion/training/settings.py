@@ -9,6 +9,7 @@ from fashion.losses.settings import LossSettings
 from fashion.networks.settings import NetworkSettings
 from fashion.training.augment import AugmentationSettings
 from fashion.training.optimise import OptimizerSettings
+from fashion.training.tasks import TaskSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,8 @@ class BatchSettings:
     """K, pictures an item: half consumer and half shop photos where the item has both."""
     crop: Literal["whole", "box"] = "whole"
     """Look at whole pictures, or at the annotated box of each; evaluation does the same."""
+    labels: int = 64
+    """Pictures a step, over all workers, of the tables that are given for their labels alone (--labels)."""
     chunk: int = 0
     """Pictures that a worker's network sees at a time. Fewer than its part of the batch means gradient caching: the
     same gradient in less memory, for a second forward pass. 0: all at once."""
@@ -30,6 +33,8 @@ class BatchSettings:
             raise InputError(f"batch.items: found {self.items}, expected at least 2: a negative is another item")
         if self.views < 1:
             raise InputError(f"batch.views: found {self.views}, expected at least 1")
+        if self.labels < 1:
+            raise InputError(f"batch.labels: found {self.labels}, expected at least 1")
         if self.chunk < 0:
             raise InputError(f"batch.chunk: found {self.chunk}, expected 0 (all at once) or more")
 
@@ -114,6 +119,7 @@ class TrainSettings:
     batch: BatchSettings = field(default_factory=BatchSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     loss: LossSettings = field(default_factory=LossSettings)
+    tasks: TaskSettings = field(default_factory=TaskSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     validation: ValidationSettings = field(default_factory=ValidationSettings)
@@ -122,26 +128,43 @@ class TrainSettings:
     def __post_init__(self):
         if self.epochs < 1:
             raise InputError(f"epochs: found {self.epochs}, expected at least 1")
-        r = self.resources
-        counts = range(r.min_workers or r.workers, r.workers + 1)
-        each = math.lcm(*counts)
-        if self.batch.items % each:
-            near = max(1, round(self.batch.items / each)) * each
-            few = f"{r.min_workers} to " if r.min_workers else ""
-            raise InputError(
-                f"batch.items: found {self.batch.items} for {few}{r.workers} workers (resources.workers), "
-                f"expected a multiple of {'each' if few else 'that'}; {near} is one"
-            )
+        self.check_shares("items")
+        if self.network.design == "plain":
+            self._check_plain()
         if self.optimizer.warmup_epochs > self.epochs:
             raise InputError(
                 f"optimizer.warmup_epochs: found {self.optimizer.warmup_epochs}, expected at most the {self.epochs} "
                 "epochs of the run (epochs)"
             )
 
+    def check_shares(self, name: str) -> None:
+        """Raises InputError where setting `name` of the batch does not divide by every number of workers there may be."""
+        r, found = self.resources, getattr(self.batch, name)
+        each = math.lcm(*range(r.min_workers or r.workers, r.workers + 1))
+        if found % each:
+            near = max(1, round(found / each)) * each
+            few = f"{r.min_workers} to " if r.min_workers else ""
+            raise InputError(
+                f"batch.{name}: found {found} for {few}{r.workers} workers (resources.workers), "
+                f"expected a multiple of {'each' if few else 'that'}; {near} is one"
+            )
+
+    def _check_plain(self) -> None:
+        usual = asdict(TaskSettings())
+        for name, value in asdict(self.tasks).items():
+            if value != usual[name]:
+                raise InputError(
+                    f"tasks.{name}: found {value}, but a plain network learns embeddings only; set network.design "
+                    "fashionnet, or leave it out"
+                )
+
     def identity(self) -> dict:
-        """All that decides the result; a run is resumed only with the same."""
-        settings = asdict(self)
+        """All that decides the result; a run is resumed only with the same. A plain network's run says nothing of tasks,
+        as none did before there were any."""
+        settings = asdict(self) | {"network": self.network.identity()}
         del settings["resources"]
+        if self.network.design == "plain":
+            del settings["tasks"], settings["batch"]["labels"]
         return settings
 
 

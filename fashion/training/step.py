@@ -12,10 +12,23 @@ import torch
 from torch import Tensor, nn
 
 from fashion.losses import LossResult, MetricLoss
+from fashion.losses.labels import Labels
 from fashion.networks.normalise import normalise
 from fashion.seeds import seed_of
-from fashion.training.augment import AugmentationSettings, augment, draw
+from fashion.training.augment import AugmentationSettings, Draws, augment, draw, move_landmarks
 from fashion.training.distributed import bare, gather, gather_with_gradient, world
+from fashion.training.tasks import StepResult, Tasks, join
+
+Z, NORM = "z_ND", "norm_N"  # as Outputs names them
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A worker's part of the pictures that join a step for their labels alone: m of M."""
+
+    images: Tensor  # (m, 3, S, S) uint8
+    domains: Tensor  # (m,) int64
+    place: Tensor  # (m,) int64, place of each among the M
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,12 @@ class Batch:
     domains: Tensor  # (n,) int64, 0 consumer and 1 shop
     pairs: Tensor | None  # (n,) int64, -1 without pair
     place: Tensor  # (n,) int64, place of each picture in the global batch
+    labelled: Labelled | None = None
+    truth: Labels | None = None  # of the n pictures and the m after them
+
+    @property
+    def pictures(self) -> int:
+        return len(self.images) + (len(self.labelled.images) if self.labelled else 0)
 
 
 @dataclass(frozen=True)
@@ -39,61 +58,103 @@ class StepContext:
     chunk: int  # pictures at a time; 0: all
     autocast: bool  # bf16, on a GPU
     seed: int
+    tasks: Tasks | None = None  # for a network that predicts labels
 
 
-def backward(context: StepContext, batch: Batch, *, epoch: int, step: int) -> LossResult:
+@dataclass(frozen=True)
+class _Shown:
+    """What the network is shown, augmented, and the truth about it."""
+
+    images: Tensor
+    domains: Tensor
+    truth: Labels | None
+
+
+def backward(context: StepContext, batch: Batch, *, epoch: int, step: int) -> StepResult:
     """Leave the gradients of the global batch's loss in the network's and the loss's parameters."""
-    images = _prepare(context, batch, epoch, step)
+    shown = _prepare(context, batch, epoch, step)
     generator = torch.Generator().manual_seed(seed_of(context.seed, "mining", epoch, step))
     chunk = context.chunk
-    if not chunk or chunk >= len(images):
-        z, norms = _embed(context, images, batch.domains)
-        result = _loss(context, z, norms, batch, generator)
-        result.loss.backward()
+    if not chunk or chunk >= len(shown.images):
+        found = _look(context, shown.images, shown.domains)
+        loss, result = _loss(context, found, batch, shown.truth, generator, epoch)
+        loss.backward()
         return result
-    return _cached(context, images, batch, chunk, generator)
-
-
-def _cached(context: StepContext, images: Tensor, batch: Batch, chunk: int, generator: torch.Generator) -> LossResult:
-    parts = list(zip(images.split(chunk), batch.domains.split(chunk), strict=True))
-    states = []
+    parts = list(zip(shown.images.split(chunk), shown.domains.split(chunk), strict=True))
+    states, first = [], []
     with torch.no_grad(), _frozen_statistics(context.network):
-        first = []
         for x, domains in parts:
             states.append(_random_state(x.device))
-            first.append(_embed(context, x, domains, network=bare(context.network)))
-    z = torch.cat([z for z, _ in first]).requires_grad_()
-    result = _loss(context, z, torch.cat([norm for _, norm in first]), batch, generator)
-    result.loss.backward()
-    for i, ((x, domains), gradient) in enumerate(zip(parts, z.grad.split(chunk), strict=True)):
+            first.append(_look(context, x, domains, network=bare(context.network)))
+    leaves = {name: torch.cat([part[name] for part in first]).requires_grad_() for name in first[0]}
+    loss, result = _loss(context, leaves, batch, shown.truth, generator, epoch)
+    loss.backward()
+    _again(context, parts, states, {name: x.grad for name, x in leaves.items() if x.grad is not None and x.numel()})
+    return result
+
+
+def _again(context: StepContext, parts: list[tuple], states: list[Tensor], gradients: dict[str, Tensor]) -> None:
+    """Show the network the parts once more, and take each one's share of the gradients through it."""
+    ends = 0
+    for i, (x, domains) in enumerate(parts):
         # Workers exchange their gradients once, with the last chunk.
         last = i == len(parts) - 1 or context.network is bare(context.network)
+        begin, ends = ends, ends + len(x)
         with (
             torch.random.fork_rng([x.device] if x.is_cuda else []),
             nullcontext() if last else context.network.no_sync(),
         ):
             _set_random_state(x.device, states[i])  # dropout draws what it drew in the first pass
-            again, _ = _embed(context, x, domains)
-            again.backward(gradient)
-    return result
+            found = _look(context, x, domains)
+            torch.autograd.backward(
+                [found[name] for name in gradients], [gradient[begin:ends] for gradient in gradients.values()]
+            )
 
 
-def _prepare(context: StepContext, batch: Batch, epoch: int, step: int) -> Tensor:
+def _prepare(context: StepContext, batch: Batch, epoch: int, step: int) -> _Shown:
+    draws = _draws(context, batch.place, "augmentation", epoch, step)
+    images, domains, extra = augment(batch.images, draws), batch.domains, batch.labelled
+    if extra is not None:
+        more = _draws(context, extra.place, "augmentation of labelled", epoch, step)
+        images, domains = torch.cat([images, augment(extra.images, more)]), torch.cat([domains, extra.domains])
+        draws = draws.followed_by(more)
+    truth = batch.truth and batch.truth.with_landmarks(move_landmarks(batch.truth.landmarks_N83, draws))
+    return _Shown(normalise(images).contiguous(memory_format=torch.channels_last), domains, truth)
+
+
+def _draws(context: StepContext, place: Tensor, name: str, epoch: int, step: int) -> Draws:
     # Drawn for the global batch and cut to this worker's part: the same whatever the number of workers.
-    random = torch.Generator().manual_seed(seed_of(context.seed, "augmentation", epoch, step))
-    draws = draw(len(batch.place) * world(), context.augmentation, random)
-    images = normalise(augment(batch.images, draws.cut(batch.place.cpu())))
-    return images.contiguous(memory_format=torch.channels_last)
+    random = torch.Generator().manual_seed(seed_of(context.seed, name, epoch, step))
+    return draw(len(place) * world(), context.augmentation, random).cut(place.cpu())
 
 
-def _embed(
-    context: StepContext, images: Tensor, domains: Tensor, network: nn.Module | None = None
-) -> tuple[Tensor, Tensor]:
+def _look(context: StepContext, images: Tensor, domains: Tensor, network: nn.Module | None = None) -> dict[str, Tensor]:
+    """The network's outputs by name: embeddings and their norms, and with tasks all the others."""
+    network = network or context.network
     with torch.autocast(images.device.type, torch.bfloat16, enabled=context.autocast):
-        return (network or context.network)(images, domains, with_norm=True)
+        if context.tasks is not None:
+            return vars(network(images, domains, everything=True))
+        return dict(zip((Z, NORM), network(images, domains, with_norm=True), strict=True))
 
 
-def _loss(context: StepContext, z: Tensor, norms: Tensor, batch: Batch, generator: torch.Generator) -> LossResult:
+def _loss(
+    context: StepContext,
+    found: dict[str, Tensor],
+    batch: Batch,
+    truth: Labels | None,
+    generator: torch.Generator,
+    epoch: int,
+) -> tuple[Tensor, StepResult]:
+    n = len(batch.images)  # the labelled pictures after these are in no triplet
+    metric = _metric_loss(context, found[Z][:n], found[NORM][:n], batch, generator)
+    if context.tasks is not None:
+        return join(metric, found, truth, context.tasks, epoch)
+    return metric.loss, StepResult(metric.loss.detach(), metric.statistics)
+
+
+def _metric_loss(
+    context: StepContext, z: Tensor, norms: Tensor, batch: Batch, generator: torch.Generator
+) -> LossResult:
     """The loss of the global batch, in its own order whatever the number of workers; the same on each of them."""
     order = torch.argsort(gather(batch.place).flatten())
     whole = lambda x: gather(x).flatten(0, 1)[order]  # noqa: E731

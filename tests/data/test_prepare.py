@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from fashion.data.demo import write_demo
+from fashion.data.drawing import ATTRIBUTES
 from fashion.data.pack import pack_picture
 from fashion.data.prepare import TableSettings, TooManyBadPictures, _Pack, prepare
 from fashion.data.table import ItemTable
@@ -82,6 +83,17 @@ def test_shards_hold_whole_items_and_can_be_read_without_ray(table):
     assert {s["split"] for s in table.manifest["shards"]} == {"train", "val", "test"}
     assert sum(s["images"] for s in table.manifest["shards"]) == table.manifest["counts"]["images"]
     assert len(table.shards("train")) > 1
+
+
+def test_the_manifest_counts_labels_of_every_annotated_image_and_names_every_attribute(catalogue, table):
+    shots = len(list((catalogue / "Img").rglob("*.jpg")))
+    labels = table.manifest["labels"]
+    for name in ("images", "category", "attributes", "landmarks"):
+        assert sum(row[name] for row in labels.values()) == shots  # before pictures are looked at
+    assert table.manifest["attributes"] == sorted(ATTRIBUTES)
+    assert set(table.manifest["attribute_types"].values()) == {"texture", "fabric", "shape", "part", "style"}
+    counts = table.manifest["attribute_counts"]
+    assert set(counts) == set(ATTRIBUTES) and 0 < max(counts.values()) <= labels["train"]["images"]
 
 
 def test_a_rerun_changes_nothing_and_other_settings_are_refused(in_bucket, table, ray_running, s3):

@@ -88,4 +88,8 @@ def test_a_bucket_that_is_not_there_is_said_before_anything_starts(s3):
 def test_the_examples_of_settings_are_valid(file):
     sweep = file.stem.startswith("sweep")
     found = parse(SweepJobSettings if sweep else TrainJobSettings, ["--config", str(file), "--data", "x", "--run", "y"])
-    assert found.space and found.train.epochs > 1 if sweep else found.network.name == "resnet50" and found.epochs == 60
+    if sweep:
+        assert found.space and found.train.epochs > 1
+        return
+    assert found.network.pretrained and found.network.size == 224 and found.epochs >= 40
+    assert (found.network.design == "fashionnet") == file.stem.startswith("fashionnet")

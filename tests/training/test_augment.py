@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fashion.errors import InputError
-from fashion.training.augment import AugmentationSettings, augment, draw
+from fashion.training.augment import AugmentationSettings, Draws, augment, draw, move_landmarks
 
 NONE = dict(zoom=0, stretch=0, rotation=0, flip=False, brightness=0, contrast=0, saturation=0, tint=0, erase=0)
 
@@ -72,3 +72,75 @@ def test_a_workers_part_is_the_same_as_in_the_whole_batch():
 def test_bounds_are_checked(name, value):
     with pytest.raises(InputError, match=rf"augmentation\.{name}: found {value}"):
         AugmentationSettings(**{name: value})
+
+
+def marked(landmarks, size=96):
+    """Black pictures with one white spot at each landmark, a picture a landmark."""
+    x, y = (landmarks[..., 1:] * size).long().clamp(0, size - 1).unbind(-1)
+    images = torch.zeros(len(landmarks), 8, 3, size, size, dtype=torch.uint8)
+    for n in range(len(landmarks)):
+        for k in range(8):
+            images[n, k, :, max(0, y[n, k] - 1) : y[n, k] + 2, max(0, x[n, k] - 1) : x[n, k] + 2] = 255
+    return images
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"zoom": 0.5},
+        {"rotation": 60, "stretch": 0.4},
+        {"flip": True},
+        {"zoom": 0.4, "rotation": 25, "flip": True, "stretch": 0.2},
+    ],
+)
+def test_landmarks_move_with_what_they_mark(changes):
+    generator = torch.Generator().manual_seed(2)
+    N, size = 24, 96
+    landmarks = torch.cat([torch.zeros(N, 8, 1), torch.rand(N, 8, 2, generator=generator) * 0.8 + 0.1], 2)
+    draws = draw(N, AugmentationSettings(**{**NONE, **changes}), torch.Generator().manual_seed(4))
+    moved = move_landmarks(landmarks, draws)
+    flipped = draws.affine[:, :, :2].det() < 0
+    assert flipped.any() == ("flip" in changes)
+    out = augment(
+        marked(landmarks).flatten(0, 1),
+        Draws(*(getattr(draws, name).repeat_interleave(8, 0) for name in draws.__dataclass_fields__)),
+    )
+    out = out[:, 0].view(N, 8, size, size)
+    seen = 0
+    for n in range(N):
+        for k in range(8):
+            slot = k ^ 1 if flipped[n] else k  # neighbours are left and right
+            visibility, x, y = moved[n, slot].tolist()
+            if not (0.05 < x < 0.95 and 0.05 < y < 0.95):
+                continue
+            seen += 1
+            assert visibility == 0
+            row, column = int(y * size), int(x * size)
+            spot = out[n, k, row - 1 : row + 2, column - 1 : column + 2]
+            assert spot.max() > 100 and (out[n, k] > 100).float().mean() < 0.02  # bright here, and hardly elsewhere
+    assert seen > 100
+
+
+def test_a_landmark_that_leaves_the_picture_is_cut_off_and_one_that_is_erased_occluded():
+    N = 200
+    generator = torch.Generator().manual_seed(0)
+    visibility = torch.randint(-2, 3, (N, 8, 1), generator=generator).float()
+    landmarks = torch.cat([visibility, torch.rand(N, 8, 2, generator=generator)], 2)
+    draws = draw(N, AugmentationSettings(**{**NONE, "zoom": 0.5, "erase": 0.7}), torch.Generator().manual_seed(1))
+    moved = move_landmarks(landmarks, draws)
+    inside = ((moved[..., 1:] >= 0) & (moved[..., 1:] < 1)).all(2)
+    corner, end = draws.hole[:, None, :2], draws.hole[:, None, 2:]
+    behind = ((moved[..., 1:] >= corner) & (moved[..., 1:] < end)).all(2)
+    before, after = landmarks[..., 0], moved[..., 0]
+    assert torch.equal(after[before < 0], before[before < 0])
+    assert (after[(before >= 0) & ~inside] == 2).all() and (after[before == 2] == 2).all()
+    assert (after[(before == 0) & inside & behind] == 1).all() and (after[(before == 0) & inside & ~behind] == 0).all()
+    assert (after[(before == 1) & inside] == 1).all()
+    assert ((before == 0) & inside & behind).any() and ((before == 1) & ~inside).any()
+
+
+def test_nothing_asked_moves_no_landmark():
+    landmarks = torch.rand(5, 8, 3, generator=torch.Generator().manual_seed(0)).round(decimals=3)
+    landmarks[..., 0] = 0
+    draws = draw(5, AugmentationSettings(**NONE), torch.Generator().manual_seed(1))
+    torch.testing.assert_close(move_landmarks(landmarks, draws), landmarks)

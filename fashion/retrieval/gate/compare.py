@@ -14,6 +14,7 @@ import numpy as np
 from fashion.errors import InputError
 from fashion.retrieval.gate.earlier import Scored
 from fashion.retrieval.gate.statistics import bootstrap, bootstrap_p, holm, interval, mcnemar
+from fashion.retrieval.labels.text import headline
 
 MEASURES = {"map": "average_precision", "r_precision": "r_precision", "mrr": "rank"}  # and the column they come from
 VERDICTS = ("worse", "a little worse", "no difference", "better")
@@ -98,6 +99,7 @@ def compare(before: Scored, after: Scored, settings: GateSettings, *, tolerance:
         "only_before": len(before.queries) - len(left),
         "only_after": len(after.queries) - len(right),
         "measures": measures,
+        "labels": _labels(earlier.get("labels") or {}, after.metrics.get("labels") or {}),
         "gate": {"metric": settings.metric, "tolerance": tolerance, "alpha": settings.alpha},
         "verdict": verdict(next(row for row in measures if row["name"] == settings.metric), tolerance),
     }
@@ -131,6 +133,15 @@ def changes(before: dict, after: dict) -> list[str]:
             sentence += ", other ones" if before.get(count) == after.get(count) else ""
             said.append(sentence + ("; ranks are over different galleries" if title == "gallery" else ""))
     return said
+
+
+def _labels(before: dict, after: dict) -> list[dict]:
+    old, new = headline(before), headline(after)
+    return [
+        {"name": name, "before": old[name], "after": new[name], "difference": new[name] - old[name]}
+        for name in new
+        if name in old
+    ]
 
 
 def _common(before: Scored, after: Scored) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
+from fashion.retrieval.labels.text import headline
 from fashion.storage import Store
 
 IDENTITY = ("model", "data", "query_set", "gallery_set", "protocol")
@@ -33,6 +34,7 @@ def history_row(metrics: dict) -> dict:
         **{name: metrics[name] for name in WHOLE},
         **numbers,
         **{name: metrics.get(name) for name in ("map", "r_precision", "mrr", "median_rank")},
+        **headline(metrics.get("labels") or {}),
         "against": comparison.get("against", {}).get("model"),
         "verdict": comparison.get("verdict"),
     }

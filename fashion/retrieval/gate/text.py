@@ -1,5 +1,7 @@
 """The comparison in words, for a terminal."""
 
+LABEL = len("landmark visibility")
+
 
 def comparison_text(comparison: dict) -> str:
     """What was compared, a row a measure, and the verdict; no newline at the end."""
@@ -30,6 +32,11 @@ def comparison_text(comparison: dict) -> str:
     for row in rows:
         cells = [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)]
         lines.append("  ".join([row[0].ljust(widths[0]), *cells, row[-1]]).rstrip())
+    if comparison.get("labels"):
+        lines += ["", "labels, each evaluation over its own images; the verdict does not look at them"]
+    for row in comparison.get("labels", ()):
+        change = f"{points(row['difference'])} points"
+        lines.append(f"{row['name']:<{LABEL}}  {100 * row['before']:.1f}%  {100 * row['after']:.1f}%  {change}")
     return "\n".join([*lines, "", f"* {verdict_sentence(comparison)}"])
 
 

@@ -7,6 +7,7 @@ from fashion.retrieval import figures
 from fashion.retrieval.gate import text
 
 SHOWN = 8  # evaluations in the table; the chart has them all
+TOLD = ("category top-1", "landmark error")  # of the labels, in the history's table
 SYMBOLS = {"worse": "down", "a little worse": "down", "better": "up", "no difference": "same"}
 
 
@@ -47,6 +48,7 @@ def comparison_section(metrics: dict) -> dict | None:
         "sentence": sentence[0].upper() + sentence[1:],
         "symbol": SYMBOLS[comparison["verdict"]],
         "rows": rows,
+        "labels": [{**row, "change": _minus(text.points(row["difference"]))} for row in comparison.get("labels", ())],
     }
 
 
@@ -78,6 +80,7 @@ def trend_rows(rows: Sequence[dict], ks: Sequence[int]) -> dict:
     """The newest evaluations, newest first: `heads` and `rows` of (date, model, values, verdict); `earlier`, how many
     more there are."""
     columns = {f"recall@{k}": f"recall@{k}" for k in sorted(ks)[:2]} | {"mAP": "map"}
+    columns |= {name: name for name in TOLD if any(name in row for row in rows)}
     label = _labels([row["created"] for row in rows])
     newest = [
         {

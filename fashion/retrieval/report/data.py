@@ -64,6 +64,40 @@ class Confusion:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Guess:
+    """A predicted name."""
+
+    name: str
+    right: bool | None  # None where nothing is annotated
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A landmark on a picture: x and y as fractions of its width and height."""
+
+    name: str
+    at: tuple[float, float] | None  # as estimated; None where it is estimated not to be there
+    seen: bool  # estimated to be visible
+    true: tuple[float, float] | None  # as annotated
+    visible: bool  # annotated to be visible
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledPicture:
+    """An image with what the network says of it."""
+
+    image: str
+    category: str | None = None  # as annotated; None where there is nothing to judge by
+    category_rank: int | None = None  # of that; 0 where the network does not know it
+    categories: Sequence[Guess] = ()  # best first
+    attributes: Sequence[Guess] = ()
+    missed: Sequence[str] = ()  # annotated attributes that are not among these
+    annotated: bool = False  # attributes are annotated
+    marks: Sequence[Mark] = ()
+    error: float | None = None  # mean over landmarks annotated as visible, as a fraction
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportData:
     """All that a report is made from. Rows and points are meant to be hundreds at most."""
 
@@ -74,4 +108,5 @@ class ReportData:
     confusion: Confusion | None = None
     trend: Sequence[dict] = ()  # rows of the history of evaluations that count alike, oldest first; see gate.history
     map_points: Sequence[MapPoint] = ()
+    labelled: Mapping[str, Sequence[LabelledPicture]] = field(default_factory=dict)  # by group; see labels.TITLES
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)  # JPEG files by image

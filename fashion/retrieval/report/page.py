@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 from fashion.retrieval import table
 from fashion.retrieval.report import change, groups, sections
 from fashion.retrieval.report.data import ReportData
+from fashion.retrieval.report.labels import labels_section
 from fashion.retrieval.report.pictures import Album
 
 PICTURE_ROOM = 4_000_000  # bytes of pictures in a report: the whole page is to stay under 5 MB
@@ -17,7 +18,7 @@ PICTURE_ROOM = 4_000_000  # bytes of pictures in a report: the whole page is to 
 def render_report(data: ReportData) -> str:
     """The report as one HTML document: every string in it escaped, every picture inside it as a data: URI.
 
-    The query rows' pictures come first, then the confusions', those of the extra rows and the map's; what exceeds
+    The query rows' pictures come first, then the labels', the confusions', the extra rows' and the map's; what exceeds
     `PICTURE_ROOM`, is missing or is not a JPEG file becomes a placeholder.
     """
     ks = sorted(map(int, data.metrics["recall"]))
@@ -47,6 +48,7 @@ def render_report(data: ReportData) -> str:
         comparison=change.comparison_section(data.metrics),
         trend_plot=change.trend_plot(data.trend, ks),
         trend=change.trend_rows(data.trend, ks),
+        labels=labels_section(data.metrics, data.labelled),
         thieves=data.thieves,
         confusion=data.confusion,
         groups=sections.outcome_groups(data.queries),
@@ -60,6 +62,7 @@ def pictured(data: ReportData) -> list[str]:
     shown = lambda rows: [image for row in rows for image in (row.image, *(hit.image for hit in row.top))]  # noqa: E731
     return [
         *shown(row for row in data.queries if not row.extra),
+        *(picture.image for pictures in data.labelled.values() for picture in pictures),
         *(image for thief in data.thieves for image in (thief.image, *(victim.image for victim in thief.victims))),
         *shown(row for row in data.queries if row.extra),
         *(point.image for point in data.map_points),

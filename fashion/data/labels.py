@@ -1,0 +1,97 @@
+"""The labels of pictures as arrays: category, attributes and landmarks, in the order of a vocabulary's names.
+
+What is not annotated is told apart from what is absent: an attribute that a table does not list is unknown for each of
+its pictures, and so is every attribute of a picture without the annotation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fashion.data.boxes import usable_box
+from fashion.data.schema import LANDMARKS
+from fashion.data.table import ItemTable
+
+UNKNOWN = -1  # a category
+CUT_OFF, NOT_ANNOTATED = 2, -2  # visibilities; -1, as in the table, is a slot that the garment's type has not
+LABELS = ("category", "attributes", "landmarks")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """Category c is `categories[c]`, attribute a is `attributes[a]`."""
+
+    categories: tuple[str, ...]
+    attributes: tuple[str, ...]
+
+    @staticmethod
+    def of(*tables: ItemTable) -> "Names":
+        """All names of the tables, sorted."""
+        return Names(
+            **{
+                kind: tuple(sorted({name for table in tables for name in table.manifest[kind]}))
+                for kind in ("categories", "attributes")
+            }
+        )
+
+
+def count_attributes(names: Names, *tables: ItemTable) -> tuple[np.ndarray, np.ndarray]:
+    """(A,) train pictures that have each attribute, and (A,) of how many this is known."""
+    positives, pictures = np.zeros((2, len(names.attributes)), np.int64)
+    place = {name: a for a, name in enumerate(names.attributes)}
+    for table in tables:
+        annotated = table.manifest["labels"]["train"]["attributes"]
+        for name, count in table.manifest["attribute_counts"].items():
+            positives[place[name]] += count
+            pictures[place[name]] += annotated
+    return positives, pictures
+
+
+class Labeller:
+    """Annotations of one table's pictures -> arrays."""
+
+    def __init__(self, names: Names, table: ItemTable, crop: str):
+        self.names, self.crop = names, crop
+        self.category = {name: c for c, name in enumerate(names.categories)}
+        self.attribute = {name: a for a, name in enumerate(names.attributes)}
+        self.listed_A = np.isin(names.attributes, table.manifest["attributes"])
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the item table that are read."""
+        return [*LABELS, "width", "height", *(["box"] if self.crop == "box" else [])]
+
+    def blank(self, *shape: int) -> dict[str, np.ndarray]:
+        """Arrays for pictures of which nothing is known: `category` (...) int64, `attributes` and `attributes_known`
+        (..., A) uint8 (left out where there are no names: Arrow has no empty tensors), `landmarks` (..., 8, 3) float32:
+        visibility, x, y as fractions of what is decoded."""
+        landmarks = np.zeros((*shape, len(LANDMARKS), 3), np.float32)
+        landmarks[..., 0] = NOT_ANNOTATED
+        arrays = {"category": np.full(shape, UNKNOWN, np.int64), "landmarks": landmarks}
+        if A := len(self.names.attributes):
+            arrays |= {name: np.zeros((*shape, A), np.uint8) for name in ("attributes", "attributes_known")}
+        return arrays
+
+    def put(self, arrays: dict[str, np.ndarray], at: tuple[int, ...], columns: dict[str, list], row: int) -> None:
+        """The labels of row `row` of `columns` into `blank` arrays, at index `at`."""
+        if (category := columns["category"][row]) is not None:
+            arrays["category"][at] = self.category[category]
+        if self.attribute and (present := columns["attributes"][row]) is not None:
+            arrays["attributes_known"][at] = self.listed_A
+            arrays["attributes"][at][[self.attribute[name] for name in present]] = 1
+        if (landmarks := columns["landmarks"][row]) is not None:
+            size = columns["width"][row], columns["height"][row]
+            box = columns["box"][row] if self.crop == "box" else None
+            arrays["landmarks"][at] = as_shown(landmarks, box, *size)
+
+
+def as_shown(landmarks: Sequence[float], box: Sequence[int] | None, width: int, height: int) -> np.ndarray:
+    """24 numbers of an item table -> (8, 3): x and y as fractions of the picture, or of its box where one is given, as
+    `decode` shows it. What lies outside is cut off."""
+    x0, y0, x1, y1 = (usable_box(box, width, height) if box is not None else None) or (0, 0, width, height)
+    found = np.array(landmarks, np.float32).reshape(-1, 3)
+    found[:, 1:] = (found[:, 1:] - (x0, y0)) / (x1 - x0, y1 - y0)
+    outside = ((found[:, 1:] < 0) | (found[:, 1:] >= 1)).any(1)
+    found[(found[:, 0] >= 0) & outside, 0] = CUT_OFF
+    return found

@@ -1,0 +1,109 @@
+"""FashionNet (Liu et al. 2016, "DeepFashion: powering robust clothes recognition and retrieval with rich annotations"):
+an embedding that is learnt together with landmarks, category and attributes."""
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from fashion.networks.backbones import build_stages, output_shape
+from fashion.networks.heads import Dense, Head, to_sphere
+from fashion.networks.landmark_pooling import pool_round
+from fashion.networks.outputs import Outputs
+from fashion.networks.settings import NetworkSettings
+from fashion.networks.trunk import no_maps, split
+from fashion.networks.vocabulary import Vocabulary
+
+LANDMARKS = 8
+VISIBILITIES = 4  # visible, occluded, cut off, the garment's type has no such landmark
+VISIBLE = 0
+POSE_GRID = 7  # side of the map that the pose's dense layer sees, at most
+
+
+class FashionNet(nn.Module):
+    """Three branches above a backbone's low stages (conv1 to conv4 of vgg16).
+
+    pose: a copy of the last stage, two dense layers -> landmark positions and visibilities.
+    global: the last stage and, of vgg16, fc6.
+    local: the low stages' map, max-pooled round each estimated landmark, 0 where the landmark is not estimated visible;
+        one dense layer.
+    Global and local features -> one dense layer -> the descriptor, which the embedding, category and attributes are
+    read from. Landmarks are estimates everywhere, in training too; the descriptor has no gradient to them.
+
+    The paper's second dense layer of vgg16 (fc7) is here the one above both branches. `weights`: the backbone's, as for
+    an EmbeddingNetwork; the pose's copy starts with them too. Raises InputError for impossible settings.
+    """
+
+    def __init__(
+        self, settings: NetworkSettings, vocabulary: Vocabulary, weights: Mapping[str, torch.Tensor] | None = None
+    ):
+        super().__init__()
+        self.settings, self.vocabulary = settings, vocabulary
+        trunk = split(build_stages(settings, weights), settings)
+        self.shared, self.last, self.vector = trunk.shared, trunk.last, trunk.vector
+        low, high = (output_shape(stages, settings) for stages in ([self.shared], [self.shared, self.last]))
+        if len(low) != 3 or low[1] != low[2]:  # channels last, as a swin's
+            raise no_maps(settings)
+        grid = min(POSE_GRID, high[1])
+        features = output_shape([self.shared, self.last, self.vector], settings)[0]
+        hidden = settings.hidden
+        self.pose = nn.Sequential(
+            copy.deepcopy(self.last), nn.AdaptiveAvgPool2d(grid), nn.Flatten(1), Dense(high[0] * grid**2, hidden)
+        )
+        self.positions = _zero(Head(hidden, 2 * LANDMARKS))
+        self.visibility = _zero(Head(hidden, VISIBILITIES * LANDMARKS))
+        self.local = Dense(LANDMARKS * low[0], hidden)
+        self.fused = Dense(features + hidden, hidden)
+        self.embedding = Head(hidden, settings.dimension, neck=settings.head == "bnneck")
+        # Last, so that the other layers' first weights do not depend on the vocabulary.
+        self.category = _logits(hidden, len(vocabulary.categories))
+        self.attributes = _logits(hidden, len(vocabulary.attributes))
+
+    def forward(
+        self,
+        images_N3HW: torch.Tensor,
+        domains_N: torch.Tensor | None = None,
+        *,
+        with_norm: bool = False,
+        everything: bool = False,
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor] | Outputs:
+        """z_ND as an EmbeddingNetwork gives it, with `with_norm` also the lengths (N,); with `everything`, Outputs."""
+        found = self.outputs(images_N3HW, domains_N)
+        if everything:
+            return found
+        return (found.z_ND, found.norm_N) if with_norm else found.z_ND
+
+    def outputs(self, images_N3HW: torch.Tensor, domains_N: torch.Tensor | None = None) -> Outputs:
+        """All that is estimated of the pictures, which are as `normalise` gives them. `domains_N` is not looked at: both
+        domains have one network."""
+        low_NCHW = self.shared(images_N3HW)
+        pose_NH = self.pose(low_NCHW)
+        landmarks_N82 = 0.5 + self.positions(pose_NH).unflatten(1, (LANDMARKS, 2))
+        visibility_N84 = self.visibility(pose_NH).unflatten(1, (LANDMARKS, VISIBILITIES))
+        seen_N8 = visibility_N84.detach().argmax(2) == VISIBLE
+        local_N8C = pool_round(low_NCHW, landmarks_N82, self.settings.window) * seen_N8.unsqueeze(2)
+        both_NF = torch.cat([self.vector(self.last(low_NCHW)), self.local(local_N8C.flatten(1))], dim=1)
+        fused_NH = self.fused(both_NF)
+        z_ND, norm_N = to_sphere(self.embedding(fused_NH))
+        category_NC, attribute_NA = self.category(fused_NH), self.attributes(fused_NH)
+        return Outputs(z_ND, norm_N, landmarks_N82, visibility_N84, category_NC, attribute_NA)
+
+
+def _zero(head: Head) -> Head:
+    """Every estimate starts in the middle of the picture, with no visibility likelier than another."""
+    nn.init.zeros_(head.dense.weight)
+    return head
+
+
+def _logits(features: int, names: int) -> nn.Module:
+    return Head(features, names) if names else _Nothing()
+
+
+class _Nothing(nn.Module):
+    """(N, F) -> (N, 0), float32: no names, no layer."""
+
+    new = True
+
+    def forward(self, x_NF: torch.Tensor) -> torch.Tensor:
+        return x_NF.new_zeros((len(x_NF), 0), dtype=torch.promote_types(x_NF.dtype, torch.float32))

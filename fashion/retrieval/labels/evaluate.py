@@ -1,0 +1,80 @@
+"""Judge the labels that embedding shards predict: every number of them, and pictures to look at."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from fashion.networks.vocabulary import Vocabulary
+from fashion.retrieval.gallery import read_rows
+from fashion.retrieval.labels.examples import COLUMNS, Examples, examples, join_examples
+from fashion.retrieval.labels.measures import guesses, label_measures
+from fashion.retrieval.labels.published import PUBLISHED, is_full_benchmark
+from fashion.retrieval.labels.space import LabelSpace
+from fashion.retrieval.labels.tally import Tally, join_tallies, tally
+from fashion.retrieval.search.sweep import Sweep, sweep_here
+from fashion.storage import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """What came of it."""
+
+    metrics: dict  # `labels` of metrics.json
+    examples: Examples
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelShard:
+    """One embedding shard; all its images count, queries and gallery alike."""
+
+    number: int
+    store: Store
+    name: str
+
+    def load(self) -> pa.Table:
+        return read_rows(self.store, self.name, COLUMNS)
+
+
+def evaluate_labels(
+    store: Store,
+    shards: list[str],
+    manifest: dict,
+    vocabulary: Vocabulary,
+    *,
+    split: str,
+    crop: str,
+    seed: int = 0,
+    sweep: Sweep = sweep_here,
+) -> Labels | None:
+    """The labels of the shards' images, which are all of `split`; None where no image has a label to judge by.
+
+    `manifest`: of the item table. `crop`: box where errors of landmarks are fractions of the box, else whole. `sweep`: as
+    in `rank`. `seed` draws the examples alone. Memory here does not grow with the images.
+    """
+    parts = [LabelShard(number=n, store=store, name=name) for n, name in enumerate(shards)]
+    found, shown = sweep(_judge, _join, parts, seed)
+    space = LabelSpace.of(vocabulary, manifest)
+    names = {"attributes": space.attributes.names, "types": manifest["attribute_types"]}
+    measured = label_measures(found, categories=len(space.categories), **names)
+    if not measured.keys() & {"category", "attributes", "landmarks"}:
+        return None
+    counts = {name: manifest[name] for name in ("category_counts", "attribute_counts")}
+    metrics = {
+        "split": split,
+        "crop": crop,
+        **measured,
+        "baselines": guesses(measured, found, **counts, **names),
+        "published": PUBLISHED,
+        "comparable": is_full_benchmark(manifest, split),
+    }
+    return Labels(metrics=metrics, examples=shown)
+
+
+def _judge(part: LabelShard, seed: int) -> tuple[Tally, Examples]:
+    rows = part.load()
+    return tally(rows), examples(rows, seed)
+
+
+def _join(found: list[tuple[Tally, Examples]], seed: int) -> tuple[Tally, Examples]:
+    tallies, shown = zip(*found, strict=True)
+    return join_tallies(list(tallies)), join_examples(shown)

@@ -1,0 +1,53 @@
+"""Landmarks: annotated pixels against estimates, both as fractions of what the network was shown.
+
+A landmark is (visibility, x, y): 0 visible, 1 occluded, 2 cut off, UNUSED where the garment's type has none. The
+network's fourth class of visibility is UNUSED.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fashion.data.annotations import UNUSED
+from fashion.data.boxes import Box, usable_box
+from fashion.data.schema import LANDMARKS
+
+SLOTS = len(LANDMARKS)
+VISIBLE = 0
+NO_LANDMARK = 3  # the network's class
+
+
+def shown_part(box: Sequence[float] | None, width: int, height: int) -> Box:
+    """The part of a picture that the network is shown, where pictures are cut to `box`; None: the whole picture."""
+    return (usable_box(box, width, height) if box is not None else None) or (0, 0, width, height)
+
+
+def as_fractions(points_N83: np.ndarray, parts_N4: np.ndarray) -> np.ndarray:
+    """(visibility, x, y) in pixels -> x and y as fractions of the parts; visibility as it is."""
+    return _moved(points_N83, parts_N4[:, None, :2], parts_N4[:, None, 2:] - parts_N4[:, None, :2])
+
+
+def in_picture(points_N83: np.ndarray, parts_N4: np.ndarray, sizes_N2: np.ndarray) -> np.ndarray:
+    """(visibility, x, y) as fractions of the parts -> as fractions of the whole pictures; sizes are width, height."""
+    sizes_N12, corner_N12 = sizes_N2[:, None], parts_N4[:, None, :2]
+    scale_N12 = sizes_N12 / (parts_N4[:, None, 2:] - corner_N12)
+    return _moved(points_N83, -corner_N12 * scale_N12 / sizes_N12, scale_N12)
+
+
+def estimated(landmarks_N82: np.ndarray, visibility_N84: np.ndarray) -> np.ndarray:
+    """(N, 8, 3) float64 of the network's positions and its most likely visibility."""
+    kind_N8 = visibility_N84.argmax(2)
+    return np.concatenate([np.where(kind_N8 == NO_LANDMARK, UNUSED, kind_N8)[..., None], landmarks_N82], axis=2)
+
+
+def errors(estimated_N83: np.ndarray, true_N83: np.ndarray) -> np.ndarray:
+    """(N, 8) normalised errors of the landmarks annotated as visible, nan for the others: the distance between estimate
+    and annotation, x in widths and y in heights (Liu et al., ECCV 2016)."""
+    error_N8 = np.hypot(*np.moveaxis(estimated_N83[..., 1:] - true_N83[..., 1:], 2, 0))
+    return np.where(true_N83[..., 0] == VISIBLE, error_N8, np.nan)
+
+
+def _moved(points_N83: np.ndarray, origin: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    points_N83 = np.array(points_N83, np.float64)
+    points_N83[..., 1:] = (points_N83[..., 1:] - origin) / scale
+    return points_N83

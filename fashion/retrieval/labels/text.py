@@ -1,0 +1,73 @@
+"""The numbers of labels as aligned text, beside what guessing gets and what was published."""
+
+from fashion.retrieval.table import percent
+
+NOT_COMPARABLE = "published on DeepFashion's full category and attribute benchmark: not comparable with this table"
+COMPARABLE = "published; the same benchmark and split"
+
+
+def label_systems(labels: dict) -> dict[str, dict]:
+    """What is compared, in the order shown: name -> numbers in the form of `label_measures`."""
+    return {"trained": labels, **labels["baselines"], **labels["published"]}
+
+
+def headline(labels: dict) -> dict[str, float]:
+    """The numbers over all images, by the names that they have everywhere: what two evaluations are compared by."""
+    found: dict[str, float | None] = {}
+    for k, value in labels.get("category", {}).get("top", {}).items():
+        found[f"category top-{k}"] = value
+    for k, value in labels.get("attributes", {}).get("recall", {}).items():
+        found[f"attributes recall@{k}"] = value
+    landmarks = labels.get("landmarks", {})
+    found |= {"landmark error": landmarks.get("error"), "landmark visibility": landmarks.get("visibility")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def label_rows(labels: dict) -> list[tuple[str, list[float | None]]]:
+    """One entry a measure: its name and the value of every system, None where one lacks it. Only measures that this
+    evaluation has, for published ones stand beside them."""
+    systems = list(label_systems(labels).values())
+    told = [headline(system) for system in systems]
+    rows = [(name, [numbers.get(name) for numbers in told]) for name in told[0]]
+    types = [
+        (f"  {row['name']} recall@{k}", [of_type(system, row["name"]).get(k) for system in systems])
+        for row in labels.get("attributes", {}).get("by_type", [])
+        for k in row["recall"]
+    ]
+    after = sum(not name.startswith("landmark") for name, _ in rows)  # types stand below the attributes of all types
+    return [*rows[:after], *types, *rows[after:]]
+
+
+def labels_text(labels: dict) -> str:
+    """A row a measure and a column a system, in percent; no newline at the end."""
+    systems = list(label_systems(labels))
+    rows = [["", *(name + " *" if name in labels["published"] else name for name in systems)]]
+    rows += [[name, *map(percent, values)] for name, values in label_rows(labels)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+    return "\n".join([f"{counted(labels)}\n", *lines, f"\n* {COMPARABLE if labels['comparable'] else NOT_COMPARABLE}"])
+
+
+def counted(labels: dict) -> str:
+    """How many images were judged by what, a phrase."""
+    said = []
+    for name, what in (("category", "categories"), ("attributes", "attributes")):
+        if row := labels.get(name):
+            said.append(f"{row['images']:,} by category" if name == "category" else f"{row['images']:,} by attributes")
+            if row["unknown"]:
+                total = row["images"] if name == "category" else row["positives"]
+                said[-1] += f" ({row['unknown']:,} of {total:,} {what} are unknown to the network and count as misses)"
+    if row := labels.get("landmarks"):
+        said.append(f"{row['images']:,} by landmarks ({row['visible']:,} visible)")
+    side = "box" if labels["crop"] == "box" else "picture"
+    error = f"; errors are fractions of the {side}'s sides" if "landmarks" in labels else ""
+    return f"labels of {labels['images']:,} {labels['split']} images: {', '.join(said)}{error}"
+
+
+def of_type(system: dict, name: str) -> dict[str, float]:
+    """The recall of a type's attributes, k -> fraction; empty where the system has none."""
+    rows = system.get("attributes", {}).get("by_type", [])
+    return next((row["recall"] for row in rows if row["name"] == name), {})
