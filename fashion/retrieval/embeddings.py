@@ -1,7 +1,8 @@
 """Embeddings on storage: one Parquet shard per shard of the item table, readable without Ray, and a manifest.
 
 identity.json                       written first: what the shards are of; another identity is refused
-test/shard-00000.parquet            image, item, ..., embedding: fixed_size_list<float>, one row an image
+test/shard-00000.parquet            image, item, ..., embedding: fixed_size_list<float>, one row an image; of a network
+                                    that predicts labels also category_scores and the columns of labels/columns.py
 test/shard-00000.json               stats, written once the shard is finished
 quarantine/test/shard-00000.parquet images that could not be decoded, with the reason
 manifest.json                       written last: identity, dimension, counts, the stats of all finished shards

@@ -36,7 +36,7 @@ def comparison_text(comparison: dict) -> str:
         lines += ["", "labels, each evaluation over its own images; the verdict does not look at them"]
     for row in comparison.get("labels", ()):
         change = f"{points(row['difference'])} points"
-        lines.append(f"{row['name']:<{LABEL}}  {100 * row['before']:.1f}%  {100 * row['after']:.1f}%  {change}")
+        lines.append(f"{row['name']:<{LABEL}}{100 * row['before']:7.1f}%{100 * row['after']:7.1f}%  {change}")
     return "\n".join([*lines, "", f"* {verdict_sentence(comparison)}"])
 
 

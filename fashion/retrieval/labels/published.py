@@ -2,7 +2,7 @@
 
 FASHIONNET = "FashionNet (2016)"
 
-# Liu et al., CVPR 2016, table 2: top-3 and top-5, as fractions.
+# Liu et al., CVPR 2016: top-3 and top-5, as fractions.
 PUBLISHED = {
     FASHIONNET: {
         "category": {"top": {"3": 0.8258, "5": 0.9017}},

@@ -121,7 +121,7 @@ def test_comparison_and_history_tell_what_both_have(labels):
     assert "labels" not in comparison_text(comparison)
     comparison["labels"] = [{"name": "category top-1", "before": 0.5, "after": 0.25, "difference": -0.25}]
     text = comparison_text(comparison)
-    assert "category top-1" in text and "50.0%  25.0%  -25.0 points" in text and "does not look at them" in text
+    assert "category top-1" in text and "50.0%   25.0%  -25.0 points" in text and "does not look at them" in text
     (row,) = comparison_section({"comparison": comparison})["labels"]
     assert row["change"] == "−25.0"
     told = headline(labels.metrics)
