@@ -17,14 +17,15 @@ from cluster.gauges import Gauges
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.data.demo import write_demo
-from fashion.data.labels import LABELS
+from fashion.data.label_counts import LABELS
 from fashion.data.prepare import TableSettings
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.losses.labels import TASKS
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, score
-from fashion.training.driver import fit, plan_job
+from fashion.training.driver import fit
+from fashion.training.job import plan_job
 from fashion.training.settings import TrainSettings
 from fashion.training.tasks import EMBEDDING
 from fashion.training.tracking import Tracker, TrackingSettings, all_of

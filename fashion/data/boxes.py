@@ -19,6 +19,11 @@ def usable_box(box: Sequence[float], width: int, height: int) -> Box | None:
     return x1, y1, x2, y2
 
 
+def shown_part(box: Sequence[float] | None, width: int, height: int) -> Box:
+    """The part of a picture that `decode` shows, where it is to be cut to `box`; None: the whole picture."""
+    return (usable_box(box, width, height) if box is not None else None) or (0, 0, width, height)
+
+
 def scale_box(box: Sequence[float], from_size: tuple[int, int], to_size: tuple[int, int]) -> Box:
     """`box` of a picture of `from_size` (width, height), in the same picture at `to_size`, rounded to whole pixels."""
     across, down = to_size[0] / from_size[0], to_size[1] / from_size[1]

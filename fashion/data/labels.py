@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fashion.data.boxes import usable_box
+from fashion.data.boxes import shown_part
+from fashion.data.label_counts import LABELS
 from fashion.data.schema import LANDMARKS
 from fashion.data.table import ItemTable
 
 UNKNOWN = -1  # a category
 CUT_OFF, NOT_ANNOTATED = 2, -2  # visibilities; -1, as in the table, is a slot that the garment's type has not
-LABELS = ("category", "attributes", "landmarks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ class Labeller:
 def as_shown(landmarks: Sequence[float], box: Sequence[int] | None, width: int, height: int) -> np.ndarray:
     """24 numbers of an item table -> (8, 3): x and y as fractions of the picture, or of its box where one is given, as
     `decode` shows it. What lies outside is cut off."""
-    x0, y0, x1, y1 = (usable_box(box, width, height) if box is not None else None) or (0, 0, width, height)
+    x0, y0, x1, y1 = shown_part(box, width, height)
     found = np.array(landmarks, np.float32).reshape(-1, 3)
     found[:, 1:] = (found[:, 1:] - (x0, y0)) / (x1 - x0, y1 - y0)
     outside = ((found[:, 1:] < 0) | (found[:, 1:] >= 1)).any(1)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from fashion.errors import InputError
+from fashion.losses.labels import CUT_OFF, OCCLUDED, VISIBLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +115,6 @@ def augment(images_N3HW: torch.Tensor, draws: Draws) -> torch.Tensor:
 
 
 _MIRRORED = (1, 0, 3, 2, 5, 4, 7, 6)  # a slot's place in a mirrored picture: left and right change
-_VISIBLE, _OCCLUDED, _CUT_OFF = 0, 1, 2
 
 
 def move_landmarks(landmarks_N83: torch.Tensor, draws: Draws) -> torch.Tensor:
@@ -135,7 +135,7 @@ def move_landmarks(landmarks_N83: torch.Tensor, draws: Draws) -> torch.Tensor:
     outside_N8 = (x_N8 < 0) | (x_N8 >= 1) | (y_N8 < 0) | (y_N8 >= 1)
     x0, y0, x1, y1 = hole_N4.unsqueeze(2).unbind(1)
     hidden_N8 = (x_N8 >= x0) & (x_N8 < x1) & (y_N8 >= y0) & (y_N8 < y1)
-    visibility_N8 = visibility_N8.masked_fill((visibility_N8 == _VISIBLE) & hidden_N8, _OCCLUDED)
-    visibility_N8 = visibility_N8.masked_fill((visibility_N8 >= 0) & outside_N8, _CUT_OFF)
+    visibility_N8 = visibility_N8.masked_fill((visibility_N8 == VISIBLE) & hidden_N8, OCCLUDED)
+    visibility_N8 = visibility_N8.masked_fill((visibility_N8 >= 0) & outside_N8, CUT_OFF)
     moved_N83 = torch.stack([visibility_N8, x_N8, y_N8], 2)
     return torch.where((determinant_N1 < 0)[..., None], moved_N83[:, _MIRRORED], moved_N83)

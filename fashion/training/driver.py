@@ -1,12 +1,10 @@
 """A training run on Ray Train: workers, stream, checkpoints and progress round the plain loop."""
 
-import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from functools import partial
 
 import ray
@@ -27,19 +25,11 @@ from ray.train import (
 from ray.train.torch import TorchTrainer, get_device
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from fashion.capacity import machines, total
-from fashion.data.label_pictures import LabelTables
-from fashion.data.labels import Names, count_attributes
-from fashion.data.plan import Plan
-from fashion.data.stream import FeedSettings, steps, stream_options, training_stream
-from fashion.data.table import ItemTable
-from fashion.errors import InputError
+from fashion.data.stream import steps, stream_options, training_stream
 from fashion.losses import build_loss
-from fashion.losses.labels import Balance, balance_of
 from fashion.networks.files import load_network
-from fashion.networks.model import build_network, check_network
+from fashion.networks.model import build_network
 from fashion.networks.vocabulary import Vocabulary
-from fashion.provenance import now, versions
 from fashion.storage import Store
 from fashion.training.checkpoint import (
     HISTORY,
@@ -52,9 +42,8 @@ from fashion.training.checkpoint import (
     write_checkpoint,
 )
 from fashion.training.distributed import bare, rank
+from fashion.training.job import Job
 from fashion.training.loop import Hooks, Trainer
-from fashion.training.resources import Resources, decide_resources
-from fashion.training.settings import TrainSettings
 from fashion.training.validate import Validation
 
 POLL_S = 0.5
@@ -62,91 +51,6 @@ END_S = 30.0  # longest wait for a run that is to end
 Show = Callable[[dict], None]
 # Epoch, validation metric, and a function that ends the run there and then and frees what it holds of the cluster.
 Saved = Callable[[int, float, Callable[[], None]], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """All that the workers need to know; plain values and addresses."""
-
-    settings: TrainSettings
-    resources: Resources
-    table: ItemTable
-    run: Store
-    plan: Plan
-    start: Store | None = None  # a checkpoint of another run to go on from, where this run has none yet
-    labels: LabelTables | None = None  # pictures that join for their labels alone
-
-    @property
-    def tables(self) -> tuple[ItemTable, ...]:
-        """The table of the items, then those that are there for their labels."""
-        return (self.table, *(self.labels.tables if self.labels else ()))
-
-    @property
-    def names(self) -> Names | None:
-        """What is predicted beside embeddings; None where nothing is."""
-        return Names.of(*self.tables) if self.settings.network.design != "plain" else None
-
-    @property
-    def balance(self) -> Balance | None:
-        """Weights of the attributes, from what all the tables count."""
-        if self.settings.network.design == "plain":
-            return None
-        positives_A, pictures_A = map(torch.from_numpy, count_attributes(self.names, *self.tables))
-        return balance_of(positives_A, pictures_A, self.settings.tasks.attribute_balance)
-
-    def feed(self, workers: int) -> FeedSettings:
-        s = self.settings
-        return FeedSettings(
-            views=s.batch.views,
-            size=s.network.size,
-            slots=workers,
-            crop=s.batch.crop,
-            pairs=s.loss.positives == "pair",
-            names=self.names,
-        )
-
-    @property
-    def about(self) -> dict:
-        """run.json."""
-        data, *others = ({"uri": table.store.uri, "fingerprint": table.fingerprint} for table in self.tables)
-        return {
-            "kind": "training-run",
-            "settings": self.settings.identity(),
-            "data": data | ({"labels": others} if others else {}),
-            "items": self.plan.items,
-            "steps": self.plan.steps,
-            "versions": versions(),
-            "created": now(),
-        }
-
-
-def plan_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: Sequence[ItemTable] = ()) -> Job:
-    """Check everything that can be checked before a worker starts. `labelled`: tables whose pictures join each step for
-    their labels alone. Raises InputError. Needs a running Ray."""
-    cpus, gpus = total(machines())
-    resources = decide_resources(settings.resources, cpus=cpus, gpus=gpus, cores=os.cpu_count() or 1)
-    settings = settle(settings, table.manifest["domains"])
-    plan = Plan.of(table.shards("train"), items_per_step=settings.batch.items, seed=settings.seed)
-    table.shards("val")
-    check_network(settings.network)
-    job = Job(settings=settings, resources=resources, table=table, run=run, plan=plan)
-    if not labelled:
-        return job
-    if settings.network.design == "plain":
-        raise InputError("labels: found tables, but a plain network learns no labels; set network.design fashionnet")
-    settings.check_shares("labels")
-    labels = LabelTables.of(labelled, pictures=settings.batch.labels, steps=plan.ticket_steps, seed=settings.seed)
-    return replace(job, labels=labels)
-
-
-def settle(settings: TrainSettings, domains: list[str]) -> TrainSettings:
-    """The settings with the loss's comparison across domains decided by what domains the data has."""
-    wanted = settings.loss.domains or ("cross" if len(domains) > 1 else "any")
-    if wanted == "cross" and len(domains) < 2:
-        raise InputError(
-            f"loss.domains: found cross, and the data has {domains[0]} photos only; set any, or leave it out"
-        )
-    return replace(settings, loss=replace(settings.loss, domains=wanted))
 
 
 def fit(job: Job, show: Show, saved: Saved | None = None) -> None:

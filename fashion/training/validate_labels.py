@@ -3,9 +3,10 @@
 import numpy as np
 import torch
 
+from fashion.data.boxes import shown_part
 from fashion.networks.outputs import Outputs
 from fashion.networks.vocabulary import Vocabulary
-from fashion.retrieval.labels.landmarks import as_fractions, errors, shown_part
+from fashion.retrieval.labels.landmarks import as_fractions, errors
 from fashion.training.distributed import gather
 
 

@@ -8,7 +8,7 @@ from fashion.data.plan import Plan
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.networks.model import check_network
-from fashion.training.driver import settle
+from fashion.training.job import settle
 from fashion.training.resources import decide_resources
 from fashion.training.settings import ResourceSettings, TrainSettings
 from fashion.tuning.overrides import Values, override

@@ -25,7 +25,8 @@ TrainFunction = Callable[[TrainSettings, ItemTable, Store, Store | None, Tell], 
 
 def train(settings: TrainSettings, table: ItemTable, run: Store, start: Store | None, tell: Tell) -> None:
     """A training run on Ray Train; goes on where an earlier one of the same folder ended."""
-    from fashion.training.driver import fit, plan_job
+    from fashion.training.driver import fit
+    from fashion.training.job import plan_job
 
     job = replace(plan_job(settings, table, run), start=start)
     fit(job, lambda row: None, lambda epoch, score, end: tell(epoch + 1, score, end))

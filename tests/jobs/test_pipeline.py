@@ -19,7 +19,8 @@ from fashion.errors import InputError
 from fashion.retrieval.gate.history import read_history
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, checkpoints
-from fashion.training.driver import fit, plan_job, settle
+from fashion.training.driver import fit
+from fashion.training.job import plan_job, settle
 from fashion.training.resources import Resources, decide_resources
 from fashion.training.settings import BatchSettings, NetworkSettings, ResourceSettings, TrainSettings
 from jobs.evaluate import EvaluateSettings, evaluate_run, job

@@ -1,6 +1,5 @@
 """A run of a fashionnet over two tables, in this process: it resumes exactly, and its figures are those of its network."""
 
-import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -23,12 +22,13 @@ from fashion.networks.settings import NetworkSettings
 from fashion.networks.vocabulary import Vocabulary
 from fashion.storage import Store
 from fashion.training.checkpoint import NETWORK, read_training_state, write_checkpoint
-from fashion.training.loop import Hooks, Trainer
+from fashion.training.loop import Trainer
 from fashion.training.optimise import OptimizerSettings, build_optimizer
 from fashion.training.settings import BatchSettings, TrainSettings
 from fashion.training.tasks import TaskSettings
 from fashion.training.validate import Validation
 from tests.catalogues import make_table, photos, with_labels
+from tests.training.running import numbers, run
 
 SETTINGS = TrainSettings(
     epochs=4,
@@ -69,24 +69,6 @@ def make(tables, settings=SETTINGS):
         return Trainer(settings, network, loss, steps=plan.steps, device=CPU, balance=balance)
 
     return trainer, stream, Validation(held[0], items=100, size=32, crop="whole", threads=1, labelled=tuple(held[1:]))
-
-
-class Enough(Exception):
-    pass
-
-
-def run(trainer, stream, validation, until=None):
-    def epoch_done(row, save):
-        if row["epoch"] == until:
-            raise Enough
-
-    with contextlib.suppress(Enough):
-        trainer.run(stream, validation, Hooks(step=lambda row: None, epoch=epoch_done))
-
-
-def numbers(history):
-    timed = {"seconds", "images_per_s", "data_wait_s", "step_s", "validation_s"}
-    return [{k: v for k, v in row.items() if k not in timed} for row in history]
 
 
 def test_a_resumed_run_ends_bit_for_bit_as_an_unbroken_one(tables, tmp_path):

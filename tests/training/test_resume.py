@@ -1,6 +1,5 @@
 """A resumed run goes on exactly; the stream gives the same global batch to any number of slots."""
 
-import contextlib
 from dataclasses import replace
 
 import pytest
@@ -17,9 +16,11 @@ from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import NETWORK, read_training_state, write_checkpoint
-from fashion.training.loop import Hooks, Trainer
+from fashion.training.loop import Trainer
 from fashion.training.settings import BatchSettings, TrainSettings
 from fashion.training.validate import Validation
+from tests.training import running
+from tests.training.running import numbers
 
 SETTINGS = TrainSettings(
     epochs=4,
@@ -59,23 +60,7 @@ def make(table, plan):
 
 
 def run(trainer, table, stream, until=None):
-    validation = Validation(table, items=100, size=32, crop="whole", threads=1)
-
-    class Enough(Exception):
-        pass
-
-    def epoch_done(row, save):
-        assert save
-        if row["epoch"] == until:
-            raise Enough
-
-    with contextlib.suppress(Enough):
-        trainer.run(stream, validation, Hooks(step=lambda row: None, epoch=epoch_done))
-
-
-def numbers(history):
-    timed = {"seconds", "images_per_s", "data_wait_s", "step_s", "validation_s"}
-    return [{k: v for k, v in row.items() if k not in timed} for row in history]
+    running.run(trainer, stream, Validation(table, items=100, size=32, crop="whole", threads=1), until)
 
 
 def test_a_resumed_run_ends_bit_for_bit_as_an_unbroken_one(table, tmp_path):

@@ -4,22 +4,14 @@ A landmark is (visibility, x, y): 0 visible, 1 occluded, 2 cut off, UNUSED where
 network's fourth class of visibility is UNUSED.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from fashion.data.annotations import UNUSED
-from fashion.data.boxes import Box, usable_box
 from fashion.data.schema import LANDMARKS
 
 SLOTS = len(LANDMARKS)
 VISIBLE = 0
 NO_LANDMARK = 3  # the network's class
-
-
-def shown_part(box: Sequence[float] | None, width: int, height: int) -> Box:
-    """The part of a picture that the network is shown, where pictures are cut to `box`; None: the whole picture."""
-    return (usable_box(box, width, height) if box is not None else None) or (0, 0, width, height)
 
 
 def as_fractions(points_N83: np.ndarray, parts_N4: np.ndarray) -> np.ndarray:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from fashion.data.boxes import Box
-from fashion.retrieval.labels.landmarks import shown_part
+from fashion.data.boxes import Box, shown_part
 from fashion.retrieval.labels.space import LabelSpace
 
 
