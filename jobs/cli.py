@@ -28,6 +28,8 @@ def main(settings: type[Settings], job: Callable[[Settings], int | None], argume
 
     def stop(number: int, frame) -> None:
         signals.append(number)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts what it puts in the background so
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.raise_signal(signal.SIGINT)  # as Ctrl-C, which Ray's libraries know how to tidy up after
 
     signal.signal(signal.SIGTERM, stop)

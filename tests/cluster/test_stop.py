@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 JOB = """
 import sys, time
@@ -26,9 +28,15 @@ main(Settings, job)
 """
 
 
-def test_a_stopped_job_tidies_up_and_says_that_it_can_be_resumed():
+@pytest.mark.parametrize("interrupts", [signal.SIG_DFL, signal.SIG_IGN], ids=["in front", "in the background"])
+def test_a_stopped_job_tidies_up_and_says_that_it_can_be_resumed(interrupts):
     job = subprocess.Popen(
-        [sys.executable, "-c", JOB], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", JOB],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, interrupts),  # as a shell leaves it to its children
     )
     assert job.stdout.readline() == "runs\n"
     job.send_signal(signal.SIGTERM)
