@@ -17,11 +17,12 @@ check: .venv/installed
 benchmarks: .venv/installed
 	for script in tests/benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
 
-# uv links packages from its cache instead of copying 6 GB. The stamp is last, so a broken installation is made again.
+# uv links packages from its cache instead of copying 6 GB. Compiled here, once: where PYTHONDONTWRITEBYTECODE is set, every
+# process of Ray would compile torch anew. The stamp is last, so a broken installation is made again.
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet -r requirements.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode -r requirements.txt
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	touch $@
 

@@ -77,8 +77,8 @@ def test_a_stage_begins_where_the_resolution_is_halved():
     assert [list(group) for group in groups] == [[c, a, b], [c], [d, b]]
 
 
-def test_feature_length_needs_no_arithmetic_and_leaves_the_stages_as_they_are():
-    settings = NetworkSettings(name="resnet18", size=4096)  # 170 times the work of 224 pixels, were it done
+def test_feature_length_leaves_the_stages_as_they_are():
+    settings = NetworkSettings(name="resnet18")
     stages = build_stages(settings)
     before = {f"{i} {name}": t.clone() for i, s in enumerate(stages) for name, t in s.state_dict().items()}
     assert feature_length(stages, settings) == 512
