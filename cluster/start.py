@@ -31,7 +31,11 @@ def ray_cluster(*, cpus: int | None = None):
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     joined = "RAY_ADDRESS" in os.environ
+    count = cpus or max(LEAST_CPUS, os.cpu_count() or 1)
     if not joined:
+        # Ray warns of four times as many processes as may start at once, by default as many as there are cores; a sweep
+        # has more for good reasons.
+        os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(2 * count))
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # it listens on this machine alone and ends with the job
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # nobody takes a laptop away
     import ray
@@ -42,7 +46,6 @@ def ray_cluster(*, cpus: int | None = None):
     _mute()
     options = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not joined:
-        count = cpus or max(LEAST_CPUS, os.cpu_count() or 1)
         options |= {"address": "local", "num_cpus": count, "include_dashboard": False}
     with warnings.catch_warnings(), silent_stderr():
         warnings.simplefilter("ignore")

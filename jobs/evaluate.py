@@ -6,7 +6,6 @@ python jobs/evaluate.py --data s3://bucket/table --run s3://bucket/runs/second -
 Exit status 3: the evaluation is worse than the one it was compared with.
 """
 
-import dataclasses
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,7 +121,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
     about = {
         "model": {
             "fingerprint": best.about["fingerprint"],
-            "network": dataclasses.asdict(network.settings),
+            "network": network.settings.identity(),
             "epoch": best.epoch + 1,  # people count from 1, as the training log does
             "run": run.uri,
         },
