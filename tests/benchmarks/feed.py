@@ -2,7 +2,7 @@
 
     python tests/benchmarks/feed.py [--table FOLDER] [--images 4800] [--size 64] [--epochs 40] [--rounds 3]
 
-All three decode the same pictures of an item table to the same size on as many processes; the sides take turns,
+All three decode the pictures of the plan's epochs to the same size on as many processes; the sides take turns,
 and the medians of their steady images/s are compared. The pause between epochs is the time in which a trainer with steps
 of a set length (it needs four fifths of the stream's rate) has no batch when an epoch begins. Ray gives its workers a low
 priority, which counts where something else runs on the machine: here it is that of the other sides. Without --table a demo
@@ -22,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from cluster.start import ray_cluster
 from fashion.data.decode import decode
@@ -30,14 +30,15 @@ from fashion.data.demo import write_demo
 from fashion.data.plan import Plan
 from fashion.data.prepare import TableSettings, prepare
 from fashion.data.stream import FeedSettings, steps, stream_options, training_stream
-from fashion.data.table import ItemTable, flatten
+from fashion.data.table import ItemTable
+from fashion.data.views import choose_views
 from fashion.storage import Store
 
 ITEMS_A_STEP, VIEWS, WORKERS = 64, 2, os.cpu_count() or 2
 
 
 class Pictures(Dataset):
-    """Every train picture's bytes, in memory: the DataLoader reads no storage at all."""
+    """The pictures' bytes, in memory: the DataLoader reads no storage at all."""
 
     def __init__(self, jpegs: list[bytes], size: int):
         self.jpegs, self.size = jpegs, size
@@ -51,18 +52,13 @@ class Pictures(Dataset):
 
 
 def loader_rate(jpegs: list[bytes], size: int, epochs: int) -> float:
-    loader = DataLoader(
-        Pictures(jpegs, size),
-        batch_size=ITEMS_A_STEP * VIEWS,
-        shuffle=True,
-        num_workers=WORKERS,
-        persistent_workers=True,
-    )
+    """Images/s of the DataLoader, all epochs in one pass, so that it does not pause between them."""
+    pictures = Pictures(jpegs, size)
+    order = RandomSampler(pictures, num_samples=epochs * len(pictures))
     seen, began = 0, None
-    for _ in range(epochs):
-        for batch in loader:
-            seen += len(batch) if began else 0
-            began = began or time.perf_counter()
+    for batch in DataLoader(pictures, batch_size=ITEMS_A_STEP * VIEWS, sampler=order, num_workers=WORKERS):
+        seen += len(batch) if began else 0
+        began = began or time.perf_counter()
     return seen / (time.perf_counter() - began)
 
 
@@ -117,6 +113,16 @@ def pause(table: ItemTable, size: int, epochs: int, rate: float) -> float:
     return statistics.mean(waits) / (plan.steps * step_s)
 
 
+def pictures_of_an_epoch(table: ItemTable) -> list[bytes]:
+    """What the stream decodes in an epoch: shop photos count as much as consumer photos, of which there are more."""
+    return [
+        row["images"][i]["jpeg"]
+        for shard in table.shards("train")
+        for row in table.read(shard.name).to_pylist()
+        for i in choose_views([image["domain"] for image in row["images"]], VIEWS, seed=0, epoch=0, item=row["item"])
+    ]
+
+
 def demo_table(folder: Path, images: int) -> ItemTable:
     """A table of about so many train pictures."""
     write_demo(folder / "catalogue", items=round(images / 4.5 / 0.6))
@@ -135,23 +141,20 @@ def main() -> None:
     os.environ |= {"RAY_worker_niceness": "0"}
     with tempfile.TemporaryDirectory() as folder, ray_cluster():
         table = ItemTable(Store(options.table)) if options.table else demo_table(Path(folder), options.images)
-        jpegs = [
-            row["jpeg"]
-            for shard in table.shards("train")
-            for row in flatten(table.read(shard.name)).select(["jpeg"]).to_pylist()
-        ]
-        plan_images = 2 * table.manifest["splits"]["train"]["items"]
-        epochs = max(1, round(options.epochs * plan_images / len(jpegs)))
+        jpegs = pictures_of_an_epoch(table)
         sides: dict[str, list[float]] = {"stream": [], "DataLoader": [], "bare": []}
         pauses = []
         for number in range(options.rounds):
             sides["stream"].append(stream_rate(table, options.size, options.epochs))
             pauses.append(pause(table, options.size, max(4, options.epochs // 4), sides["stream"][-1]))
-            sides["DataLoader"].append(loader_rate(jpegs, options.size, epochs))
-            sides["bare"].append(bare_rate(jpegs, options.size, epochs))
+            sides["DataLoader"].append(loader_rate(jpegs, options.size, options.epochs))
+            sides["bare"].append(bare_rate(jpegs, options.size, options.epochs))
             print(f"round {number + 1}: " + ", ".join(f"{name} {rates[-1]:,.0f}" for name, rates in sides.items()))
     median = {name: statistics.median(rates) for name, rates in sides.items()}
-    print(f"{len(jpegs)} pictures, {options.size} pixels, {WORKERS} processes a side, {options.rounds} rounds, medians")
+    print(
+        f"{len(jpegs)} pictures an epoch, {options.size} pixels, {WORKERS} processes a side, {options.rounds} rounds, "
+        "medians"
+    )
     for name, rate in median.items():
         print(f"{name:>10}: {rate:8,.0f} images/s")
     print(f"stream / DataLoader {median['stream'] / median['DataLoader']:.2f} (bar 1.0)")
