@@ -13,8 +13,9 @@ from fashion.data.labels import Labeller, Names
 from fashion.data.plan import Group, Plan
 from fashion.data.schema import DOMAINS
 from fashion.data.table import ItemTable
+from fashion.data.views import deal
 from fashion.errors import InputError
-from fashion.seeds import permutation, seed_of
+from fashion.seeds import seed_of
 
 PREFIX = "labelled_"  # of the names of their arrays in the stream
 
@@ -108,5 +109,4 @@ class Chosen:
     def _view(self, group: ItemGroup, row: int, epoch: int) -> int:
         """One of the item's pictures, another one in each epoch until all were looked at."""
         count = group.start[row + 1] - group.start[row]
-        turn, place = divmod(epoch, count)
-        return permutation(count, self.feed.held.plan.seed, "label view", turn, group.items[row])[place]
+        return deal(count, 1, 1, self.feed.held.plan.seed, epoch, group.items[row])[0]

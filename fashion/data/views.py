@@ -21,11 +21,13 @@ def choose_views(domains: list[str], count: int, *, seed: int, epoch: int, item:
     return [
         deck[j]
         for deck, share in zip(decks, shares, strict=True)
-        for j in _deal(len(deck), share, max(1, count // len(decks)), seed, epoch, f"{item}/{domains[deck[0]]}")
+        for j in deal(len(deck), share, max(1, count // len(decks)), seed, epoch, f"{item}/{domains[deck[0]]}")
     ]
 
 
-def _deal(cards: int, share: int, step: int, seed: int, epoch: int, name: str) -> list[int]:
+def deal(cards: int, share: int, step: int, seed: int, epoch: int, name: str) -> list[int]:
+    """The epoch's `share` of a shuffled deck, which moves on by `step` cards an epoch; a new shuffle when it has been
+    through. `name`: of the deck."""
     if cards == 1:
         return [0] * share
     rounds = -(-cards // step)
