@@ -11,6 +11,7 @@ best.yaml with three seeds: the validation metric of the sweep's best trial agai
 
 import argparse
 import json
+import logging
 import os
 import signal
 import statistics
@@ -147,8 +148,6 @@ def kill_when(reached, process: subprocess.Popen) -> float:
 
 
 def _endpoint():
-    import logging
-
     import boto3
     from moto.server import ThreadedMotoServer
 

@@ -77,6 +77,14 @@ def test_a_stage_begins_where_the_resolution_is_halved():
     assert [list(group) for group in groups] == [[c, a, b], [c], [d, b]]
 
 
+def test_feature_length_of_a_network_without_weights_needs_no_arithmetic():
+    with torch.device("meta"):
+        stages = build_stages(
+            settings := NetworkSettings(name="resnet18", size=1 << 20)
+        )  # no memory would hold its maps
+    assert feature_length(stages, settings) == 512
+
+
 def test_feature_length_leaves_the_stages_as_they_are():
     settings = NetworkSettings(name="resnet18")
     stages = build_stages(settings)
