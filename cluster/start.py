@@ -38,6 +38,9 @@ def ray_cluster(*, cpus: int | None = None):
         os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(2 * count))
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # it listens on this machine alone and ends with the job
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # nobody takes a laptop away
+        # Records of a dashboard that is not there, a hundredth of a laptop's time.
+        os.environ.setdefault("RAY_enable_metrics_collection", "0")
+        os.environ.setdefault("RAY_task_events_report_interval_ms", "0")
     import ray
     from ray.data import DataContext
 

@@ -40,7 +40,7 @@ def check(data: bytes) -> tuple[int, int]:
     return image.size[::-1] if _TURNS.get(_orientation(image), (False,))[0] else image.size
 
 
-def decode(data: bytes, size: tuple[int, int] | None = None, box=None) -> np.ndarray:
+def decode(data: bytes | memoryview, size: tuple[int, int] | None = None, box=None) -> np.ndarray:
     """The picture as uint8 (3, H, W), RGB, contiguous.
 
     `box` (x1, y1, x2, y2, in pixels of the upright picture) is cut out, or the whole picture taken where nothing usable
@@ -60,7 +60,7 @@ def decode(data: bytes, size: tuple[int, int] | None = None, box=None) -> np.nda
     return np.ascontiguousarray(x_CHW.numpy())
 
 
-def _decode_with_header(data: bytes) -> torch.Tensor:
+def _decode_with_header(data: bytes | memoryview) -> torch.Tensor:
     """Any picture as uint8 (3, H, W), upright. Raises BadPicture."""
     image = _open(data)
     x_CHW = None
@@ -74,7 +74,7 @@ def _decode_with_header(data: bytes) -> torch.Tensor:
     return x_CHW.flip(turned) if turned else x_CHW
 
 
-def decode_fast(data: bytes) -> torch.Tensor | None:
+def decode_fast(data: bytes | memoryview) -> torch.Tensor | None:
     """A JPEG as uint8 (3, H, W), as stored; None where torchvision refuses it, which it also does for sound ones."""
     try:
         return decode_jpeg(data)
@@ -98,7 +98,7 @@ def decode_any(image: Image.Image) -> torch.Tensor:
     return torch.from_numpy(pixels_HWC).permute(2, 0, 1)
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(data: bytes | memoryview) -> Image.Image:
     """The picture with its header read and no pixels yet. Raises BadPicture."""
     if not data:
         raise BadPicture("empty file")

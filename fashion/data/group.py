@@ -19,7 +19,7 @@ class ItemGroup:
         jpegs = columns.pop("jpeg")
         _, ends, data = jpegs.buffers()  # an Arrow scalar for each picture would cost more than copying it
         self.ends = np.frombuffer(ends, np.int64)[jpegs.offset :].tolist()
-        self.bytes = memoryview(data)
+        self.bytes = memoryview(data).cast("B")  # Arrow says signed bytes, which no header is read from
         self.columns = {name: column.to_pylist() for name, column in columns.items()}
 
     def of(self, name: str, row: int) -> list:
@@ -29,7 +29,7 @@ class ItemGroup:
     def pixels(self, picture: int, size: int, crop: str) -> np.ndarray:
         """A picture, or its box, as uint8 (3, size, size)."""
         box = self.columns["box"][picture] if crop == "box" else None
-        return decode(bytes(self.bytes[self.ends[picture] : self.ends[picture + 1]]), size=(size, size), box=box)
+        return decode(self.bytes[self.ends[picture] : self.ends[picture + 1]], size=(size, size), box=box)
 
 
 def read_columns(names: list[str]) -> list[str]:

@@ -26,12 +26,12 @@ def _load() -> None:
 _load()
 
 
-def plain_size(data: bytes) -> tuple[int, int] | None:
+def plain_size(data: bytes | memoryview) -> tuple[int, int] | None:
     """(width, height) of a JPEG of 8-bit grey or colour (ITU-T T.81, annex B) without EXIF or XMP, which may turn it.
 
     None for anything else, be it no JPEG at all.
     """
-    if not data.startswith(_START):
+    if data[:3] != _START:
         return None
     at = 2
     while at + 10 <= len(data) and data[at] == 0xFF:
@@ -46,7 +46,7 @@ def plain_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def decode_jpeg(data: bytes) -> torch.Tensor:
+def decode_jpeg(data: bytes | memoryview) -> torch.Tensor:
     """A JPEG as uint8 (3, H, W), RGB, as stored. Raises RuntimeError where libjpeg refuses it."""
     return torch.ops.image.decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), _RGB, False)
 

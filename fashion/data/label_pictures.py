@@ -76,10 +76,10 @@ class LabelFeed:
             rows = slice(inside * plan.items_per_step, (inside + 1) * plan.items_per_step)
             for group, row in zip(ticket.group[rows].tolist(), ticket.row[rows].tolist(), strict=True):
                 chosen.append((ticket.groups[group], row, epoch))
-        for group, _, _ in chosen:
-            if group.start not in groups:
-                table = self.held.tables[group.table]
-                groups[group.start] = ItemGroup(table.read(group.shard, group.index, self.columns))
+        for number, table in enumerate(self.held.tables):
+            wanted = {group.start: group for group, _, _ in chosen if group.table == number}
+            read = table.read_groups([(group.shard, group.index) for group in wanted.values()], self.columns)
+            groups |= zip(wanted, map(ItemGroup, read), strict=True)
         return Chosen(self, chosen, groups)
 
 

@@ -75,7 +75,9 @@ class Plan:
 
     @property
     def ticket_steps(self) -> int:
-        return max(1, self.ticket_items // self.items_per_step)
+        """Steps a ticket, the last of an epoch excepted: shared evenly, so that no actor is done long before another."""
+        most = max(1, self.ticket_items // self.items_per_step)
+        return -(-self.steps // -(-self.steps // most))
 
     def tickets(self) -> int:
         """Tickets an epoch."""

@@ -7,6 +7,7 @@ the global batch is the same whatever their number. A row costs Ray the same lar
 Re-executing a dataset each epoch would cost seconds before its first batch.
 """
 
+import gc
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ from fashion.data.table import ItemTable
 from fashion.data.views import choose_pairs, choose_views
 from fashion.errors import InputError
 
-ROW_BYTES = 16 << 20  # a row takes steps up to so many bytes of pixels, and one step at least
+ROW_BYTES = 64 << 20  # a row takes steps up to so many bytes of pixels, and one step at least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ class Feed:
 
     def __init__(self, table: ItemTable, plan: Plan, settings: FeedSettings, labels: LabelTables | None = None):
         torch.set_num_threads(1)
+        gc.freeze()  # else the collector walks all of Ray and torch again and again: up to a twentieth of the time
         self.table, self.plan, self.settings = table, plan, settings
         s = settings
         self.categories = {name: i for i, name in enumerate(table.categories)}
@@ -73,7 +75,8 @@ class Feed:
         K); `images` (1, T, b, K, 3, size, size) uint8; with names, the arrays of `Labeller.blank` (1, T, b, K, ...);
         with tables for their labels alone, those of `label_pictures.Chosen` (1, T, m, ...).
         """
-        groups = [ItemGroup(self.table.read(group.shard, group.index, self.columns)) for group in ticket.groups]
+        held = self.table.read_groups([(group.shard, group.index) for group in ticket.groups], self.columns)
+        groups = [ItemGroup(rows) for rows in held]
         of_run = ticket.epoch * self.plan.steps + ticket.first_step
         labelled = self.labelled.choose(of_run, ticket.steps) if self.labelled else None
         for first in range(0, ticket.steps, self.row_steps):

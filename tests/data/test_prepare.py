@@ -85,6 +85,14 @@ def test_shards_hold_whole_items_and_can_be_read_without_ray(table):
     assert len(table.shards("train")) > 1
 
 
+def test_groups_read_at_once_come_in_the_order_asked_for(table):
+    groups = [(shard.name, i) for shard in table.shards("train", "test") for i in range(len(shard.groups))] * 3
+    rows = table.read_groups(groups[::-1], ["item"])
+    assert len(groups) > 6 and [r.to_pylist() for r in rows] == [
+        table.read(*g, ["item"]).to_pylist() for g in groups[::-1]
+    ]
+
+
 def test_the_manifest_counts_labels_of_every_annotated_image_and_names_every_attribute(catalogue, table):
     shots = len(list((catalogue / "Img").rglob("*.jpg")))
     labels = table.manifest["labels"]
