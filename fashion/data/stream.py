@@ -47,8 +47,6 @@ class Feed:
     """Ticket -> rows of micro-batches of `P / slots` items x K decoded views; lives as long as the stream."""
 
     def __init__(self, table: ItemTable, plan: Plan, settings: FeedSettings, labels: LabelTables | None = None):
-        torch.set_num_threads(1)
-        gc.freeze()  # else the collector walks all of Ray and torch again and again: up to a twentieth of the time
         self.table, self.plan, self.settings = table, plan, settings
         s = settings
         self.categories = {name: i for i, name in enumerate(table.categories)}
@@ -131,6 +129,15 @@ class Feed:
         return self.categories[name]
 
 
+class FeedActor(Feed):
+    """The only work of a process."""
+
+    def __init__(self, *arguments):
+        torch.set_num_threads(1)
+        super().__init__(*arguments)
+        gc.freeze()  # else the collector walks all of Ray and torch again and again: up to a twentieth of the time
+
+
 def steps(rows: Iterable[dict[str, torch.Tensor]]) -> Iterator[dict[str, torch.Tensor]]:
     """Rows of the stream, one at a time -> the micro-batches in them, one a step, without the leading dimensions."""
     for row in rows:
@@ -163,7 +170,7 @@ def training_stream(
     context.memory_usage_poll_interval_s = None  # walks every page of the actor once a second
     tickets = [{"epoch": e, "ticket": t} for e in epochs for t in range(plan.tickets())]
     return ray.data.from_items(tickets, override_num_blocks=len(tickets)).map_batches(
-        Feed,
+        FeedActor,
         fn_constructor_args=(table, plan, settings, labels),
         batch_size=1,
         compute=ActorPoolStrategy(size=actors),
