@@ -32,7 +32,9 @@ def product(queries_QD: np.ndarray, vectors_ND: np.ndarray, device: str | None) 
 
         def multiply(rows: slice, columns: slice) -> np.ndarray:
             x, y = queries_QD[rows], vectors_ND[columns]
-            return np.matmul(x, y.T, out=buffer(len(x), len(y)))
+            # OpenBLAS now and then raises the flag over finite numbers, for what lies beside them.
+            with np.errstate(invalid="ignore"):
+                return np.matmul(x, y.T, out=buffer(len(x), len(y)))
 
         return multiply
 
