@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 
 from fashion.errors import InputError
 
+READERS = 16  # threads that wait for storage: a bucket answers each request in tens of milliseconds
+
 
 class Store:
     """A folder, local or in a bucket. Names are relative, with forward slashes; pickles as its address alone."""

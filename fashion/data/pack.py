@@ -12,10 +12,10 @@ from fashion.data.jpeg import encode_jpeg
 from fashion.data.pictures import Pictures
 from fashion.data.table import ITEMS, QUARANTINE
 from fashion.errors import InputError
+from fashion.storage import READERS
 
 QUALITY = 92  # of pictures that are written anew; others keep their bytes
 JPEG = b"\xff\xd8\xff"
-READERS = 16  # threads that wait for storage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,12 +76,11 @@ class Plan:
     @property
     def ticket_steps(self) -> int:
         """Steps a ticket, the last of an epoch excepted: shared evenly, so that no actor is done long before another."""
-        most = max(1, self.ticket_items // self.items_per_step)
-        return -(-self.steps // -(-self.steps // most))
+        return -(-self.steps // self.tickets())
 
     def tickets(self) -> int:
         """Tickets an epoch."""
-        return -(-self.steps // self.ticket_steps)
+        return -(-self.steps // max(1, self.ticket_items // self.items_per_step))
 
     def ticket(self, epoch: int, number: int) -> Ticket:
         """Ticket `number` of the epoch; costs the epoch's shuffle, O(row groups)."""

@@ -19,13 +19,12 @@ import pyarrow.parquet as pq
 
 from fashion.data.schema import ANNOTATIONS
 from fashion.errors import InputError
-from fashion.storage import Store
+from fashion.storage import READERS, Store
 
 FORMAT = 2
 GROUP_ITEMS = 64
 MANIFEST = "manifest.json"
 FOOTERS_KEPT = 256  # a few KB each
-READERS = 16  # row groups on their way from a bucket at once
 
 IMAGE = pa.struct(
     [field for field in ANNOTATIONS if field.name != "item"]

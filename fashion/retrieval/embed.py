@@ -18,9 +18,7 @@ from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embed_shard import ShardEmbedder
 from fashion.retrieval.embedder import Embedder, EmbedSettings
 from fashion.retrieval.embeddings import Catalogue, check_comparable, claim, write_manifest
-from fashion.storage import Store
-
-READERS = 16  # threads that wait for storage
+from fashion.storage import READERS, Store
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 
 from fashion.retrieval.labels.text import headline
-from fashion.storage import Store
+from fashion.storage import READERS, Store
 
 IDENTITY = ("model", "data", "query_set", "gallery_set", "protocol")
 TEXT = ("created", "model", "run", "data", "query_set", "gallery_set", "protocol", "against", "verdict")
 WHOLE = ("queries", "gallery", "unmatched_queries")
-READERS = 16  # files read at a time: an object store answers each in tens of milliseconds
 
 
 def history_row(metrics: dict) -> dict:
