@@ -24,6 +24,7 @@ from fashion.data.schema import DOMAINS
 from fashion.data.table import ItemTable
 from fashion.data.views import choose_pairs, choose_views
 from fashion.errors import InputError
+from fashion.ray_seam import Paced
 
 ROW_BYTES = 64 << 20  # a row takes steps up to so many bytes of pixels, and one step at least
 
@@ -168,6 +169,8 @@ def training_stream(
     context.target_max_block_size = 1  # a row is a block, so that the equal split deals whole micro-batches in turn
     context.enable_progress_bars = False
     context.memory_usage_poll_interval_s = None  # walks every page of the actor once a second
+    if Paced not in context.custom_execution_callback_classes:
+        context.custom_execution_callback_classes = [*context.custom_execution_callback_classes, Paced]
     tickets = [{"epoch": e, "ticket": t} for e in epochs for t in range(plan.tickets())]
     return ray.data.from_items(tickets, override_num_blocks=len(tickets)).map_batches(
         FeedActor,
