@@ -1,0 +1,174 @@
+"""A whole training run, as a user waits for it: jobs/train.py against the script that people would write.
+
+    python tests/benchmarks/whole_run.py --source LAYOUT [--epochs 12] [--rounds 3] [--feed_memory 64,1024]
+                                         [--precision float32]
+
+Both train ResNet-18 at 64 pixels on the box crops of LAYOUT (DeepFashion's consumer-to-shop benchmark as published, or
+photos laid out so) with the same loss, batches, number of steps, and validation after each epoch. The peer (peer.py) is a
+DataLoader with two processes. The sides take turns. Printed for each: wall-clock from the command to its end, seconds to
+the first training step, seconds of training (from the first batch to the last epoch's end, validation included; the wait
+for batches in the first epoch counts as starting up), and CPU seconds by process. "After start-up" compares the training.
+"""
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+NETWORK, SIZE, ITEMS = "resnet18", 64, 64
+
+
+class Watched:
+    """A command's wall-clock, its lines as they come, and the CPU seconds of every process that it started."""
+
+    def __init__(self, command: list[str]):
+        self.began = time.perf_counter()
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
+        )
+        self.cpu: dict[int, tuple[str, float]] = {}
+
+    def run(self, every: float = 1.0) -> tuple[float, list[tuple[float, str]]]:
+        """Seconds, and (seconds, line) of each line that it prints."""
+        os.set_blocking(self.process.stdout.fileno(), False)
+        lines, rest = [], ""
+        while self.process.poll() is None:
+            self._sample()
+            rest += self.process.stdout.read() or ""
+            *whole, rest = rest.split("\n")
+            lines += [(time.perf_counter() - self.began, line) for line in whole]
+            time.sleep(every)
+        seconds = time.perf_counter() - self.began
+        rest += self.process.stdout.read() or ""
+        lines += [(seconds, line) for line in rest.split("\n")]
+        if self.process.returncode:
+            raise SystemExit("\n".join(line for _, line in lines) + f"\nended with status {self.process.returncode}")
+        return seconds, lines
+
+    def _sample(self) -> None:
+        try:
+            processes = [psutil.Process(self.process.pid)]
+            processes += processes[0].children(recursive=True)
+        except psutil.NoSuchProcess:
+            return
+        for process in processes:
+            try:
+                name, times = process.cmdline(), process.cpu_times()
+            except psutil.Error:
+                continue
+            self.cpu[process.pid] = (_title(name), times.user + times.system)
+
+    def by_process(self) -> list[tuple[str, float]]:
+        total: Counter = Counter()
+        for name, seconds in self.cpu.values():
+            total[name] += seconds
+        return total.most_common(8)
+
+
+def _title(command: list[str]) -> str:
+    first = " ".join(command)
+    if found := re.match(r"ray::([\w.]+)", first):
+        return found[1]
+    return next((Path(part).name for part in command if "python" not in part and not part.startswith("-")), first[:30])
+
+
+def ours(table: Path, run: Path, epochs: int, memory: int, precision: str) -> dict:
+    command = [
+        sys.executable, "jobs/train.py", "--data", str(table), "--run", str(run), "--epochs", str(epochs),
+        "--network.name", NETWORK, "--network.pretrained", "null", "--network.size", str(SIZE), "--batch.crop", "box",
+        "--batch.items", str(ITEMS), "--batch.views", "2", "--loss.name", "tuplet", "--resources.feed_memory", str(memory),
+        "--precision", precision,
+    ]  # fmt: skip
+    watched = Watched(command)
+    seconds, _ = watched.run()
+    rows = json.loads((run / "history.json").read_text())
+    run_json = (run / "run.json").stat()
+    training = sum(row["seconds"] + row.get("validation_s", 0.0) for row in rows)
+    training -= rows[0]["data_wait_s"]  # nearly all of it for the very first batch
+    wall = time.time() - time.perf_counter() + watched.began  # when the command was given
+    ended = (run / "history.json").stat().st_mtime - wall
+    assert run_json.st_mtime >= wall
+    return {
+        "seconds": seconds,
+        "first_step_s": ended - training,
+        "training_s": training,
+        "tail_s": seconds - ended,
+        "cpu": watched.by_process(),
+    }
+
+
+def peer(source: Path, epochs: int, steps: int, precision: str) -> dict:
+    command = [
+        sys.executable, "tests/benchmarks/peer.py", "--source", str(source), "--peer", "mark", "--steps",
+        str(epochs * steps), "--validate_every", str(steps), *(["--bf16"] if precision == "bf16" else []),
+    ]  # fmt: skip
+    watched = Watched(command)
+    seconds, lines = watched.run()
+    row = json.loads(next(line for _, line in lines if line.startswith("{")))
+    # From its own clock: the command's seconds hold the test as well, which ours leaves to jobs/evaluate.py.
+    start = seconds - row["seconds"] - row["test_s"]
+    return {
+        "seconds": seconds - row["test_s"],
+        "first_step_s": start + row["first_step_s"],
+        "training_s": row["seconds"] - row["first_step_s"],
+        "tail_s": 0.0,
+        "cpu": watched.by_process(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--feed_memory", default="64,1024", help="MiB, one or more with commas")
+    parser.add_argument("--precision", choices=["float32", "bf16"], default="float32")
+    parser.add_argument("--table", type=Path, help="an item table of LAYOUT; made where it is missing")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        table = options.table or Path(folder, "table")
+        if not (table / "manifest.json").exists():
+            prepare = ["jobs/prepare.py", "--benchmark", "consumer-to-shop", "--source", str(options.source)]
+            subprocess.run([sys.executable, *prepare, "--out", str(table)], cwd=ROOT, check=True, capture_output=True)
+        items = json.loads((table / "manifest.json").read_text())["splits"]["train"]["items"]
+        steps = -(-items // ITEMS)
+        sides: dict[str, list[dict]] = {}
+        for number in range(options.rounds):
+            for memory in map(int, options.feed_memory.split(",")):
+                run = Path(folder, f"run-{number}-{memory}")
+                sides.setdefault(f"ours, feed memory {memory} MiB", []).append(
+                    ours(table, run, options.epochs, memory, options.precision)
+                )
+            sides.setdefault("peer", []).append(peer(options.source, options.epochs, steps, options.precision))
+            print(f"round {number + 1} of {options.rounds} done", flush=True)
+    print(
+        f"{NETWORK} at {SIZE} pixels, {options.precision}, {options.epochs} epochs of {steps} steps of {2 * ITEMS} "
+        f"pictures, {options.rounds} rounds, medians (and spread)"
+    )
+    median = lambda rows, name: statistics.median(row[name] for row in rows)  # noqa: E731
+    for title, rows in sides.items():
+        spread = [row["training_s"] for row in rows]
+        print(
+            f"{title}: {median(rows, 'seconds'):.1f} s in all, first step after {median(rows, 'first_step_s'):.1f} s, "
+            f"training {median(rows, 'training_s'):.1f} s ({min(spread):.1f} to {max(spread):.1f}), "
+            f"after it {median(rows, 'tail_s'):.1f} s"
+        )
+        print("   CPU s: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in rows[-1]["cpu"]))
+        if title != "peer":
+            for what, name in (("after start-up", "training_s"), ("from the command on", "seconds")):
+                ratios = [p[name] / o[name] for p, o in zip(sides["peer"], rows, strict=True)]
+                print(f"   {what}: {statistics.median(ratios):.2f} of the peer's speed")
+
+
+if __name__ == "__main__":
+    main()
