@@ -33,13 +33,12 @@ def scale_box(box: Sequence[float], from_size: tuple[int, int], to_size: tuple[i
     return round(x1 * across), round(y1 * down), round(x2 * across), round(y2 * down)
 
 
-def central_part(part: Box, size: tuple[int, int]) -> Box:
+def central_part(part: Box, size: tuple[int, int]) -> tuple[float, float, float, float]:
     """The largest part in the middle of `part` with the shape of `size` (height, width)."""
     x1, y1, x2, y2 = part
     unit = min((x2 - x1) / size[1], (y2 - y1) / size[0])
-    wide, high = max(1, round(size[1] * unit)), max(1, round(size[0] * unit))
-    left, top = x1 + (x2 - x1 - wide) // 2, y1 + (y2 - y1 - high) // 2
-    return left, top, left + wide, top + high
+    left, top = max(x1, (x1 + x2 - size[1] * unit) / 2), max(y1, (y1 + y2 - size[0] * unit) / 2)
+    return left, top, min(x2, left + size[1] * unit), min(y2, top + size[0] * unit)
 
 
 def size_within(part: Box, size: tuple[int, int]) -> tuple[int, int]:
@@ -51,7 +50,7 @@ def size_within(part: Box, size: tuple[int, int]) -> tuple[int, int]:
 
 def place(points: np.ndarray, picture_size: tuple[int, int], fit: str) -> np.ndarray:
     """Points (..., 2), x and y as fractions of a picture of `picture_size` (width, height) -> as fractions of the square
-    that `decode` makes of it with this `fit` (to half a pixel). Outside 0 to 1: cut off."""
+    that `decode` makes of it with this `fit` (where it pads, to half a pixel). Outside 0 to 1: cut off."""
     if fit == "stretch":
         return points
     side = max(picture_size) if fit == "pad" else min(picture_size)

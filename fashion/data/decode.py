@@ -4,11 +4,14 @@ JPEGs are decoded by libjpeg-turbo, at the smallest half, quarter or eighth that
 for each way; where it refuses one, and for every other format, by Pillow. Then both are resized alike.
 """
 
+from collections.abc import Sequence
+from math import ceil
+
 import numpy as np
 import torch
 from PIL import Image
 
-from fashion.data.boxes import LEAST_SIDE, Box, central_part, shown_part, size_within
+from fashion.data.boxes import LEAST_SIDE, central_part, shown_part, size_within
 from fashion.data.colour import to_srgb
 from fashion.data.formats import MOST_PIXELS, BadPicture, open_picture, orientation, pixels_of
 from fashion.data.jpeg import SCALES, decode_jpeg, is_jpeg, is_scan_bomb, plain_size
@@ -121,17 +124,16 @@ def shrunk(data: bytes | memoryview, side: int) -> np.ndarray:
     return decode(data, (max(1, round(height * shrink)), max(1, round(width * shrink))))
 
 
-def _resized(picture: _Picture, part: Box, size: tuple[int, int], interpolation: str) -> np.ndarray:
-    """`part` of the picture at `size` (height, width): uint8 (H, W, 3)."""
+def _resized(picture: _Picture, part: Sequence[float], size: tuple[int, int], interpolation: str) -> np.ndarray:
+    """`part` (x1, y1, x2, y2) of the picture at `size` (height, width): uint8 (H, W, 3)."""
     x1, y1, x2, y2 = part
     wide, high = x2 - x1, y2 - y1
     scale = next((k for k in SCALES if min(high / size[0], wide / size[1]) >= k * _SPARE), 1) if picture.jpeg else 1
     x_HWC, (left, top) = picture.pixels(scale), picture.lead(scale)
-    x1, y1, x2, y2 = x1 + left, y1 + top, x2 + left, y2 + top
-    if x1 % scale or y1 % scale:  # it begins within a pixel, which only Pillow can; elsewhere torch is twice as fast
-        exact = tuple(edge / scale for edge in (x1, y1, x2, y2))
-        return np.array(Image.fromarray(x_HWC).resize(size[::-1], _PILLOW[interpolation], exact))
-    x_HWC = x_HWC[y1 // scale : -(-y2 // scale), x1 // scale : -(-x2 // scale)]
+    x1, y1, x2, y2 = (x1 + left) / scale, (y1 + top) / scale, (x2 + left) / scale, (y2 + top) / scale
+    if x1 % 1 or y1 % 1:  # it begins within a pixel, which only Pillow can; elsewhere torch is twice as fast
+        return np.array(Image.fromarray(x_HWC).resize(size[::-1], _PILLOW[interpolation], (x1, y1, x2, y2)))
+    x_HWC = x_HWC[int(y1) : ceil(y2), int(x1) : ceil(x2)]
     if x_HWC.shape[:2] == size:
         return x_HWC
     # The last pixel of a scaled picture may stand for a part of one. Told the true factors, the resizing keeps its

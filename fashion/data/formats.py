@@ -21,8 +21,9 @@ MOST_PIXELS = 80_000_000  # 240 MB decoded; more is taken for a decompression bo
 _FORMATS = ("PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
 _AVIF = (b"avif", b"avis")
 ENDINGS = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".heic", ".heif", ".heics", ".hif", ".avif",
-    ".avifs", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".jp2", ".j2k", ".jpx", ".jpf", ".ppm", ".pgm", ".pnm", ".ico",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".heic", ".heif", ".heics", ".heifs", ".hif",
+    ".avif", ".avifs", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".jp2", ".j2k", ".jpx", ".jpf", ".ppm", ".pgm", ".pbm",
+    ".pnm", ".ico",
 )  # fmt: skip
 
 
