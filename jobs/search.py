@@ -97,7 +97,7 @@ def job(settings: SearchSettings) -> None:
     catalogue = open_catalogue(settings.catalogue)
     files, skipped = photo_files(settings.image)
     if skipped:
-        print(skipped_line(skipped))
+        print(skipped_line(skipped), file=sys.stderr)
     if settings.box and len(files) > 1:
         raise InputError(f"box: found with {len(files)} photos, expected a single one")
     table = _pictures_of(catalogue, settings.data) if settings.sheet else None
