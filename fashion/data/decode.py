@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
-import torch
 from PIL import Image
 
 from fashion.data.boxes import LEAST_SIDE, central_part, shown_part, size_within
@@ -27,7 +26,7 @@ _TURNS = {
     2: (False, (1,)), 3: (False, (0, 1)), 4: (False, (0,)),
     5: (True, ()), 6: (True, (1,)), 7: (True, (0, 1)), 8: (True, (0,)),
 }  # fmt: skip
-_TORCH = {"bilinear": torch.ops.aten._upsample_bilinear2d_aa, "bicubic": torch.ops.aten._upsample_bicubic2d_aa}
+_TORCH = {"bilinear": "_upsample_bilinear2d_aa", "bicubic": "_upsample_bicubic2d_aa"}
 _PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -136,11 +135,14 @@ def _resized(picture: _Picture, part: Sequence[float], size: tuple[int, int], in
     x_HWC = x_HWC[int(y1) : ceil(y2), int(x1) : ceil(x2)]
     if x_HWC.shape[:2] == size:
         return x_HWC
+    import torch  # here: much imports this file that never resizes
+
     # The last pixel of a scaled picture may stand for a part of one. Told the true factors, the resizing keeps its
     # place; given the two sizes alone it shifts by up to half a pixel, which is a mean difference of 1.6 levels, not 0.5.
     factors = size[0] * scale / high, size[1] * scale / wide
     x_1CHW = torch.from_numpy(np.ascontiguousarray(x_HWC)).permute(2, 0, 1)[None]
-    return _TORCH[interpolation](x_1CHW, list(size), False, *factors)[0].permute(1, 2, 0).numpy()
+    resize = getattr(torch.ops.aten, _TORCH[interpolation])
+    return resize(x_1CHW, list(size), False, *factors)[0].permute(1, 2, 0).numpy()
 
 
 def _channels_first(x_HWC: np.ndarray) -> np.ndarray:
