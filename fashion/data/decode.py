@@ -61,8 +61,11 @@ class _Picture:
     def pixels(self, scale: int) -> np.ndarray:
         """uint8 (H, W, 3), upright; of JPEGs a `scale`th of each side, rounded up. Raises BadPicture."""
         x_HWC = self._stored(scale)
-        x_HWC = x_HWC.transpose(1, 0, 2) if self.swapped else x_HWC
-        return np.flip(x_HWC, self.turned) if self.turned else x_HWC
+        if not (self.swapped or self.turned):
+            return x_HWC
+        x_HW = np.ascontiguousarray(x_HWC).view("V3")[..., 0]  # pixels are moved three times as fast as bytes
+        x_HW = np.ascontiguousarray(np.flip(x_HW.T if self.swapped else x_HW, self.turned))
+        return x_HW.view(np.uint8).reshape(*x_HW.shape, 3)
 
     def lead(self, scale: int) -> tuple[int, int]:
         """Columns and rows, of the whole size, that `pixels` at this scale has before the picture's first: a side that
