@@ -16,6 +16,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from fashion.data.decode import check, decode, shrunk
 from fashion.data.formats import ENDINGS, MOST_PIXELS, BadPicture
+from fashion.data.pack import pack_picture
 
 pillow_heif.register_heif_opener()  # here for the files that the tests write; the library does it when one comes by
 
@@ -323,3 +324,24 @@ def test_endings_are_those_that_pillow_and_pillow_heif_give_these_formats():
     forms = {"JPEG", "MPO", "HEIF", "AVIF", *LOSSLESS, "DIB"}
     known = {ending for ending, form in Image.registered_extensions().items() if form in forms}
     assert known - {".jpc", ".j2c", ".pfm"} <= set(ENDINGS)  # bare code streams and floating-point numbers
+
+
+@pytest.mark.parametrize("form", [*LOSSLESS, *LOSSY])
+@pytest.mark.parametrize("size", [None, 30])
+def test_whatever_comes_is_packed_as_an_upright_srgb_jpeg(form, size):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    takes_exif = form in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")
+    options = (LOSSLESS | LOSSY)[form] | ({"exif": exif.tobytes()} if takes_exif else {})
+    image = garment(96, 60)
+    data = encode(image, form, **options)
+    row = {"image": "img/a.jpg", "box": [10, 10, 50, 50], "landmarks": None}
+    packed = pack_picture(data, row, crop=False, size=size)
+    upright = (60, 96) if takes_exif else (96, 60)
+    assert (packed["width"], packed["height"]) == tuple(round(side * (size or 60) / 60) for side in upright)
+    assert packed["jpeg"][:3] == b"\xff\xd8\xff" and check(packed["jpeg"]) == (packed["width"], packed["height"])
+    shown = packed["height"], packed["width"]
+    assert np.abs(decode(packed["jpeg"]).astype(int) - decode(data, shown)).mean() < 5
+    assert packed["box"] == [round(edge * (size or 60) / 60) for edge in (10, 10, 50, 50)]
+    if form == "JPEG":
+        assert (packed["jpeg"] == data) == (size is None)
