@@ -22,7 +22,7 @@ from fashion.errors import InputError
 from fashion.retrieval.embedder import Embedder, EmbedSettings
 from fashion.retrieval.embeddings import EMBEDDING, Catalogue, open_catalogue
 from fashion.retrieval.lookup import Hit, nearest
-from fashion.retrieval.photos import framed, hit_pictures, photo_files, read_photo
+from fashion.retrieval.photos import hit_pictures, photo_files, read_photo
 from fashion.retrieval.sheet import PICTURE, Cell, draw_sheet
 from fashion.storage import Store
 from jobs.cli import main
@@ -95,7 +95,9 @@ def job(settings: SearchSettings) -> None:
 
             check_storage(name, getattr(settings, name))
     catalogue = open_catalogue(settings.catalogue)
-    files = photo_files(settings.image)
+    files, skipped = photo_files(settings.image)
+    if skipped:
+        print(skipped_line(skipped), file=sys.stderr)
     if settings.box and len(files) > 1:
         raise InputError(f"box: found with {len(files)} photos, expected a single one")
     table = _pictures_of(catalogue, settings.data) if settings.sheet else None
@@ -125,16 +127,22 @@ def hit_table(hits: list[Hit]) -> str:
     )
 
 
+def skipped_line(skipped: list[Path]) -> str:
+    """What a folder holds beside photos, in one line."""
+    shown = ", ".join(file.name for file in skipped[:5]) + (", ..." if len(skipped) > 5 else "")
+    return f"skipped {len(skipped)} that {'is no photo' if len(skipped) == 1 else 'are no photos'}: {shown}"
+
+
 def _read(files: list[Path], box: Box | None, size: int) -> tuple[list[Photo], list[str]]:
     """The photos that can be used, and a line for each of the others."""
     photos, bad = [], []
     for file in files:
         try:
-            pixels, whole = read_photo(file, box, size)
+            pixels, picture = read_photo(file, box, size, PICTURE)
         except BadPicture as fault:
             bad.append(f"{file}: {fault}; give another photo")
             continue
-        photos.append(Photo(name=str(file), pixels_3SS=pixels, picture=framed(whole, box, PICTURE)))
+        photos.append(Photo(name=str(file), pixels_3SS=pixels, picture=picture))
     return photos, bad
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 LEAST_SIDE = 8  # pixels; a picture or crop with a shorter side shows no garment
 
 Box = tuple[int, int, int, int]
@@ -29,3 +31,27 @@ def scale_box(box: Sequence[float], from_size: tuple[int, int], to_size: tuple[i
     across, down = to_size[0] / from_size[0], to_size[1] / from_size[1]
     x1, y1, x2, y2 = box
     return round(x1 * across), round(y1 * down), round(x2 * across), round(y2 * down)
+
+
+def central_part(part: Box, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The largest part in the middle of `part` with the shape of `size` (height, width)."""
+    x1, y1, x2, y2 = part
+    unit = min((x2 - x1) / size[1], (y2 - y1) / size[0])
+    left, top = max(x1, (x1 + x2 - size[1] * unit) / 2), max(y1, (y1 + y2 - size[0] * unit) / 2)
+    return left, top, min(x2, left + size[1] * unit), min(y2, top + size[0] * unit)
+
+
+def size_within(part: Box, size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the largest picture within `size` (height, width) that has the shape of `part`."""
+    x1, y1, x2, y2 = part
+    unit = min(size[1] / (x2 - x1), size[0] / (y2 - y1))
+    return max(1, round((y2 - y1) * unit)), max(1, round((x2 - x1) * unit))
+
+
+def place(points: np.ndarray, picture_size: tuple[int, int], fit: str) -> np.ndarray:
+    """Points (..., 2), x and y as fractions of a picture of `picture_size` (width, height) -> as fractions of the square
+    that `decode` makes of it with this `fit` (where it pads, to half a pixel). Outside 0 to 1: cut off."""
+    if fit == "stretch":
+        return points
+    side = max(picture_size) if fit == "pad" else min(picture_size)
+    return (points - 0.5) * (np.asarray(picture_size) / side) + 0.5

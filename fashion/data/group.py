@@ -26,10 +26,13 @@ class ItemGroup:
         """The column's values of one item's images."""
         return self.columns[name][self.start[row] : self.start[row + 1]]
 
-    def pixels(self, picture: int, size: int, crop: str) -> np.ndarray:
+    def pixels(
+        self, picture: int, size: int, crop: str, *, fit: str = "stretch", interpolation: str = "bilinear"
+    ) -> np.ndarray:
         """A picture, or its box, as uint8 (3, size, size)."""
         box = self.columns["box"][picture] if crop == "box" else None
-        return decode(self.bytes[self.ends[picture] : self.ends[picture + 1]], size=(size, size), box=box)
+        data = self.bytes[self.ends[picture] : self.ends[picture + 1]]
+        return decode(data, size=(size, size), box=box, fit=fit, interpolation=interpolation)
 
 
 def read_columns(names: list[str]) -> list[str]:

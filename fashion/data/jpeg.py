@@ -1,56 +1,56 @@
-"""torchvision's JPEG decoder and encoder, without `import torchvision`.
+"""JPEG files by libjpeg-turbo (`simplejpeg`), which shrinks a picture inside its transform: half, quarter and eighth
+cost a part of decoding all of it."""
 
-That import brings every network of torchvision and torch's compiler: six seconds a process, and a job starts many.
-The two operators are all that pictures need, so their library is loaded by itself.
-"""
+import numpy as np
+import simplejpeg
 
-import importlib.util
-from pathlib import Path
-
-import torch
-
-_RGB = 3  # torchvision's ImageReadMode.RGB
-_START = b"\xff\xd8\xff"
-_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
-_EXIF = 0xE1
-
-
-def _load() -> None:
-    for folder in importlib.util.find_spec("torchvision").submodule_search_locations:
-        for library in [*Path(folder).glob("image*.so"), *Path(folder).glob("image*.pyd")]:
-            torch.ops.load_library(str(library))
-            return
-    import torchvision  # noqa: F401  # another layout: let the package find its own library
+START, SCAN = b"\xff\xd8\xff", b"\xff\xda"
+SCALES = (8, 4, 2)  # libjpeg's other eighths have no vector code, and take longer than the whole picture
+# What names a segment that may turn the picture or give its colours another meaning: its header is for Pillow to read.
+_TELLING = (b"Exif\0", b"ns.adobe.com/xap", b"ICC_PROFILE\0")
+_COLOURS = ("Gray", "YCbCr", "RGB")
+# A progressive picture's scans may be a few bytes each, and each of them passes over all pixels. Encoders write about
+# ten; what follows a picture, such as a phone's film, holds the same two bytes by chance, one in 64 kB.
+_MOST_SCANS, _BYTES_A_SCAN = 100, 16_384
 
 
-_load()
+def is_jpeg(data: bytes) -> bool:
+    return data[:3] == START
 
 
-def plain_size(data: bytes | memoryview) -> tuple[int, int] | None:
-    """(width, height) of a JPEG of 8-bit grey or colour (ITU-T T.81, annex B) without EXIF or XMP, which may turn it.
+def is_scan_bomb(data: bytes) -> bool:
+    """Whether a JPEG has more scans than its length explains."""
+    x = np.frombuffer(data, np.uint8)
+    scans = np.count_nonzero((x[1:] == SCAN[1]) & (x[:-1] == SCAN[0]))
+    return scans > _MOST_SCANS + len(data) // _BYTES_A_SCAN
 
-    None for anything else, be it no JPEG at all.
-    """
-    if data[:3] != _START:
+
+def plain_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) of a JPEG that is upright and grey or sRGB as it stands; None where Pillow has to look."""
+    head = data[: data.find(SCAN)]
+    if any(name in head for name in _TELLING):
         return None
-    at = 2
-    while at + 10 <= len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker in _FRAMES:
-            height, width = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (5, 7))
-            return (width, height) if data[at + 4] == 8 and data[at + 9] in (1, 3) else None
-        # APP0 to APP15, tables, restart interval, comment: segments with a length, to be passed over.
-        if marker == _EXIF or not (0xE0 <= marker <= 0xEF or marker in (0xC4, 0xDB, 0xDD, 0xFE)) or length < 2:
-            return None
-        at += 2 + length
-    return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError:
+        return None
+    return (width, height) if colours in _COLOURS else None
 
 
-def decode_jpeg(data: bytes | memoryview) -> torch.Tensor:
-    """A JPEG as uint8 (3, H, W), RGB, as stored. Raises RuntimeError where libjpeg refuses it."""
-    return torch.ops.image.decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), _RGB, False)
+def decode_jpeg(data: bytes, size: tuple[int, int], scale: int = 1) -> np.ndarray | None:
+    """A JPEG of `size` (width, height), as stored, at a `scale`th of it (1, 2, 4, 8; rounded up): uint8 (H, W, 3), RGB.
+
+    None where libjpeg finds fault with it, which it also does with pictures that Pillow shows.
+    """
+    across, down = (-(-side // scale) for side in size)
+    try:
+        x_HWC = simplejpeg.decode_jpeg(data, "RGB", min_height=down, min_width=across, min_factor=scale)
+    except ValueError:
+        return None
+    return x_HWC if x_HWC.shape[:2] == (down, across) else None
 
 
-def encode_jpeg(pixels_3HW: torch.Tensor, *, quality: int) -> bytes:
+def encode_jpeg(pixels_3HW: np.ndarray, *, quality: int) -> bytes:
     """uint8 (3, H, W) as a JPEG file."""
-    return torch.ops.image.encode_jpeg(pixels_3HW.contiguous(), quality).numpy().tobytes()
+    pixels_HWC = np.ascontiguousarray(pixels_3HW.transpose(1, 2, 0))
+    return simplejpeg.encode_jpeg(pixels_HWC, quality=quality, colorsubsampling="420")

@@ -4,18 +4,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
-import torch
 
 from fashion.data.boxes import scale_box, usable_box
 from fashion.data.decode import BadPicture, check, decode
-from fashion.data.jpeg import encode_jpeg
+from fashion.data.jpeg import encode_jpeg, is_jpeg
 from fashion.data.pictures import Pictures
 from fashion.data.table import ITEMS, QUARANTINE
 from fashion.errors import InputError
 from fashion.storage import READERS
 
 QUALITY = 92  # of pictures that are written anew; others keep their bytes
-JPEG = b"\xff\xd8\xff"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +74,9 @@ def pack_picture(
     shrink = min(1.0, size / min(x1 - x0, y1 - y0)) if size else 1.0
     new = max(1, round((x1 - x0) * shrink)), max(1, round((y1 - y0) * shrink))
     whole = cut == (0, 0, width, height)
-    keep = data[:3] == JPEG and whole and new == (width, height)
+    keep = is_jpeg(data) and whole and new == (width, height)
     pixels = decode(data, size=None if keep else (new[1], new[0]), box=None if whole else cut)
-    jpeg = data if keep else encode_jpeg(torch.from_numpy(pixels), quality=QUALITY)
+    jpeg = data if keep else encode_jpeg(pixels, quality=QUALITY)
     if box is not None:
         box = None if crop else list(scale_box(box, seen, new))
     landmarks = row["landmarks"]
@@ -99,8 +97,8 @@ def _load(
         return BadPicture("the file is not there")
     except BadPicture as fault:
         return fault
-    except InputError as fault:  # a path that leaves the root
-        return BadPicture(str(fault))
+    except InputError:  # in words without the path, so that reasons can be counted
+        return BadPicture("its path, or a link on it, leads out of the source")
 
 
 def _move(landmarks: list[float], origin: tuple[float, float], scale: tuple[float, float]) -> list[float]:

@@ -8,46 +8,54 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fashion.data.boxes import Box, scale_box, usable_box
-from fashion.data.decode import BadPicture, decode
+from fashion.data.decode import BadPicture, check, decode, shrunk
+from fashion.data.formats import ENDINGS
 from fashion.data.table import ItemTable, flatten
 from fashion.errors import InputError
 from fashion.retrieval.lookup import Hit
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FRAME = (214, 39, 40)
 
 
-def photo_files(names: Iterable[str]) -> list[Path]:
-    """The files, and the pictures (by their endings) in the folders. Raises InputError where there are none."""
-    found = []
+def photo_files(names: Iterable[str]) -> tuple[list[Path], list[Path]]:
+    """The files, and the pictures (by their endings) in the folders; and what else lies in the folders, but for hidden
+    files: Macs leave a `._photo.jpg` beside photos, which is none. Raises InputError where there are no pictures."""
+    found, skipped = [], []
     for name in names:
         path = Path(name).expanduser()
         if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS)
-            if not inside:
+            inside = sorted(file for file in path.iterdir() if not file.name.startswith("."))
+            photos = [file for file in inside if file.suffix.lower() in ENDINGS and file.is_file()]
+            if not photos:
                 raise InputError(f"image: {name}: no pictures in that folder; expected {', '.join(ENDINGS)}")
-            found += inside
+            found += photos
+            skipped += sorted(set(inside) - set(photos))
         elif path.is_file():
             found.append(path)
         else:
             raise InputError(f"image: {name}: no such file or folder")
-    return found
+    return found, skipped
 
 
-def read_photo(path: Path, box: Box | None, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """A photo as the network sees it, uint8 (3, size, size), and all of it, uint8 (3, H, W), both upright.
+def read_photo(path: Path, box: Box | None, size: int, side: int) -> tuple[np.ndarray, Image.Image]:
+    """A photo as the network sees it, uint8 (3, size, size); and all of it, at most `side` pixels high and wide, with a
+    frame round the box.
 
     `box`: x1, y1, x2, y2 in pixels of the upright photo. Raises BadPicture for the photo, InputError for the box.
     """
     data = path.read_bytes()
-    whole = decode(data)
-    height, width = whole.shape[1:]
-    if box is not None and usable_box(box, width, height) is None:
+    width, height = check(data)
+    part = usable_box(box, width, height) if box is not None else None
+    if box is not None and part is None:
         raise InputError(
             f"box: found {','.join(map(str, box))}, but {path.name} has {width} x {height} pixels; expected a part of "
             "it of at least 8 pixels a side"
         )
-    return decode(data, size=(size, size), box=box), whole
+    picture = _image(shrunk(data, side))
+    if part is not None:
+        x1, y1, x2, y2 = scale_box(part, (width, height), picture.size)
+        ImageDraw.Draw(picture).rectangle((x1, y1, x2 - 1, y2 - 1), outline=FRAME, width=2)
+    return decode(data, size=(size, size), box=box), picture
 
 
 def hit_pictures(table: ItemTable, hits: Iterable[Hit], side: int) -> dict[tuple[str, str], Image.Image]:
@@ -62,24 +70,11 @@ def hit_pictures(table: ItemTable, hits: Iterable[Hit], side: int) -> dict[tuple
             if row["image"] not in images:
                 continue
             try:
-                found[row["image"], row["item"]] = small(decode(row["jpeg"]), side)
+                found[row["image"], row["item"]] = _image(shrunk(row["jpeg"], side))
             except BadPicture:
                 continue
     return found
 
 
-def small(pixels_3HW: np.ndarray, side: int) -> Image.Image:
-    """The picture, at most `side` pixels high and wide."""
-    picture = Image.fromarray(pixels_3HW.transpose(1, 2, 0))
-    picture.thumbnail((side, side))
-    return picture
-
-
-def framed(pixels_3HW: np.ndarray, box: Box | None, side: int) -> Image.Image:
-    """The same, with a frame round the box."""
-    picture = small(pixels_3HW, side)
-    if box is not None:
-        height, width = pixels_3HW.shape[1:]
-        x1, y1, x2, y2 = scale_box(usable_box(box, width, height), (width, height), picture.size)
-        ImageDraw.Draw(picture).rectangle((x1, y1, x2 - 1, y2 - 1), outline=FRAME, width=2)
-    return picture
+def _image(pixels_3HW: np.ndarray) -> Image.Image:
+    return Image.fromarray(pixels_3HW.transpose(1, 2, 0))

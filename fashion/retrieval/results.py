@@ -1,13 +1,12 @@
 """What an evaluation leaves behind: metrics.json, queries.parquet and report.html."""
 
-import io
 from collections import defaultdict
 from dataclasses import replace
 
 import pyarrow as pa
-from PIL import Image
 
-from fashion.data.decode import decode
+from fashion.data.decode import shrunk
+from fashion.data.jpeg import encode_jpeg
 from fashion.data.table import ItemTable, flatten
 from fashion.retrieval.embeddings import EMBEDDING
 from fashion.retrieval.evaluate import Evaluation, query_table
@@ -89,10 +88,6 @@ def _thumbnails(sides: list[pa.Table], table: ItemTable, images: set[str], large
     for (shard, group), wanted in sorted(places.items()):
         rows = flatten(table.read(shard, group)).select(["image", "jpeg"])
         for row in rows.filter(pa.compute.is_in(rows["image"], pa.array(wanted))).to_pylist():
-            picture = Image.fromarray(decode(row["jpeg"]).transpose(1, 2, 0))
             side = LARGE if row["image"] in large else THUMBNAIL
-            picture.thumbnail((side, side))
-            buffer = io.BytesIO()
-            picture.save(buffer, "JPEG", quality=80)
-            small[row["image"]] = buffer.getvalue()
+            small[row["image"]] = encode_jpeg(shrunk(row["jpeg"], side), quality=80)
     return small

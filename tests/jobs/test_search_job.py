@@ -117,6 +117,16 @@ def test_a_bad_photo_is_one_line_and_the_others_are_answered(shop, capsys):
     assert done.stderr.startswith("error: image: ") and done.stderr.count("\n") == 1
 
 
+def test_what_a_folder_holds_beside_photos_is_one_line(shop, tmp_path, capsys):
+    for name in ("notes.txt", "film.mov", ".DS_Store", "._photo.png"):
+        (tmp_path / name).write_bytes(b"no picture")
+    picture(50).save(tmp_path / "photo.PNG")
+    given = ["--catalogue", str(shop / "catalogue"), "--run", str(shop / "run"), "--image", str(tmp_path)]
+    job(parse(SearchSettings, with_lists(given)))
+    told = capsys.readouterr()
+    assert told.err == "skipped 2 that are no photos: film.mov, notes.txt\n" and "id_005" in told.out
+
+
 def test_what_does_not_match_is_refused(shop, tmp_path, capsys):
     make_run(tmp_path / "run", seed=1)
     (tmp_path / "catalogue").symlink_to(shop / "catalogue")
