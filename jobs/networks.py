@@ -22,6 +22,7 @@ def embedder_of(found: Found, settings: EmbedSettings, *, baselines: bool = Fals
         fingerprint=found.about["fingerprint"],
         size=network.settings.size,
         crop=found.about["crop"],
+        transform=network.settings.transform,
         baselines=baselines,
         **used,
     )

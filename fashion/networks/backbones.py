@@ -10,7 +10,7 @@ from torch import nn
 
 from fashion.errors import InputError
 from fashion.networks.embnet import EmbNet
-from fashion.networks.optional import timm_network
+from fashion.networks.of_timm import timm_network
 from fashion.networks.settings import EMBNET, TIMM, NetworkSettings
 
 

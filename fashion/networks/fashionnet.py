@@ -12,6 +12,7 @@ from fashion.networks.heads import Dense, Head, to_sphere
 from fashion.networks.landmark_pooling import pool_round
 from fashion.networks.outputs import Outputs
 from fashion.networks.settings import NetworkSettings
+from fashion.networks.transform import Normalise
 from fashion.networks.trunk import no_maps, split
 from fashion.networks.vocabulary import Vocabulary
 
@@ -40,6 +41,7 @@ class FashionNet(nn.Module):
     ):
         super().__init__()
         self.settings, self.vocabulary = settings, vocabulary
+        self.normalise = Normalise(settings.transform)
         trunk = split(build_stages(settings, weights), settings)
         self.shared, self.last, self.vector = trunk.shared, trunk.last, trunk.vector
         low, high = (output_shape(stages, settings) for stages in ([self.shared], [self.shared, self.last]))
@@ -75,9 +77,9 @@ class FashionNet(nn.Module):
         return (found.z_ND, found.norm_N) if with_norm else found.z_ND
 
     def outputs(self, images_N3HW: torch.Tensor, domains_N: torch.Tensor | None = None) -> Outputs:
-        """All that is estimated of the pictures, which are as `normalise` gives them. `domains_N` is not looked at: both
+        """All that is estimated of the pictures, values 0..255, uint8 or float. `domains_N` is not looked at: both
         domains have one network."""
-        low_NCHW = self.shared(images_N3HW)
+        low_NCHW = self.shared(self.normalise(images_N3HW))
         pose_NH = self.pose(low_NCHW)
         landmarks_N82 = 0.5 + self.positions(pose_NH).unflatten(1, (LANDMARKS, 2))
         visibility_N84 = self.visibility(pose_NH).unflatten(1, (LANDMARKS, VISIBILITIES))

@@ -11,6 +11,7 @@ from fashion.networks.backbones import build_stages, feature_length
 from fashion.networks.fashionnet import FashionNet
 from fashion.networks.heads import Head, new_parameters, to_sphere
 from fashion.networks.settings import EMBNET, NetworkSettings
+from fashion.networks.transform import Normalise
 from fashion.networks.vocabulary import Vocabulary
 
 CONSUMER, SHOP = 0, 1
@@ -41,6 +42,7 @@ class EmbeddingNetwork(nn.Module):
             shared = settings.shared_stages
         head = Head(feature_length(stages, settings), settings.dimension, neck=settings.head == "bnneck")
         branch = nn.Sequential(*stages[shared:], head)
+        self.normalise = Normalise(settings.transform)
         self.shared = nn.Sequential(*stages[:shared])
         self.branches = nn.ModuleList([branch])
         if settings.branches == "dual":
@@ -52,13 +54,14 @@ class EmbeddingNetwork(nn.Module):
         """z_ND, float32, of length 1 (0 for a picture without any features); with `with_norm` also the lengths (N,)
         before that, with their gradient.
 
-        `images_N3HW`: as `normalise` gives them. `domains_N`: 0 for consumer, 1 for shop photos; a shared network does
-        not look at it."""
+        `images_N3HW`: values 0..255, uint8 or float; the network normalises them. `domains_N`: 0 for consumer, 1 for shop
+        photos; a shared network does not look at it."""
         z_ND, norm_N = to_sphere(self.features(images_N3HW, domains_N))
         return (z_ND, norm_N) if with_norm else z_ND
 
     def features(self, images_N3HW: torch.Tensor, domains_N: torch.Tensor | None = None) -> torch.Tensor:
         """The embeddings (N, D) before they are brought to unit length."""
+        images_N3HW = self.normalise(images_N3HW)
         if len(self.branches) == 1:
             return self.branches[0](self.shared(images_N3HW))
         # The batch is sorted by domain while it is still pictures, so that a branch gets one slice of it.
@@ -112,9 +115,12 @@ def build_network(settings: NetworkSettings, *, seed: int, vocabulary: Vocabular
     with torch.random.fork_rng(devices=[]):
         weights = None
         if settings.pretrained:
-            from fashion.networks.pretrained import read_weights  # here, for it imports torchvision
+            # Here, for it imports torchvision.
+            from fashion.networks.pretrained import read_weights
+            from fashion.networks.records import recorded
 
             weights = read_weights(settings)
+            settings = settings.showing(recorded(settings)[0])
         # Not torch.manual_seed, which seeds the GPUs' generators too.
         torch.default_generator.manual_seed(seed)
         return make_network(settings, vocabulary, weights)

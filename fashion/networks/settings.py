@@ -1,13 +1,15 @@
 """What a user chooses about the network."""
 
 import difflib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from fashion.errors import InputError
+from fashion.networks.transform import FITS, INTERPOLATIONS, Channels, Transform, usual
 
 EMBNET = "embnet"
 TIMM = "timm:"
+SHIPPED = "timm:tf_efficientnet_lite0"  # its ImageNet weights come with the package; see shipped.py
 WEIGHTS_FILE = ".safetensors"
 
 
@@ -35,10 +37,20 @@ class NetworkSettings:
     """Only for dual: how many first stages of the backbone both branches have in common. A stage is what lies between
     two halvings of the resolution (in a vit: the patches, then each block); a timm backbone is one stage."""
     pretrained: str | None = None
-    """Weights to start from: a name of torchvision's (DEFAULT, IMAGENET1K_V2, ...), which is downloaded, or the path
-    (local or s3://) of a .safetensors file with the backbone's weights under torchvision's own names; null: random."""
+    """Weights to start from: a name of torchvision's (DEFAULT, IMAGENET1K_V2, ...) or for timm DEFAULT, which is
+    downloaded (timm:tf_efficientnet_lite0's is installed with this package), or the path (local or s3://) of a
+    .safetensors file with the backbone's weights under torchvision's or timm's own names; null: random."""
     size: int = 64
     """Side of the square input, in pixels."""
+    mean: Channels | None = None
+    """Mean of the input a channel (red, green, blue; of values in 0..1). null, here and below: what the weights that it
+    starts from are recorded to expect; ImageNet's and a stretched, bilinear picture where it starts from random ones."""
+    std: Channels | None = None
+    """Deviation of the input a channel, likewise."""
+    interpolation: Literal["bilinear", "bicubic"] | None = None
+    """How a picture is resized."""
+    fit: Literal["stretch", "pad", "crop"] | None = None
+    """How a picture, or its box, becomes a square: stretched, padded to one, or its ends cut off."""
     width: float = 1.0
     """Only for embnet: its numbers of channels are multiplied by this."""
 
@@ -56,10 +68,37 @@ class NetworkSettings:
             raise InputError(
                 f"network.width: {self.width} has a meaning for embnet only, not for {self.name}; leave it 1"
             )
+        self._check_transform()
         _check_name(self.name)
         self._check_design()
         if self.pretrained is not None:
             _check_pretrained(self.name, self.pretrained)
+
+    def _check_transform(self) -> None:
+        for field in ("mean", "std"):
+            if (values := getattr(self, field)) is None:
+                continue
+            values = tuple(float(value) for value in values)  # a file has lists
+            least = 0 if field == "mean" else 1e-3
+            if len(values) != 3 or not all(least <= value <= 1 for value in values):
+                raise InputError(
+                    f"network.{field}: {list(values)}; expected three numbers (red, green, blue) from {least} to 1, or null"
+                )
+            object.__setattr__(self, field, values)
+        for field, choices in (("interpolation", INTERPOLATIONS), ("fit", FITS)):
+            if (value := getattr(self, field)) is not None:
+                _one_of(field, value, choices)
+
+    @property
+    def transform(self) -> Transform:
+        """How the network wants to be shown pictures; what is null is as `usual`."""
+        return replace(usual(self.name), **{k: v for k in _TRANSFORM if (v := getattr(self, k)) is not None})
+
+    def showing(self, transform: Transform) -> "NetworkSettings":
+        """These settings with `transform` where they are null."""
+        if self.design == "fashionnet":  # its landmarks are fractions of the whole picture
+            transform = replace(transform, fit="stretch")
+        return replace(self, **{k: v for k, v in asdict(transform).items() if getattr(self, k) is None})
 
     def _check_design(self) -> None:
         _one_of("design", self.design, ("plain", "fashionnet"))
@@ -72,6 +111,11 @@ class NetworkSettings:
                         "network.design fashionnet"
                     )
             return
+        if self.fit not in (None, "stretch"):
+            raise InputError(
+                f"network.fit: {self.fit}, but fashionnet's landmarks are fractions of the picture; leave it out, or set "
+                "stretch"
+            )
         if self.hidden < 1:
             raise InputError(f"network.hidden: {self.hidden}; expected 1 or more")
         if self.window < 1 or self.window % 2 == 0:
@@ -82,14 +126,15 @@ class NetworkSettings:
             )
 
     def identity(self) -> dict:
-        """All settings that the network depends on. A plain one says nothing of designs: it is what it was before there
-        were any, and so are the fingerprints of its files."""
-        values = asdict(self)
-        return (
-            values if self.design != "plain" else {k: v for k, v in values.items() if k not in (*_FASHIONNET, "design")}
-        )
+        """All settings that the network depends on. What came later than the first files is said only where it makes a
+        difference: a file, its fingerprint and a run from before stay what they were."""
+        left_out = (*_FASHIONNET, "design") if self.design == "plain" else ()
+        normal = asdict(usual(self.name))
+        left_out += tuple(name for name in _TRANSFORM if getattr(self, name) in (None, normal[name]))
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
+_TRANSFORM = tuple(Transform.__dataclass_fields__)
 _FASHIONNET = ("hidden", "window")
 
 

@@ -16,8 +16,8 @@ from fashion.data.schema import DOMAINS
 from fashion.errors import InputError
 from fashion.networks.files import load_network
 from fashion.networks.model import EmbeddingNetwork, build_network
-from fashion.networks.normalise import MEAN, STD, normalise
 from fashion.networks.outputs import Outputs
+from fashion.networks.transform import Transform
 from fashion.networks.vocabulary import Vocabulary
 from fashion.retrieval.baselines import HISTOGRAM as HISTOGRAM_LENGTH
 from fashion.retrieval.baselines import colour_histogram
@@ -59,6 +59,7 @@ class Embedder:
     fingerprint: str
     size: int  # pixels, the side of the network's input
     crop: str  # whole or box
+    transform: Transform
     baselines: bool = False  # also the untrained network's vectors and colour histograms
     batch: int = 256
     precision: str = "float32"
@@ -71,13 +72,7 @@ class Embedder:
             "format": FORMAT,
             "network": self.fingerprint,
             "data": data,
-            "transform": {
-                "size": self.size,
-                "crop": self.crop,
-                "resize": "bilinear, antialiased",
-                "mean": list(MEAN),
-                "std": list(STD),
-            },
+            "transform": self.transform.identity(self.size, self.crop),
             "precision": self.precision,
             "dtype": self.dtype,
             "baselines": self.baselines,
@@ -136,7 +131,7 @@ class Networks:
         coded = torch.tensor([DOMAINS.index(domain) for domain in domains], device=self.device)
         labels = None
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            x = normalise(images).contiguous(memory_format=torch.channels_last)
+            x = images.contiguous(memory_format=torch.channels_last)
             found = {}
             for name, network in self.networks.items():
                 if name == EMBEDDING and self.vocabulary:

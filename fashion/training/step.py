@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from fashion.losses import LossResult, MetricLoss
 from fashion.losses.labels import Labels
-from fashion.networks.normalise import normalise
 from fashion.seeds import seed_of
 from fashion.training.augment import AugmentationSettings, Draws, augment, draw, move_landmarks
 from fashion.training.distributed import bare, gather, gather_with_gradient, world
@@ -119,7 +118,7 @@ def _prepare(context: StepContext, batch: Batch, epoch: int, step: int) -> _Show
         images, domains = torch.cat([images, augment(extra.images, more)]), torch.cat([domains, extra.domains])
         draws = draws.followed_by(more)
     truth = batch.truth and batch.truth.with_landmarks(move_landmarks(batch.truth.landmarks_N83, draws))
-    return _Shown(normalise(images).contiguous(memory_format=torch.channels_last), domains, truth)
+    return _Shown(images.contiguous(memory_format=torch.channels_last), domains, truth)
 
 
 def _draws(context: StepContext, place: Tensor, name: str, epoch: int, step: int) -> Draws:

@@ -4,6 +4,7 @@ import inspect
 
 import pytest
 import safetensors.torch
+import timm
 import torch
 from torch import nn
 from torchvision import models
@@ -12,6 +13,7 @@ from fashion.networks.backbones import build_stages, feature_length
 from fashion.networks.model import EmbeddingNetwork, build_network
 from fashion.networks.settings import NetworkSettings
 from fashion.networks.stages import cut
+from fashion.networks.transform import USUAL, Normalise
 
 from .peers import penultimate, torchvision_network
 
@@ -50,16 +52,17 @@ def test_stages_with_a_file_of_torchvisions_weights_compute_what_torchvision_com
     network = build_network(settings, seed=0).eval()
     path.unlink()  # vgg11's is half a gigabyte
     assert len(network.shared) == count - 1
-    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
-    expected = penultimate(reference, x)
+    images = 255 * torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+    expected = penultimate(reference, Normalise(USUAL)(images))
     assert (
         expected[0] - expected[1]
     ).abs().max() > 1e-3 * expected.abs().max()  # else it could not tell pictures apart
     with torch.no_grad():
+        x = network.normalise(images)
         features = [branch[:-1](network.shared(x)) for branch in network.branches]
         for found in features:
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
-        consumer_and_shop = network(x, torch.tensor([0, 1]))
+        consumer_and_shop = network(images, torch.tensor([0, 1]))
         heads = torch.stack([network.branches[d][-1](features[d])[d] for d in (0, 1)])
     torch.testing.assert_close(consumer_and_shop, nn.functional.normalize(heads), rtol=1e-3, atol=1e-4)
 
@@ -96,7 +99,6 @@ def test_feature_length_leaves_the_stages_as_they_are():
 
 
 def test_a_timm_network_is_one_stage_with_timms_own_features():
-    timm = pytest.importorskip("timm", reason="the optional package timm is not installed")
     for name, size in (("resnet18", 64), ("vit_tiny_patch16_224", 96)):
         settings = NetworkSettings(name=f"timm:{name}", size=size, branches="dual", dimension=8)
         options = {"img_size": size} if name.startswith("vit") else {}
