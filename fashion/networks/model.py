@@ -41,6 +41,8 @@ class EmbeddingNetwork(nn.Module):
                 )
             shared = settings.shared_stages
         head = Head(feature_length(stages, settings), settings.dimension, neck=settings.head == "bnneck")
+        if weights is not None:
+            head.keep_neighbours()
         branch = nn.Sequential(*stages[shared:], head)
         self.normalise = Normalise(settings.transform)
         self.shared = nn.Sequential(*stages[:shared])

@@ -89,7 +89,7 @@ def test_what_is_not_usual_is_in_the_file_and_comes_back(tmp_path):
     "name, mean, std, interpolation, fit, side",
     [
         ("timm:tf_efficientnet_lite0", HALF, HALF, "bicubic", "crop", 224),
-        ("timm:convnextv2_huge", USUAL.mean, USUAL.std, "bicubic", "stretch", 224),
+        ("timm:convnextv2_huge", USUAL.mean, USUAL.std, "bicubic", "stretch", 384),
         ("timm:vit_base_patch16_clip_224.openai", (0.48145466, 0.4578275, 0.40821073),
          (0.26862954, 0.26130258, 0.27577711), "bicubic", "crop", 224),
         ("timm:nextvit_small", USUAL.mean, USUAL.std, "bicubic", "crop", 224),
