@@ -37,6 +37,19 @@ def load_network(store: Store, name: str) -> tuple[Network, dict]:
         data = store.read(name)
     except FileNotFoundError:
         raise InputError(f"{where}: no such network file") from None
+    return read_network(data, where)
+
+
+def is_network(data: bytes) -> bool:
+    """Whether these are the bytes of a network's file, and not of other weights or nothing known."""
+    try:
+        return _metadata(data).get("format") == FORMAT
+    except ValueError:
+        return False
+
+
+def read_network(data: bytes, where: str) -> tuple[Network, dict]:
+    """`load_network` of a file's bytes; `where` they come from is named in errors."""
     try:
         tensors = safetensors.torch.load(data)
         metadata = _metadata(data)

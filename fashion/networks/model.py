@@ -111,18 +111,29 @@ def make_network(
 
 
 def build_network(settings: NetworkSettings, *, seed: int, vocabulary: Vocabulary | None = None) -> Network:
-    """The network with its first weights: random ones are a function of `seed` alone (a fashionnet's embedding does not
-    depend on the vocabulary), and torch's global generators are as they were; `settings.pretrained` is read where given.
-    Raises InputError."""
-    with torch.random.fork_rng(devices=[]):
-        weights = None
-        if settings.pretrained:
-            # Here, for it imports torchvision.
-            from fashion.networks.pretrained import read_weights
-            from fashion.networks.records import recorded
+    """The network with its first weights; `settings.pretrained`, a name or a backbone's file, is read where given, and
+    what `settings` leaves open is as those weights expect it. Raises InputError."""
+    weights = None
+    if settings.pretrained:
+        # Here, for they import torchvision.
+        from fashion.networks.pretrained import read_weights
+        from fashion.networks.records import recorded
 
-            weights = read_weights(settings)
-            settings = settings.showing(recorded(settings)[0])
+        weights = read_weights(settings)
+        settings = settings.showing(recorded(settings)[0])
+    return new_network(settings, weights, seed=seed, vocabulary=vocabulary)
+
+
+def new_network(
+    settings: NetworkSettings,
+    weights: Mapping[str, torch.Tensor] | None,
+    *,
+    seed: int,
+    vocabulary: Vocabulary | None = None,
+) -> Network:
+    """The network with `weights` in its backbone; all others are a function of `seed` alone (a fashionnet's embedding
+    does not depend on the vocabulary). torch's global generators are as they were. Raises InputError."""
+    with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed, which seeds the GPUs' generators too.
         torch.default_generator.manual_seed(seed)
         return make_network(settings, vocabulary, weights)

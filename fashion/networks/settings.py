@@ -11,6 +11,18 @@ EMBNET = "embnet"
 TIMM = "timm:"
 SHIPPED = "timm:tf_efficientnet_lite0"  # its ImageNet weights come with the package; see shipped.py
 WEIGHTS_FILE = ".safetensors"
+_FOREIGN = (
+    "pth",
+    "pt",
+    "bin",
+    "ckpt",
+    "pkl",
+    "npz",
+    "onnx",
+    "h5",
+    "tar",
+    "zip",
+)  # files of weights that we do not read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +49,10 @@ class NetworkSettings:
     """Only for dual: how many first stages of the backbone both branches have in common. A stage is what lies between
     two halvings of the resolution (in a vit: the patches, then each block); a timm backbone is one stage."""
     pretrained: str | None = None
-    """Weights to start from: a name of torchvision's (DEFAULT, IMAGENET1K_V2, ...) or for timm DEFAULT, which is
-    downloaded (timm:tf_efficientnet_lite0's is installed with this package), or the path (local or s3://) of a
-    .safetensors file with the backbone's weights under torchvision's or timm's own names; null: random."""
+    """Weights to start from: a name of torchvision's (DEFAULT, IMAGENET1K_V2, ...), or DEFAULT of timm's, which is
+    downloaded (timm:tf_efficientnet_lite0's is installed with this package); the path (local or s3://) of a .safetensors
+    file with the backbone's weights under torchvision's or timm's own names; or the folder of a training run or of one of
+    its checkpoints, whose network goes on with other data, another loss, size or dimension. null: random."""
     size: int = 64
     """Side of the square input, in pixels."""
     mean: Channels | None = None
@@ -158,15 +171,17 @@ def _check_name(name: str) -> None:
 
 
 def _check_pretrained(name: str, pretrained: str) -> None:
-    if pretrained.endswith(WEIGHTS_FILE):
-        return
     where = f"network.pretrained: {pretrained!r}"
-    if "/" in pretrained or "." in pretrained:
+    _, dot, ending = pretrained.rpartition("/")[2].rpartition(".")
+    if f".{ending}" == WEIGHTS_FILE or ("/" in pretrained and ending not in _FOREIGN):
+        return
+    if dot and ending in _FOREIGN:
         raise InputError(
             f"{where}; a file of weights must be {WEIGHTS_FILE}: convert it with safetensors.torch.save_file"
         )
+    others = f"a {WEIGHTS_FILE} file or the folder of a training run"
     if name == EMBNET:
-        raise InputError(f"{where}; embnet has no published weights: give a {WEIGHTS_FILE} file or null")
+        raise InputError(f"{where}; embnet has no published weights: give {others}, or null")
     if name.startswith(TIMM):
         choices = ["DEFAULT"]
     else:
@@ -174,4 +189,4 @@ def _check_pretrained(name: str, pretrained: str) -> None:
 
         choices = list(models.get_model_weights(name).__members__)
     if pretrained not in choices:
-        raise InputError(f"{where} is no weights of {name}; expected {', '.join(choices)} or a {WEIGHTS_FILE} file")
+        raise InputError(f"{where} is no weights of {name}; expected {', '.join(choices)}, {others}")

@@ -60,6 +60,7 @@ class Embedder:
     size: int  # pixels, the side of the network's input
     crop: str  # whole or box
     transform: Transform
+    first: tuple[Store, str] | None = None  # folder and name of the untrained network's file; None: a seed's
     baselines: bool = False  # also the untrained network's vectors and colour histograms
     batch: int = 256
     precision: str = "float32"
@@ -97,7 +98,11 @@ class Embedder:
         network, about = load_network(self.folder, self.file)
         networks = {EMBEDDING: network}
         if self.baselines:
-            networks[UNTRAINED] = build_network(network.settings, seed=about["seed"], vocabulary=network.vocabulary)
+            networks[UNTRAINED] = (
+                load_network(*self.first)[0]
+                if self.first
+                else build_network(network.settings, seed=about["seed"], vocabulary=network.vocabulary)
+            )
         return Networks(networks, device, histogram=self.baselines, bf16=self.precision == "bf16")
 
 
