@@ -42,7 +42,7 @@ class FashionNet(nn.Module):
         super().__init__()
         self.settings, self.vocabulary = settings, vocabulary
         self.normalise = Normalise(settings.transform)
-        trunk = split(build_stages(settings, weights), settings)
+        trunk = split(build_stages(settings, weights, apart=True), settings)
         self.shared, self.last, self.vector = trunk.shared, trunk.last, trunk.vector
         low, high = (output_shape(stages, settings) for stages in ([self.shared], [self.shared, self.last]))
         if len(low) != 3 or low[1] != low[2]:  # channels last, as a swin's

@@ -63,7 +63,10 @@ def read_network(data: bytes, where: str) -> tuple[Network, dict]:
         raise InputError(f"{where} is damaged: weights and fingerprint differ; write it again, or take an older one")
     vocabulary = Vocabulary.from_json(told["vocabulary"]) if "vocabulary" in told else None
     with torch.random.fork_rng(devices=[]):
+        # A timm network with two branches was not taken apart at first: its names then begin as its own do.
         network = make_network(settings, vocabulary)
+        if network.state_dict().keys() != tensors.keys():
+            network = make_network(settings, vocabulary, apart=False)
     network.load_state_dict(tensors)
     return network, json.loads(metadata["extra"])
 

@@ -2,12 +2,13 @@
 
 import copy
 from collections.abc import Mapping
+from itertools import chain
 
 import torch
 from torch import nn
 
 from fashion.errors import InputError
-from fashion.networks.backbones import build_stages, feature_length
+from fashion.networks.backbones import build_stages, feature_length, stages_apart
 from fashion.networks.fashionnet import FashionNet
 from fashion.networks.heads import Head, new_parameters, to_sphere
 from fashion.networks.settings import EMBNET, NetworkSettings
@@ -28,10 +29,13 @@ class EmbeddingNetwork(nn.Module):
 
     vocabulary = None  # it predicts no labels
 
-    def __init__(self, settings: NetworkSettings, weights: Mapping[str, torch.Tensor] | None = None):
+    def __init__(
+        self, settings: NetworkSettings, weights: Mapping[str, torch.Tensor] | None = None, *, apart: bool | None = None
+    ):
+        """`apart`: whether a timm network is taken apart; by default where that makes a difference."""
         super().__init__()
         self.settings = settings
-        stages = build_stages(settings, weights)
+        stages = build_stages(settings, weights, apart=settings.branches == "dual" if apart is None else apart)
         shared = len(stages)
         if settings.branches == "dual":
             if settings.shared_stages > shared:
@@ -76,15 +80,18 @@ class EmbeddingNetwork(nn.Module):
 
     def depths(self) -> list[list[nn.Module]]:
         """The backbone's modules from the input side on; a stage that exists twice is of one depth."""
-        return [[stage] for stage in self.shared] + [
-            list(s) for s in zip(*(b[:-1] for b in self.branches), strict=True)
-        ]
+        shared = [[stage] for stage in _stages(self.shared)]
+        return shared + [list(stages) for stages in zip(*(_stages(b[:-1]) for b in self.branches), strict=True)]
 
     def _zero_of_idle(self, counts: list[int]) -> torch.Tensor | float:
         """0 as a function of the branches that got no picture: their gradients are zeros instead of None, which
         DistributedDataParallel would wait for in vain."""
         idle = [branch for branch, count in zip(self.branches, counts, strict=True) if not count]
         return sum(0.0 * p.sum() for branch in idle for p in branch.parameters() if p.requires_grad)
+
+
+def _stages(part: nn.Sequential) -> list[nn.Module]:
+    return [stage for whole in part for stage in stages_apart(whole)]
 
 
 def _by_domain(images_N3HW: torch.Tensor, domains_N: torch.Tensor | None) -> tuple[torch.Tensor, list[int]]:
@@ -102,12 +109,16 @@ Network = EmbeddingNetwork | FashionNet
 
 
 def make_network(
-    settings: NetworkSettings, vocabulary: Vocabulary | None = None, weights: Mapping[str, torch.Tensor] | None = None
+    settings: NetworkSettings,
+    vocabulary: Vocabulary | None = None,
+    weights: Mapping[str, torch.Tensor] | None = None,
+    *,
+    apart: bool | None = None,
 ) -> Network:
     """The network of the settings' design. `vocabulary`: what a fashionnet predicts; None for nothing."""
     if settings.design == "fashionnet":
         return FashionNet(settings, vocabulary or Vocabulary(categories=(), attributes=()), weights)
-    return EmbeddingNetwork(settings, weights)
+    return EmbeddingNetwork(settings, weights, apart=apart)
 
 
 def build_network(settings: NetworkSettings, *, seed: int, vocabulary: Vocabulary | None = None) -> Network:
@@ -145,12 +156,21 @@ def parameter_depths(network: Network) -> list[list[nn.Parameter]]:
     left = dict.fromkeys(network.parameters())
     new = new_parameters(network)
     groups = []
-    for stage in network.depths():
-        group = [p for module in stage for p in module.parameters() if p in left and p not in new]
+    for depth in chain.from_iterable(map(_finer, network.depths())):
+        group = [p for p in dict.fromkeys(depth) if p in left and p not in new]
         for p in group:
-            left.pop(p, None)
-        groups.append(list(dict.fromkeys(group)))
+            del left[p]
+        groups.append(group)
     return [group for group in [*groups, list(left)] if group]
+
+
+def _finer(stages: list[nn.Module]) -> list[list[nn.Parameter]]:
+    """The parameters of one depth; of a timm network that has no stages here, those of its own groups."""
+    if not hasattr(stages[0], "group_matcher"):
+        return [[p for stage in stages for p in stage.parameters()]]
+    from fashion.networks.timm_stages import parameter_groups
+
+    return [list(chain.from_iterable(groups)) for groups in zip(*map(parameter_groups, stages), strict=True)]
 
 
 def check_network(settings: NetworkSettings) -> None:

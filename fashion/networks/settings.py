@@ -47,7 +47,7 @@ class NetworkSettings:
     """One network for both domains (shared), or one branch for consumer and one for shop photos (dual)."""
     shared_stages: int = 1
     """Only for dual: how many first stages of the backbone both branches have in common. A stage is what lies between
-    two halvings of the resolution (in a vit: the patches, then each block); a timm backbone is one stage."""
+    two halvings of the resolution (in a vit: the patches, then each block); some of timm's backbones are one stage."""
     pretrained: str | None = None
     """Weights to start from: a name of torchvision's (DEFAULT, IMAGENET1K_V2, ...), or DEFAULT of timm's, which is
     downloaded (timm:tf_efficientnet_lite0's is installed with this package); the path (local or s3://) of a .safetensors

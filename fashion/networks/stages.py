@@ -9,7 +9,6 @@ from torch import nn
 from torchvision import models
 from torchvision.models.googlenet import GoogLeNet
 from torchvision.models.inception import Inception3
-from torchvision.models.swin_transformer import PatchMerging, PatchMergingV2
 
 # A family's parts in the order of its forward pass. A name that the network has not is one of _STEPS: what its forward
 # does by a function.
@@ -64,7 +63,8 @@ def _halves(step: nn.Module) -> bool:
     def strided(layer: nn.Module) -> bool:
         stride = getattr(layer, "stride", 1)
         return (
-            isinstance(layer, PatchMerging | PatchMergingV2) or (max(stride) if type(stride) is tuple else stride) > 1
+            type(layer).__name__.startswith("PatchMerging")  # torchvision's and timm's
+            or (max(stride) if type(stride) is tuple else stride) > 1
         )
 
     return any(strided(layer) for layer in step.modules())

@@ -134,7 +134,18 @@ def test_of_vgg16_conv1_to_4_are_shared_and_fc6_is_kept_but_not_fc7():
     assert (network.local[0].in_features, network.fused[0].in_features) == (8 * 512, 4096 + 4096)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "convnext_tiny", "densenet121", "regnet_y_400mf", "mobilenet_v3_small"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet18",
+        "convnext_tiny",
+        "densenet121",
+        "regnet_y_400mf",
+        "mobilenet_v3_small",
+        "timm:tf_efficientnet_lite0",
+        "timm:convnext_atto",
+    ],
+)
 def test_other_backbones_of_maps_do_too(name):
     check_network(NetworkSettings(name=name, design="fashionnet", size=64, hidden=8))
 
