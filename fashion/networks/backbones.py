@@ -82,6 +82,8 @@ def _build(settings: NetworkSettings) -> tuple[nn.Module, tuple[str, ...]]:
 
     try:
         return published_network(settings)
+    except InputError:
+        raise
     except (ValueError, AssertionError) as error:
         raise _bad_size(settings, error) from None
 

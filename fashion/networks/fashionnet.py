@@ -11,6 +11,7 @@ from fashion.networks.backbones import build_stages, output_shape
 from fashion.networks.heads import Dense, Head, to_sphere
 from fashion.networks.landmark_pooling import pool_round
 from fashion.networks.outputs import Outputs
+from fashion.networks.recompute import through
 from fashion.networks.settings import NetworkSettings
 from fashion.networks.transform import Normalise
 from fashion.networks.trunk import no_maps, split
@@ -41,6 +42,7 @@ class FashionNet(nn.Module):
     ):
         super().__init__()
         self.settings, self.vocabulary = settings, vocabulary
+        self.checkpointing = settings.checkpointing
         self.normalise = Normalise(settings.transform)
         trunk = split(build_stages(settings, weights, apart=True), settings)
         self.shared, self.last, self.vector = trunk.shared, trunk.last, trunk.vector
@@ -79,7 +81,9 @@ class FashionNet(nn.Module):
     def outputs(self, images_N3HW: torch.Tensor, domains_N: torch.Tensor | None = None) -> Outputs:
         """All that is estimated of the pictures, values 0..255, uint8 or float. `domains_N` is not looked at: both
         domains have one network."""
-        low_NCHW = self.shared(self.normalise(images_N3HW))
+        images_N3HW = self.normalise(images_N3HW)
+        recomputed = self.checkpointing and torch.is_grad_enabled()
+        low_NCHW = through(list(self.shared), images_N3HW) if recomputed else self.shared(images_N3HW)
         pose_NH = self.pose(low_NCHW)
         landmarks_N82 = 0.5 + self.positions(pose_NH).unflatten(1, (LANDMARKS, 2))
         visibility_N84 = self.visibility(pose_NH).unflatten(1, (LANDMARKS, VISIBILITIES))

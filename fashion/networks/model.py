@@ -11,6 +11,7 @@ from fashion.errors import InputError
 from fashion.networks.backbones import build_stages, feature_length, stages_apart
 from fashion.networks.fashionnet import FashionNet
 from fashion.networks.heads import Head, new_parameters, to_sphere
+from fashion.networks.recompute import through
 from fashion.networks.settings import EMBNET, NetworkSettings
 from fashion.networks.transform import Normalise
 from fashion.networks.vocabulary import Vocabulary
@@ -35,6 +36,7 @@ class EmbeddingNetwork(nn.Module):
         """`apart`: whether a timm network is taken apart; by default where that makes a difference."""
         super().__init__()
         self.settings = settings
+        self.checkpointing = settings.checkpointing  # which may change from one start of a run to the next
         stages = build_stages(settings, weights, apart=settings.branches == "dual" if apart is None else apart)
         shared = len(stages)
         if settings.branches == "dual":
@@ -69,14 +71,19 @@ class EmbeddingNetwork(nn.Module):
         """The embeddings (N, D) before they are brought to unit length."""
         images_N3HW = self.normalise(images_N3HW)
         if len(self.branches) == 1:
-            return self.branches[0](self.shared(images_N3HW))
+            return self._through(self.branches[0], self._through(self.shared, images_N3HW))
         # The batch is sorted by domain while it is still pictures, so that a branch gets one slice of it.
         order_N, counts = _by_domain(images_N3HW, domains_N)
-        slices = self.shared(images_N3HW[order_N]).split(counts)
-        v_ND = torch.cat([branch(x) for branch, x in zip(self.branches, slices, strict=True) if len(x)])
+        slices = self._through(self.shared, images_N3HW[order_N]).split(counts)
+        v_ND = torch.cat([self._through(branch, x) for branch, x in zip(self.branches, slices, strict=True) if len(x)])
         if torch.is_grad_enabled():
             v_ND = v_ND + self._zero_of_idle(counts)
         return v_ND[order_N.argsort()]
+
+    def _through(self, part: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
+        if self.checkpointing and torch.is_grad_enabled():
+            return through(_stages(part), x)
+        return part(x)
 
     def depths(self) -> list[list[nn.Module]]:
         """The backbone's modules from the input side on; a stage that exists twice is of one depth."""

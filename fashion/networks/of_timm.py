@@ -22,9 +22,25 @@ def timm_network(settings: NetworkSettings, *, pretrained: bool = False, classes
     """timm's network without its classifying layer (`classes` None: with it); `pretrained` downloads its default
     weights. Raises InputError as `timm_package`, and timm's own error for a size that does not suit the network."""
     timm = timm_package(settings)
-    options = {"pretrained": pretrained} | ({} if classes is None else {"num_classes": classes})
+    options = {"pretrained": pretrained, "img_size": settings.size}
+    options |= {} if classes is None else {"num_classes": classes}
+    options |= {} if settings.drop_path is None else {"drop_path_rate": settings.drop_path}
     name = settings.name.removeprefix(TIMM)
     try:
-        return timm.create_model(name, img_size=settings.size, **options)
-    except TypeError:  # most convolutional networks take any size and have no such argument
         return timm.create_model(name, **options)
+    except TypeError as error:
+        if "img_size" in str(error):  # most convolutional networks take any size and have no such argument
+            del options["img_size"]
+    try:
+        return timm.create_model(name, **options)
+    except TypeError as error:
+        if "drop_path_rate" in str(error):
+            raise no_blocks(settings) from None
+        raise
+
+
+def no_blocks(settings: NetworkSettings) -> InputError:
+    """The error for a drop path where there is nothing to drop."""
+    return InputError(
+        f"network.drop_path: {settings.drop_path}, but {settings.name} has no blocks that could be skipped; leave it out"
+    )

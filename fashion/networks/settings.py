@@ -64,6 +64,12 @@ class NetworkSettings:
     """How a picture is resized."""
     fit: Literal["stretch", "pad", "crop"] | None = None
     """How a picture, or its box, becomes a square: stretched, padded to one, or its ends cut off."""
+    drop_path: float | None = None
+    """Highest probability with which a picture skips a block in training, rising from 0 at the first block (stochastic
+    depth); null: as the backbone was published. Only for backbones with such blocks."""
+    checkpointing: bool = False
+    """Keep only what lies between stages for the backward pass and compute the rest again: much less memory, about a
+    third more time, the same gradients."""
     width: float = 1.0
     """Only for embnet: its numbers of channels are multiplied by this."""
 
@@ -81,6 +87,10 @@ class NetworkSettings:
             raise InputError(
                 f"network.width: {self.width} has a meaning for embnet only, not for {self.name}; leave it 1"
             )
+        if self.drop_path is not None and not 0 <= self.drop_path < 1:
+            raise InputError(f"network.drop_path: {self.drop_path}; expected from 0 to below 1, or null")
+        if self.drop_path is not None and self.name == EMBNET:
+            raise InputError("network.drop_path: embnet has no blocks that could be skipped; leave it out")
         self._check_transform()
         _check_name(self.name)
         self._check_design()
@@ -141,7 +151,8 @@ class NetworkSettings:
     def identity(self) -> dict:
         """All settings that the network depends on. What came later than the first files is said only where it makes a
         difference: a file, its fingerprint and a run from before stay what they were."""
-        left_out = (*_FASHIONNET, "design") if self.design == "plain" else ()
+        left_out = ("checkpointing",) + ((*_FASHIONNET, "design") if self.design == "plain" else ())
+        left_out += ("drop_path",) if self.drop_path is None else ()
         normal = asdict(usual(self.name))
         left_out += tuple(name for name in _TRANSFORM if getattr(self, name) in (None, normal[name]))
         return {name: value for name, value in asdict(self).items() if name not in left_out}

@@ -167,6 +167,7 @@ def _worker(config: dict) -> None:
     if resumed := ray.train.get_checkpoint() or begun:
         with resumed.as_directory() as folder:
             network, _ = load_network(Store(folder), NETWORK)
+            network.checkpointing = settings.network.checkpointing
             state, history = read_training_state(folder)
         trainer = Trainer(settings, network, loss, **about)
         trainer.restore(state, history)

@@ -46,7 +46,9 @@ class Job:
     def first_network(self) -> Network:
         """The network before the first step."""
         if self.settings.network.pretrained:
-            return load_network(self.run, START)[0]
+            network, _ = load_network(self.run, START)
+            network.checkpointing = self.settings.network.checkpointing
+            return network
         return build_network(self.settings.network, seed=self.settings.seed, vocabulary=self.vocabulary)
 
     @property

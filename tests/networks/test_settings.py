@@ -19,6 +19,8 @@ from fashion.networks.settings import NetworkSettings
         ({"std": (0.5, 0.5, 0.0)}, "std", "from 0.001 to 1"),
         ({"interpolation": "nearest"}, "interpolation", "bilinear, bicubic"),
         ({"fit": "squash"}, "fit", "stretch, pad, crop"),
+        ({"drop_path": 1.0, "name": "resnet18"}, "drop_path", "below 1"),
+        ({"drop_path": 0.1}, "drop_path", "embnet has no blocks"),
         ({"fit": "crop", "design": "fashionnet"}, "fit", "fractions of the picture"),
         ({"width": 0.0}, "width", "above 0"),
         ({"name": "resnet18", "width": 2.0}, "width", "embnet only"),
