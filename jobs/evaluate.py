@@ -7,7 +7,7 @@ Exit status 3: the evaluation is worse than the one it was compared with.
 """
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a checkout, installed or not
@@ -121,7 +121,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
     about = {
         "model": {
             "fingerprint": best.about["fingerprint"],
-            "network": network.settings.identity(),
+            "network": network.settings.identity() | asdict(network.settings.transform),
             "epoch": best.epoch + 1,  # people count from 1, as the training log does
             "run": run.uri,
         },

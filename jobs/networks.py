@@ -3,18 +3,19 @@
 from fashion.errors import InputError
 from fashion.retrieval.embedder import Embedder, EmbedSettings
 from fashion.storage import Store
-from fashion.training.checkpoint import NETWORK, RUN, Found, best_checkpoint, checkpoints
+from fashion.training.checkpoint import NETWORK, Found, best_checkpoint, checkpoints
+from fashion.training.start import START
 
 
 def best_network(run: Store) -> Found:
     """The run's best checkpoint by the metric that it was validated with. Raises InputError where there is none."""
-    metric = run.read_json(RUN)["settings"]["validation"]["metric"] if run.exists(RUN) else "recall@1"
-    return best_checkpoint(run, metric)
+    return best_checkpoint(run)
 
 
 def embedder_of(found: Found, settings: EmbedSettings, *, baselines: bool = False) -> Embedder:
     """The checkpoint's network, shown pictures as in its training."""
     network, _ = found.network()
+    run = Store(found.store.uri.rpartition("/")[0])
     used = {name: getattr(settings, name) for name in ("batch", "precision", "dtype")}
     return Embedder(
         folder=found.store,
@@ -22,6 +23,8 @@ def embedder_of(found: Found, settings: EmbedSettings, *, baselines: bool = Fals
         fingerprint=found.about["fingerprint"],
         size=network.settings.size,
         crop=found.about["crop"],
+        transform=network.settings.transform,
+        first=(run, START) if baselines and run.exists(START) else None,
         baselines=baselines,
         **used,
     )

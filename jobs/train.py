@@ -27,6 +27,7 @@ from fashion.training.checkpoint import best_checkpoint, score
 from fashion.training.driver import fit
 from fashion.training.job import plan_job
 from fashion.training.settings import TrainSettings
+from fashion.training.start import Start, find_start
 from fashion.training.tasks import EMBEDDING
 from fashion.training.tracking import Tracker, TrackingSettings, all_of
 from jobs.cli import main
@@ -71,9 +72,10 @@ def train_run(
     run: Store,
     tracking: TrackingSettings | None = None,
     labelled: Sequence[ItemTable] = (),
+    start: Start | None = None,
 ) -> None:
-    """Train with progress shown; Ray runs."""
-    plan = plan_job(settings, table, run, labelled)
+    """Train with progress shown; Ray runs. `start`: found before it did."""
+    plan = plan_job(settings, table, run, labelled, start)
     s, r = settings, plan.resources
     device = "GPU" if r.gpu else "CPU"
     print(
@@ -81,6 +83,8 @@ def train_run(
         f"{plan.plan.steps} steps of {s.batch.items} items x {s.batch.views} views an epoch, {s.epochs} epochs; "
         f"{r.workers} {device} worker{'s' if r.workers > 1 else ''}, {r.feed_actors} feed actors"
     )
+    if plan.begin.said:
+        print(f"starts with the {plan.begin.said}")
     if plan.names:
         print("\n".join(labels_held(plan.tables)))
     steps = plan.plan.steps
@@ -165,10 +169,11 @@ def demo(settings: TrainJobSettings) -> None:
     root = Path.cwd() / DEMO
     with Progress("draw", unit="items") as bar:
         write_demo(root / "catalogue", items=DEMO_ITEMS, seed=settings.seed, progress=bar.to)
+    run = Store(root / "run")
+    start = find_start(settings.network, run)
     with ray_cluster():
         table = prepare_table(Store(root / "catalogue"), Store(root / "table"), TableSettings())
-        run = Store(root / "run")
-        train_run(settings.train, table, run, settings.tracking)
+        train_run(settings.train, table, run, settings.tracking, start=start)
         evaluate_run(EvaluateSettings(data=table.store.uri, run=run.uri), table, run)
 
 
@@ -181,10 +186,12 @@ def job(settings: TrainJobSettings) -> int:
         check_storage("run", settings.run)
         for uri in settings.labels:
             check_storage("labels", uri)
+        run = Store(settings.run)
+        start = find_start(settings.network, run)
         with ray_cluster():
-            table, run = ItemTable(Store(settings.data)), Store(settings.run)
+            table = ItemTable(Store(settings.data))
             labelled = [ItemTable(Store(uri)) for uri in settings.labels]
-            train_run(settings.train, table, run, settings.tracking, labelled)
+            train_run(settings.train, table, run, settings.tracking, labelled, start)
         best = best_checkpoint(run, settings.validation.metric)
         value = score(best.history[-1], settings.validation.metric)
         print(f"best epoch {best.epoch + 1}: validation {settings.validation.metric} {value:.3f}, in {best.store.uri}")

@@ -10,14 +10,17 @@ from torch import nn
 
 from fashion.errors import InputError
 from fashion.networks.embnet import EmbNet
-from fashion.networks.optional import timm_network
+from fashion.networks.of_timm import timm_network
 from fashion.networks.settings import EMBNET, TIMM, NetworkSettings
 
 
-def build_stages(settings: NetworkSettings, weights: Mapping[str, torch.Tensor] | None = None) -> list[nn.Module]:
+def build_stages(
+    settings: NetworkSettings, weights: Mapping[str, torch.Tensor] | None = None, *, apart: bool = False
+) -> list[nn.Module]:
     """The backbone's stages; the last one gives a vector a picture. `weights`: the backbone's, under the names of the
-    package it comes from; None leaves the random start. Raises InputError for weights of another network, or for a size
-    that the backbone cannot be made for."""
+    package it comes from; None leaves the random start. A timm network is one stage, with all its own names, unless it
+    has to be taken `apart`. Raises InputError for weights of another network, or for a size that the backbone cannot be
+    made for."""
     model, unused = _build(settings)
     if weights is not None:
         from fashion.networks.pretrained import load_weights
@@ -26,10 +29,19 @@ def build_stages(settings: NetworkSettings, weights: Mapping[str, torch.Tensor] 
     if isinstance(model, EmbNet):
         return list(model.children())
     if settings.name.startswith(TIMM):
-        return [model]
+        return stages_apart(model) if apart else [model]
     from fashion.networks.stages import stages_of
 
     return stages_of(model)
+
+
+def stages_apart(stage: nn.Module) -> list[nn.Module]:
+    """The stages that a stage of `build_stages` is made of: a whole timm network's own, else itself."""
+    if not type(stage).__module__.startswith("timm."):
+        return [stage]
+    from fashion.networks.timm_stages import timm_stages
+
+    return timm_stages(stage)
 
 
 def feature_length(stages: list[nn.Module], settings: NetworkSettings) -> int:
@@ -70,6 +82,8 @@ def _build(settings: NetworkSettings) -> tuple[nn.Module, tuple[str, ...]]:
 
     try:
         return published_network(settings)
+    except InputError:
+        raise
     except (ValueError, AssertionError) as error:
         raise _bad_size(settings, error) from None
 

@@ -11,7 +11,9 @@ from fashion.networks.backbones import build_stages, output_shape
 from fashion.networks.heads import Dense, Head, to_sphere
 from fashion.networks.landmark_pooling import pool_round
 from fashion.networks.outputs import Outputs
+from fashion.networks.recompute import through
 from fashion.networks.settings import NetworkSettings
+from fashion.networks.transform import Normalise
 from fashion.networks.trunk import no_maps, split
 from fashion.networks.vocabulary import Vocabulary
 
@@ -40,7 +42,9 @@ class FashionNet(nn.Module):
     ):
         super().__init__()
         self.settings, self.vocabulary = settings, vocabulary
-        trunk = split(build_stages(settings, weights), settings)
+        self.checkpointing = settings.checkpointing
+        self.normalise = Normalise(settings.transform)
+        trunk = split(build_stages(settings, weights, apart=True), settings)
         self.shared, self.last, self.vector = trunk.shared, trunk.last, trunk.vector
         low, high = (output_shape(stages, settings) for stages in ([self.shared], [self.shared, self.last]))
         if len(low) != 3 or low[1] != low[2]:  # channels last, as a swin's
@@ -75,9 +79,11 @@ class FashionNet(nn.Module):
         return (found.z_ND, found.norm_N) if with_norm else found.z_ND
 
     def outputs(self, images_N3HW: torch.Tensor, domains_N: torch.Tensor | None = None) -> Outputs:
-        """All that is estimated of the pictures, which are as `normalise` gives them. `domains_N` is not looked at: both
+        """All that is estimated of the pictures, values 0..255, uint8 or float. `domains_N` is not looked at: both
         domains have one network."""
-        low_NCHW = self.shared(images_N3HW)
+        images_N3HW = self.normalise(images_N3HW)
+        recomputed = self.checkpointing and torch.is_grad_enabled()
+        low_NCHW = through(list(self.shared), images_N3HW) if recomputed else self.shared(images_N3HW)
         pose_NH = self.pose(low_NCHW)
         landmarks_N82 = 0.5 + self.positions(pose_NH).unflatten(1, (LANDMARKS, 2))
         visibility_N84 = self.visibility(pose_NH).unflatten(1, (LANDMARKS, VISIBILITIES))
@@ -88,6 +94,10 @@ class FashionNet(nn.Module):
         z_ND, norm_N = to_sphere(self.embedding(fused_NH))
         category_NC, attribute_NA = self.category(fused_NH), self.attributes(fused_NH)
         return Outputs(z_ND, norm_N, landmarks_N82, visibility_N84, category_NC, attribute_NA)
+
+    def depths(self) -> list[list[nn.Module]]:
+        """The backbone's modules from the input side on; the pose's copy of the last stage is as deep as that."""
+        return [*([stage] for stage in self.shared), [self.last, self.pose[0]], [self.vector]]
 
 
 def _zero(head: Head) -> Head:

@@ -37,6 +37,19 @@ def load_network(store: Store, name: str) -> tuple[Network, dict]:
         data = store.read(name)
     except FileNotFoundError:
         raise InputError(f"{where}: no such network file") from None
+    return read_network(data, where)
+
+
+def is_network(data: bytes) -> bool:
+    """Whether these are the bytes of a network's file, and not of other weights or nothing known."""
+    try:
+        return _metadata(data).get("format") == FORMAT
+    except ValueError:
+        return False
+
+
+def read_network(data: bytes, where: str) -> tuple[Network, dict]:
+    """`load_network` of a file's bytes; `where` they come from is named in errors."""
     try:
         tensors = safetensors.torch.load(data)
         metadata = _metadata(data)
@@ -50,7 +63,10 @@ def load_network(store: Store, name: str) -> tuple[Network, dict]:
         raise InputError(f"{where} is damaged: weights and fingerprint differ; write it again, or take an older one")
     vocabulary = Vocabulary.from_json(told["vocabulary"]) if "vocabulary" in told else None
     with torch.random.fork_rng(devices=[]):
+        # A timm network with two branches was not taken apart at first: its names then begin as its own do.
         network = make_network(settings, vocabulary)
+        if network.state_dict().keys() != tensors.keys():
+            network = make_network(settings, vocabulary, apart=False)
     network.load_state_dict(tensors)
     return network, json.loads(metadata["extra"])
 

@@ -18,6 +18,11 @@ class Head(nn.Module):
             nn.init.zeros_(self.dense.bias)
         self.neck = BNNeck(dimension) if neck else nn.Identity()
 
+    def keep_neighbours(self) -> None:
+        """Start as a projection on random directions at right angles, of the usual size. Of features that know something
+        already it keeps more than the usual start: at D = 128 and 256 one or two points of recall@1."""
+        nn.init.orthogonal_(self.dense.weight, gain=3**-0.5)
+
     def forward(self, x_NF: torch.Tensor) -> torch.Tensor:
         with torch.autocast(x_NF.device.type, enabled=False):
             return self.neck(self.dense(x_NF.to(self.dense.weight.dtype)))

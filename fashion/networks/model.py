@@ -2,15 +2,18 @@
 
 import copy
 from collections.abc import Mapping
+from itertools import chain
 
 import torch
 from torch import nn
 
 from fashion.errors import InputError
-from fashion.networks.backbones import build_stages, feature_length
+from fashion.networks.backbones import build_stages, feature_length, stages_apart
 from fashion.networks.fashionnet import FashionNet
-from fashion.networks.heads import Head, to_sphere
+from fashion.networks.heads import Head, new_parameters, to_sphere
+from fashion.networks.recompute import through
 from fashion.networks.settings import EMBNET, NetworkSettings
+from fashion.networks.transform import Normalise
 from fashion.networks.vocabulary import Vocabulary
 
 CONSUMER, SHOP = 0, 1
@@ -27,10 +30,14 @@ class EmbeddingNetwork(nn.Module):
 
     vocabulary = None  # it predicts no labels
 
-    def __init__(self, settings: NetworkSettings, weights: Mapping[str, torch.Tensor] | None = None):
+    def __init__(
+        self, settings: NetworkSettings, weights: Mapping[str, torch.Tensor] | None = None, *, apart: bool | None = None
+    ):
+        """`apart`: whether a timm network is taken apart; by default where that makes a difference."""
         super().__init__()
         self.settings = settings
-        stages = build_stages(settings, weights)
+        self.checkpointing = settings.checkpointing  # which may change from one start of a run to the next
+        stages = build_stages(settings, weights, apart=settings.branches == "dual" if apart is None else apart)
         shared = len(stages)
         if settings.branches == "dual":
             if settings.shared_stages > shared:
@@ -40,7 +47,10 @@ class EmbeddingNetwork(nn.Module):
                 )
             shared = settings.shared_stages
         head = Head(feature_length(stages, settings), settings.dimension, neck=settings.head == "bnneck")
+        if weights is not None:
+            head.keep_neighbours()
         branch = nn.Sequential(*stages[shared:], head)
+        self.normalise = Normalise(settings.transform)
         self.shared = nn.Sequential(*stages[:shared])
         self.branches = nn.ModuleList([branch])
         if settings.branches == "dual":
@@ -52,28 +62,43 @@ class EmbeddingNetwork(nn.Module):
         """z_ND, float32, of length 1 (0 for a picture without any features); with `with_norm` also the lengths (N,)
         before that, with their gradient.
 
-        `images_N3HW`: as `normalise` gives them. `domains_N`: 0 for consumer, 1 for shop photos; a shared network does
-        not look at it."""
+        `images_N3HW`: values 0..255, uint8 or float; the network normalises them. `domains_N`: 0 for consumer, 1 for shop
+        photos; a shared network does not look at it."""
         z_ND, norm_N = to_sphere(self.features(images_N3HW, domains_N))
         return (z_ND, norm_N) if with_norm else z_ND
 
     def features(self, images_N3HW: torch.Tensor, domains_N: torch.Tensor | None = None) -> torch.Tensor:
         """The embeddings (N, D) before they are brought to unit length."""
+        images_N3HW = self.normalise(images_N3HW)
         if len(self.branches) == 1:
-            return self.branches[0](self.shared(images_N3HW))
+            return self._through(self.branches[0], self._through(self.shared, images_N3HW))
         # The batch is sorted by domain while it is still pictures, so that a branch gets one slice of it.
         order_N, counts = _by_domain(images_N3HW, domains_N)
-        slices = self.shared(images_N3HW[order_N]).split(counts)
-        v_ND = torch.cat([branch(x) for branch, x in zip(self.branches, slices, strict=True) if len(x)])
+        slices = self._through(self.shared, images_N3HW[order_N]).split(counts)
+        v_ND = torch.cat([self._through(branch, x) for branch, x in zip(self.branches, slices, strict=True) if len(x)])
         if torch.is_grad_enabled():
             v_ND = v_ND + self._zero_of_idle(counts)
         return v_ND[order_N.argsort()]
+
+    def _through(self, part: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
+        if self.checkpointing and torch.is_grad_enabled():
+            return through(_stages(part), x)
+        return part(x)
+
+    def depths(self) -> list[list[nn.Module]]:
+        """The backbone's modules from the input side on; a stage that exists twice is of one depth."""
+        shared = [[stage] for stage in _stages(self.shared)]
+        return shared + [list(stages) for stages in zip(*(_stages(b[:-1]) for b in self.branches), strict=True)]
 
     def _zero_of_idle(self, counts: list[int]) -> torch.Tensor | float:
         """0 as a function of the branches that got no picture: their gradients are zeros instead of None, which
         DistributedDataParallel would wait for in vain."""
         idle = [branch for branch, count in zip(self.branches, counts, strict=True) if not count]
         return sum(0.0 * p.sum() for branch in idle for p in branch.parameters() if p.requires_grad)
+
+
+def _stages(part: nn.Sequential) -> list[nn.Module]:
+    return [stage for whole in part for stage in stages_apart(whole)]
 
 
 def _by_domain(images_N3HW: torch.Tensor, domains_N: torch.Tensor | None) -> tuple[torch.Tensor, list[int]]:
@@ -91,27 +116,68 @@ Network = EmbeddingNetwork | FashionNet
 
 
 def make_network(
-    settings: NetworkSettings, vocabulary: Vocabulary | None = None, weights: Mapping[str, torch.Tensor] | None = None
+    settings: NetworkSettings,
+    vocabulary: Vocabulary | None = None,
+    weights: Mapping[str, torch.Tensor] | None = None,
+    *,
+    apart: bool | None = None,
 ) -> Network:
     """The network of the settings' design. `vocabulary`: what a fashionnet predicts; None for nothing."""
     if settings.design == "fashionnet":
         return FashionNet(settings, vocabulary or Vocabulary(categories=(), attributes=()), weights)
-    return EmbeddingNetwork(settings, weights)
+    return EmbeddingNetwork(settings, weights, apart=apart)
 
 
 def build_network(settings: NetworkSettings, *, seed: int, vocabulary: Vocabulary | None = None) -> Network:
-    """The network with its first weights: random ones are a function of `seed` alone (a fashionnet's embedding does not
-    depend on the vocabulary), and torch's global generators are as they were; `settings.pretrained` is read where given.
-    Raises InputError."""
-    with torch.random.fork_rng(devices=[]):
-        weights = None
-        if settings.pretrained:
-            from fashion.networks.pretrained import read_weights  # here, for it imports torchvision
+    """The network with its first weights; `settings.pretrained`, a name or a backbone's file, is read where given, and
+    what `settings` leaves open is as those weights expect it. Raises InputError."""
+    weights = None
+    if settings.pretrained:
+        # Here, for they import torchvision.
+        from fashion.networks.pretrained import read_weights
+        from fashion.networks.records import recorded
 
-            weights = read_weights(settings)
+        weights = read_weights(settings)
+        settings = settings.showing(recorded(settings)[0])
+    return new_network(settings, weights, seed=seed, vocabulary=vocabulary)
+
+
+def new_network(
+    settings: NetworkSettings,
+    weights: Mapping[str, torch.Tensor] | None,
+    *,
+    seed: int,
+    vocabulary: Vocabulary | None = None,
+) -> Network:
+    """The network with `weights` in its backbone; all others are a function of `seed` alone (a fashionnet's embedding
+    does not depend on the vocabulary). torch's global generators are as they were. Raises InputError."""
+    with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed, which seeds the GPUs' generators too.
         torch.default_generator.manual_seed(seed)
         return make_network(settings, vocabulary, weights)
+
+
+def parameter_depths(network: Network) -> list[list[nn.Parameter]]:
+    """All parameters by depth: a group a stage of the backbone, from the input side on, and last the head and all else
+    that no published weights exist for. No group is empty, and no parameter in two."""
+    left = dict.fromkeys(network.parameters())
+    new = new_parameters(network)
+    groups = []
+    for depth in chain.from_iterable(map(_finer, network.depths())):
+        group = [p for p in dict.fromkeys(depth) if p in left and p not in new]
+        for p in group:
+            del left[p]
+        groups.append(group)
+    return [group for group in [*groups, list(left)] if group]
+
+
+def _finer(stages: list[nn.Module]) -> list[list[nn.Parameter]]:
+    """The parameters of one depth; of a timm network that has no stages here, those of its own groups."""
+    if not hasattr(stages[0], "group_matcher"):
+        return [[p for stage in stages for p in stage.parameters()]]
+    from fashion.networks.timm_stages import parameter_groups
+
+    return [list(chain.from_iterable(groups)) for groups in zip(*map(parameter_groups, stages), strict=True)]
 
 
 def check_network(settings: NetworkSettings) -> None:

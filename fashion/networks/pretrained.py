@@ -14,8 +14,9 @@ from torchvision import models
 from torchvision.models.vision_transformer import interpolate_embeddings
 
 from fashion.errors import InputError
-from fashion.networks.optional import timm_network
+from fashion.networks.of_timm import timm_network
 from fashion.networks.settings import TIMM, WEIGHTS_FILE, NetworkSettings
+from fashion.networks.shipped import read_shipped, shipped_file
 from fashion.storage import Store
 
 # DenseNet's published files still have the names from before dots in module names were refused: norm.1 for norm1.
@@ -30,6 +31,8 @@ def read_weights(settings: NetworkSettings) -> Mapping[str, torch.Tensor] | None
     if settings.pretrained.endswith(WEIGHTS_FILE):
         return _read_file(settings.pretrained)
     try:
+        if file := shipped_file(settings.name):
+            return read_shipped(file, timm_network(settings, classes=None))
         if settings.name.startswith(TIMM):
             return timm_network(settings, pretrained=True).state_dict()
         weights = models.get_model_weights(settings.name)[settings.pretrained]

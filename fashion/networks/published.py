@@ -2,7 +2,9 @@
 
 from torch import nn
 from torchvision import models
+from torchvision.ops import StochasticDepth
 
+from fashion.networks.of_timm import no_blocks
 from fashion.networks.settings import NetworkSettings
 
 
@@ -18,6 +20,8 @@ def published_network(settings: NetworkSettings) -> tuple[nn.Module, tuple[str, 
         # The classifiers half-way up train classes, and have no part in an embedding.
         options.update(aux_logits=False, init_weights=True)
     model = models.get_model(settings.name, weights=None, **options)
+    if settings.drop_path is not None:
+        _set_drop_path(model, settings)
     # The classifying layer is the last dense one, but for squeezenet, where it is a convolution before the pooling.
     if isinstance(model, models.SqueezeNet):
         last = "classifier.1"
@@ -25,3 +29,13 @@ def published_network(settings: NetworkSettings) -> tuple[nn.Module, tuple[str, 
         last = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear)][-1]
     model.set_submodule(last, nn.Identity())
     return model, (f"{last}.", "AuxLogits.", "aux1.", "aux2.")
+
+
+def _set_drop_path(model: nn.Module, settings: NetworkSettings) -> None:
+    """The probabilities rise with depth as they were published, to the highest that is set."""
+    blocks = [module for module in model.modules() if isinstance(module, StochasticDepth)]
+    highest = max((block.p for block in blocks), default=0.0)
+    if not highest:
+        raise no_blocks(settings)
+    for block in blocks:
+        block.p *= settings.drop_path / highest

@@ -1,14 +1,28 @@
 """What a user chooses about the network."""
 
 import difflib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from fashion.errors import InputError
+from fashion.networks.transform import FITS, INTERPOLATIONS, Channels, Transform, usual
 
 EMBNET = "embnet"
 TIMM = "timm:"
+SHIPPED = "timm:tf_efficientnet_lite0"  # its ImageNet weights come with the package; see shipped.py
 WEIGHTS_FILE = ".safetensors"
+_FOREIGN = (
+    "pth",
+    "pt",
+    "bin",
+    "ckpt",
+    "pkl",
+    "npz",
+    "onnx",
+    "h5",
+    "tar",
+    "zip",
+)  # files of weights that we do not read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +47,29 @@ class NetworkSettings:
     """One network for both domains (shared), or one branch for consumer and one for shop photos (dual)."""
     shared_stages: int = 1
     """Only for dual: how many first stages of the backbone both branches have in common. A stage is what lies between
-    two halvings of the resolution (in a vit: the patches, then each block); a timm backbone is one stage."""
+    two halvings of the resolution (in a vit: the patches, then each block); some of timm's backbones are one stage."""
     pretrained: str | None = None
-    """Weights to start from: a name of torchvision's (DEFAULT, IMAGENET1K_V2, ...), which is downloaded, or the path
-    (local or s3://) of a .safetensors file with the backbone's weights under torchvision's own names; null: random."""
+    """Weights to start from: a name of torchvision's (DEFAULT, IMAGENET1K_V2, ...), or DEFAULT of timm's, which is
+    downloaded (timm:tf_efficientnet_lite0's is installed with this package); the path (local or s3://) of a .safetensors
+    file with the backbone's weights under torchvision's or timm's own names; or the folder of a training run or of one of
+    its checkpoints, whose network goes on with other data, another loss, size or dimension. null: random."""
     size: int = 64
     """Side of the square input, in pixels."""
+    mean: Channels | None = None
+    """Mean of the input a channel (red, green, blue; of values in 0..1). null, here and below: what the weights that it
+    starts from are recorded to expect; ImageNet's and a stretched, bilinear picture where it starts from random ones."""
+    std: Channels | None = None
+    """Deviation of the input a channel, likewise."""
+    interpolation: Literal["bilinear", "bicubic"] | None = None
+    """How a picture is resized."""
+    fit: Literal["stretch", "pad", "crop"] | None = None
+    """How a picture, or its box, becomes a square: stretched, padded to one, or its ends cut off."""
+    drop_path: float | None = None
+    """Highest probability with which a picture skips a block in training, rising from 0 at the first block (stochastic
+    depth); null: as the backbone was published. Only for backbones with such blocks."""
+    checkpointing: bool = False
+    """Keep only what lies between stages for the backward pass and compute the rest again: much less memory, about a
+    third more time, the same gradients."""
     width: float = 1.0
     """Only for embnet: its numbers of channels are multiplied by this."""
 
@@ -56,10 +87,41 @@ class NetworkSettings:
             raise InputError(
                 f"network.width: {self.width} has a meaning for embnet only, not for {self.name}; leave it 1"
             )
+        if self.drop_path is not None and not 0 <= self.drop_path < 1:
+            raise InputError(f"network.drop_path: {self.drop_path}; expected from 0 to below 1, or null")
+        if self.drop_path is not None and self.name == EMBNET:
+            raise InputError("network.drop_path: embnet has no blocks that could be skipped; leave it out")
+        self._check_transform()
         _check_name(self.name)
         self._check_design()
         if self.pretrained is not None:
             _check_pretrained(self.name, self.pretrained)
+
+    def _check_transform(self) -> None:
+        for field in ("mean", "std"):
+            if (values := getattr(self, field)) is None:
+                continue
+            values = tuple(float(value) for value in values)  # a file has lists
+            least = 0 if field == "mean" else 1e-3
+            if len(values) != 3 or not all(least <= value <= 1 for value in values):
+                raise InputError(
+                    f"network.{field}: {list(values)}; expected three numbers (red, green, blue) from {least} to 1, or null"
+                )
+            object.__setattr__(self, field, values)
+        for field, choices in (("interpolation", INTERPOLATIONS), ("fit", FITS)):
+            if (value := getattr(self, field)) is not None:
+                _one_of(field, value, choices)
+
+    @property
+    def transform(self) -> Transform:
+        """How the network wants to be shown pictures; what is null is as `usual`."""
+        return replace(usual(self.name), **{k: v for k in _TRANSFORM if (v := getattr(self, k)) is not None})
+
+    def showing(self, transform: Transform) -> "NetworkSettings":
+        """These settings with `transform` where they are null."""
+        if self.design == "fashionnet":  # its landmarks are fractions of the whole picture
+            transform = replace(transform, fit="stretch")
+        return replace(self, **{k: v for k, v in asdict(transform).items() if getattr(self, k) is None})
 
     def _check_design(self) -> None:
         _one_of("design", self.design, ("plain", "fashionnet"))
@@ -72,6 +134,11 @@ class NetworkSettings:
                         "network.design fashionnet"
                     )
             return
+        if self.fit not in (None, "stretch"):
+            raise InputError(
+                f"network.fit: {self.fit}, but fashionnet's landmarks are fractions of the picture; leave it out, or set "
+                "stretch"
+            )
         if self.hidden < 1:
             raise InputError(f"network.hidden: {self.hidden}; expected 1 or more")
         if self.window < 1 or self.window % 2 == 0:
@@ -82,14 +149,16 @@ class NetworkSettings:
             )
 
     def identity(self) -> dict:
-        """All settings that the network depends on. A plain one says nothing of designs: it is what it was before there
-        were any, and so are the fingerprints of its files."""
-        values = asdict(self)
-        return (
-            values if self.design != "plain" else {k: v for k, v in values.items() if k not in (*_FASHIONNET, "design")}
-        )
+        """All settings that the network depends on. What came later than the first files is said only where it makes a
+        difference: a file, its fingerprint and a run from before stay what they were."""
+        left_out = ("checkpointing",) + ((*_FASHIONNET, "design") if self.design == "plain" else ())
+        left_out += ("drop_path",) if self.drop_path is None else ()
+        normal = asdict(usual(self.name))
+        left_out += tuple(name for name in _TRANSFORM if getattr(self, name) in (None, normal[name]))
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
+_TRANSFORM = tuple(Transform.__dataclass_fields__)
 _FASHIONNET = ("hidden", "window")
 
 
@@ -113,15 +182,17 @@ def _check_name(name: str) -> None:
 
 
 def _check_pretrained(name: str, pretrained: str) -> None:
-    if pretrained.endswith(WEIGHTS_FILE):
-        return
     where = f"network.pretrained: {pretrained!r}"
-    if "/" in pretrained or "." in pretrained:
+    _, dot, ending = pretrained.rpartition("/")[2].rpartition(".")
+    if f".{ending}" == WEIGHTS_FILE or ("/" in pretrained and ending not in _FOREIGN):
+        return
+    if dot and ending in _FOREIGN:
         raise InputError(
             f"{where}; a file of weights must be {WEIGHTS_FILE}: convert it with safetensors.torch.save_file"
         )
+    others = f"a {WEIGHTS_FILE} file or the folder of a training run"
     if name == EMBNET:
-        raise InputError(f"{where}; embnet has no published weights: give a {WEIGHTS_FILE} file or null")
+        raise InputError(f"{where}; embnet has no published weights: give {others}, or null")
     if name.startswith(TIMM):
         choices = ["DEFAULT"]
     else:
@@ -129,4 +200,4 @@ def _check_pretrained(name: str, pretrained: str) -> None:
 
         choices = list(models.get_model_weights(name).__members__)
     if pretrained not in choices:
-        raise InputError(f"{where} is no weights of {name}; expected {', '.join(choices)} or a {WEIGHTS_FILE} file")
+        raise InputError(f"{where} is no weights of {name}; expected {', '.join(choices)}, {others}")

@@ -9,9 +9,6 @@ from torch import nn
 from torchvision import models
 from torchvision.models.googlenet import GoogLeNet
 from torchvision.models.inception import Inception3
-from torchvision.models.swin_transformer import PatchMerging, PatchMergingV2
-
-from fashion.networks.normalise import MEAN, STD
 
 # A family's parts in the order of its forward pass. A name that the network has not is one of _STEPS: what its forward
 # does by a function.
@@ -66,7 +63,8 @@ def _halves(step: nn.Module) -> bool:
     def strided(layer: nn.Module) -> bool:
         stride = getattr(layer, "stride", 1)
         return (
-            isinstance(layer, PatchMerging | PatchMergingV2) or (max(stride) if type(stride) is tuple else stride) > 1
+            type(layer).__name__.startswith("PatchMerging")  # torchvision's and timm's
+            or (max(stride) if type(stride) is tuple else stride) > 1
         )
 
     return any(strided(layer) for layer in step.modules())
@@ -105,22 +103,9 @@ class _ClassToken(nn.Module):
         return self.norm(x[:, 0])
 
 
-class _Rescale(nn.Module):
-    """From MEAN and STD to mean 0.5 and deviation 0.5, which the weights of googlenet and inception_v3 expect."""
-
-    def __init__(self):
-        super().__init__()
-        mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
-        self.register_buffer("scale", std / 0.5, persistent=False)
-        self.register_buffer("shift", (mean - 0.5) / 0.5, persistent=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.scale + self.shift
-
-
 _STEPS = {
     "flatten": lambda: nn.Flatten(1),
     "pool": lambda: nn.AdaptiveAvgPool2d(1),
     "relu": nn.ReLU,
-    "rescale": _Rescale,
+    "rescale": nn.Identity,  # once a step of its own, which the names of weights still count; see transform.py
 }

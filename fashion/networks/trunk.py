@@ -19,7 +19,7 @@ class Trunk:
 
 def split(stages: list[nn.Module], settings: NetworkSettings) -> Trunk:
     """The parts of `build_stages`' stages; they use its own layers. Raises InputError for a backbone that has no maps in
-    stages, such as a vision transformer or timm's."""
+    stages, such as a vision transformer."""
     steps = list(stages[-1].children()) if isinstance(stages[-1], nn.Sequential) else [stages[-1]]
     average = next((i for i, step in enumerate(steps) if isinstance(step, nn.AdaptiveAvgPool2d)), None)
     if average is None:
@@ -39,5 +39,5 @@ def no_maps(settings: NetworkSettings) -> InputError:
     """The error for a backbone without maps."""
     return InputError(
         f"network.name: {settings.name} has no feature maps that fashionnet could pool landmarks on; take vgg16, "
-        "resnet50, convnext_tiny, embnet or another convolutional network of torchvision's"
+        "resnet50, convnext_tiny, embnet or another convolutional network of torchvision's or timm's"
     )

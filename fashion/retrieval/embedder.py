@@ -16,8 +16,8 @@ from fashion.data.schema import DOMAINS
 from fashion.errors import InputError
 from fashion.networks.files import load_network
 from fashion.networks.model import EmbeddingNetwork, build_network
-from fashion.networks.normalise import MEAN, STD, normalise
 from fashion.networks.outputs import Outputs
+from fashion.networks.transform import Transform
 from fashion.networks.vocabulary import Vocabulary
 from fashion.retrieval.baselines import HISTOGRAM as HISTOGRAM_LENGTH
 from fashion.retrieval.baselines import colour_histogram
@@ -59,6 +59,8 @@ class Embedder:
     fingerprint: str
     size: int  # pixels, the side of the network's input
     crop: str  # whole or box
+    transform: Transform
+    first: tuple[Store, str] | None = None  # folder and name of the untrained network's file; None: a seed's
     baselines: bool = False  # also the untrained network's vectors and colour histograms
     batch: int = 256
     precision: str = "float32"
@@ -71,13 +73,7 @@ class Embedder:
             "format": FORMAT,
             "network": self.fingerprint,
             "data": data,
-            "transform": {
-                "size": self.size,
-                "crop": self.crop,
-                "resize": "bilinear, antialiased",
-                "mean": list(MEAN),
-                "std": list(STD),
-            },
+            "transform": self.transform.identity(self.size, self.crop),
             "precision": self.precision,
             "dtype": self.dtype,
             "baselines": self.baselines,
@@ -102,7 +98,11 @@ class Embedder:
         network, about = load_network(self.folder, self.file)
         networks = {EMBEDDING: network}
         if self.baselines:
-            networks[UNTRAINED] = build_network(network.settings, seed=about["seed"], vocabulary=network.vocabulary)
+            networks[UNTRAINED] = (
+                load_network(*self.first)[0]
+                if self.first
+                else build_network(network.settings, seed=about["seed"], vocabulary=network.vocabulary)
+            )
         return Networks(networks, device, histogram=self.baselines, bf16=self.precision == "bf16")
 
 
@@ -136,7 +136,7 @@ class Networks:
         coded = torch.tensor([DOMAINS.index(domain) for domain in domains], device=self.device)
         labels = None
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            x = normalise(images).contiguous(memory_format=torch.channels_last)
+            x = images.contiguous(memory_format=torch.channels_last)
             found = {}
             for name, network in self.networks.items():
                 if name == EMBEDDING and self.vocabulary:

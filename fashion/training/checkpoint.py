@@ -87,9 +87,11 @@ def checkpoints(run: Store) -> list[Found]:
     return found
 
 
-def best_checkpoint(run: Store, metric: str) -> Found:
-    """The checkpoint whose own epoch has the highest validation `metric`; the earliest of equals. Raises InputError
-    where there is none."""
+def best_checkpoint(run: Store, metric: str | None = None) -> Found:
+    """The checkpoint whose own epoch has the highest validation `metric`, by default the one that the run was to be
+    judged by; the earliest of equals. Raises InputError where there is none."""
+    if metric is None:
+        metric = run.read_json(RUN)["settings"]["validation"]["metric"] if run.exists(RUN) else "recall@1"
     found = checkpoints(run)
     if not found:
         raise InputError(f"{run.uri}: no checkpoint there; expected the folder of a training run (jobs/train.py --run)")

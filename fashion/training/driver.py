@@ -28,8 +28,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from fashion.data.stream import steps, stream_options, training_stream
 from fashion.losses import build_loss
 from fashion.networks.files import load_network
-from fashion.networks.model import build_network
-from fashion.networks.vocabulary import Vocabulary
 from fashion.storage import Store
 from fashion.training.checkpoint import (
     HISTORY,
@@ -63,6 +61,7 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     open_run(job.run, job.about)
     if _next_epoch(job) >= job.settings.epochs:
         return
+    job = job.begun()
     # Beside this process: the death of any other machine must not take it away.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     board = _Board.options(scheduling_strategy=here).remote()
@@ -168,14 +167,12 @@ def _worker(config: dict) -> None:
     if resumed := ray.train.get_checkpoint() or begun:
         with resumed.as_directory() as folder:
             network, _ = load_network(Store(folder), NETWORK)
+            network.checkpointing = settings.network.checkpointing
             state, history = read_training_state(folder)
         trainer = Trainer(settings, network, loss, **about)
         trainer.restore(state, history)
     else:
-        names = job.names
-        words = names and Vocabulary(categories=names.categories, attributes=names.attributes)
-        network = build_network(settings.network, seed=settings.seed, vocabulary=words)
-        trainer = Trainer(settings, network, loss, **about)
+        trainer = Trainer(settings, job.first_network(), loss, **about)
     validation = Validation(
         job.table,
         items=settings.validation.items,

@@ -14,11 +14,14 @@ from fashion.data.stream import FeedSettings
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.losses.labels import Balance, balance_of
-from fashion.networks.model import check_network
+from fashion.networks.files import load_network, save_network
+from fashion.networks.model import Network, build_network, check_network
+from fashion.networks.vocabulary import Vocabulary
 from fashion.provenance import now, versions
 from fashion.storage import Store
 from fashion.training.resources import Resources, decide_resources
 from fashion.training.settings import TrainSettings
+from fashion.training.start import START, Start, find_start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,26 @@ class Job:
     plan: Plan
     start: Store | None = None  # a checkpoint of another run to go on from, where this run has none yet
     labels: LabelTables | None = None  # pictures that join for their labels alone
+    begin: Start | None = None  # in the process that plans; `begun` puts it where all workers find it
+
+    def begun(self) -> "Job":
+        """The job as workers get it; its first network is in the run's folder where it is more than a seed."""
+        if self.begin is not None and self.settings.network.pretrained and not self.run.exists(START):
+            save_network(self.run, START, self.begin.network(seed=self.settings.seed, vocabulary=self.vocabulary))
+        return replace(self, begin=None)
+
+    def first_network(self) -> Network:
+        """The network before the first step."""
+        if self.settings.network.pretrained:
+            network, _ = load_network(self.run, START)
+            network.checkpointing = self.settings.network.checkpointing
+            return network
+        return build_network(self.settings.network, seed=self.settings.seed, vocabulary=self.vocabulary)
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        names = self.names
+        return names and Vocabulary(categories=names.categories, attributes=names.attributes)
 
     @property
     def tables(self) -> tuple[ItemTable, ...]:
@@ -77,16 +100,25 @@ class Job:
         }
 
 
-def plan_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: Sequence[ItemTable] = ()) -> Job:
+def plan_job(
+    settings: TrainSettings,
+    table: ItemTable,
+    run: Store,
+    labelled: Sequence[ItemTable] = (),
+    begin: Start | None = None,
+) -> Job:
     """Check everything that can be checked before a worker starts. `labelled`: tables whose pictures join each step for
-    their labels alone. Raises InputError. Needs a running Ray."""
+    their labels alone. `begin`: what `find_start` found, if it was asked already. Raises InputError. Needs a running
+    Ray."""
     cpus, gpus = total(machines())
     resources = decide_resources(settings.resources, cpus=cpus, gpus=gpus, cores=os.cpu_count() or 1)
     settings = settle(settings, table.manifest["domains"])
     plan = Plan.of(table.shards("train"), items_per_step=settings.batch.items, seed=settings.seed)
     table.shards("val")
     check_network(settings.network)
-    job = Job(settings=settings, resources=resources, table=table, run=run, plan=plan)
+    begin = begin or find_start(settings.network, run)
+    settings = replace(settings, network=begin.settings)
+    job = Job(settings=settings, resources=resources, table=table, run=run, plan=plan, begin=begin)
     if not labelled:
         return job
     if settings.network.design == "plain":

@@ -5,7 +5,7 @@ with respect to the embeddings, and embeds the chunks again, each with its part 
 plain step in the memory of one chunk.
 """
 
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fashion.losses import LossResult, MetricLoss
 from fashion.losses.labels import Labels
-from fashion.networks.normalise import normalise
+from fashion.networks.recompute import frozen_statistics
 from fashion.seeds import seed_of
 from fashion.training.augment import AugmentationSettings, Draws, augment, draw, move_landmarks
 from fashion.training.distributed import bare, gather, gather_with_gradient, world
@@ -82,7 +82,7 @@ def backward(context: StepContext, batch: Batch, *, epoch: int, step: int) -> St
         return result
     parts = list(zip(shown.images.split(chunk), shown.domains.split(chunk), strict=True))
     states, first = [], []
-    with torch.no_grad(), _frozen_statistics(context.network):
+    with torch.no_grad(), frozen_statistics(context.network):
         for x, domains in parts:
             states.append(_random_state(x.device))
             first.append(_look(context, x, domains, network=bare(context.network)))
@@ -119,7 +119,7 @@ def _prepare(context: StepContext, batch: Batch, epoch: int, step: int) -> _Show
         images, domains = torch.cat([images, augment(extra.images, more)]), torch.cat([domains, extra.domains])
         draws = draws.followed_by(more)
     truth = batch.truth and batch.truth.with_landmarks(move_landmarks(batch.truth.landmarks_N83, draws))
-    return _Shown(normalise(images).contiguous(memory_format=torch.channels_last), domains, truth)
+    return _Shown(images.contiguous(memory_format=torch.channels_last), domains, truth)
 
 
 def _draws(context: StepContext, place: Tensor, name: str, epoch: int, step: int) -> Draws:
@@ -166,23 +166,6 @@ def _metric_loss(
         norms_B=whole(norms.detach()),
         generator=generator,
     )
-
-
-@contextmanager
-def _frozen_statistics(network: nn.Module):
-    """Batch normalisation uses a chunk's statistics but does not count them, for the chunk comes by again."""
-    layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [layer.momentum for layer in layers]
-    counts = [None if layer.num_batches_tracked is None else layer.num_batches_tracked.clone() for layer in layers]
-    for layer in layers:
-        layer.momentum = 0.0
-    try:
-        yield
-    finally:
-        for layer, momentum, count in zip(layers, momenta, counts, strict=True):
-            layer.momentum = momentum
-            if count is not None:
-                layer.num_batches_tracked.copy_(count)
 
 
 def _random_state(device: torch.device) -> Tensor:

@@ -12,7 +12,6 @@ from fashion.data.decode import decode
 from fashion.data.schema import DOMAINS
 from fashion.data.table import ItemTable, flatten
 from fashion.networks.model import Network
-from fashion.networks.normalise import normalise
 from fashion.retrieval.metrics import summary
 from fashion.retrieval.rank import rank
 from fashion.retrieval.search.block import Block, Held
@@ -61,7 +60,7 @@ class Validation:
         z, about = [torch.empty(0, network.settings.dimension)], [torch.empty(0, 2, dtype=torch.int64)]
 
         def look(rows: list[dict], images: torch.Tensor) -> torch.Tensor:
-            x = normalise(images.to(device)).contiguous(memory_format=torch.channels_last)
+            x = images.to(device).contiguous(memory_format=torch.channels_last)
             domains = torch.tensor([DOMAINS.index(row["domain"]) for row in rows], device=device)
             if tally is None:
                 return network(x, domains).cpu()

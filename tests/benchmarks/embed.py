@@ -91,7 +91,7 @@ def main() -> None:
         digest = save_network(Store(root), "network.safetensors", network)
         embedder = Embedder(
             folder=Store(root), file="network.safetensors", fingerprint=digest, size=options.size, crop="whole",
-            batch=BATCH,
+            transform=network.settings.transform, batch=BATCH,
         )  # fmt: skip
         jpegs = [
             jpeg

@@ -129,7 +129,14 @@ def embedding(root: Path, wait: float, nodes: int) -> float:
     run = Store(root / "network")
     network = build_network(NetworkSettings(size=SIZE, width=0.25, dimension=DIMENSION), seed=0)
     fingerprint = save_network(run, "network.safetensors", network, {})
-    embedder = Embedder(folder=run, file="network.safetensors", fingerprint=fingerprint, size=SIZE, crop="whole")
+    embedder = Embedder(
+        folder=run,
+        file="network.safetensors",
+        fingerprint=fingerprint,
+        size=SIZE,
+        crop="whole",
+        transform=network.settings.transform,
+    )
     table = ItemTable(FarStore(str(root / "table"), wait))
     shards = [shard for split in ("train", "val", "test") for shard in table.shards(split)]
     clock = Clock()

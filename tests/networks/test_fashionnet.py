@@ -36,7 +36,7 @@ def awake(network):
 
 
 def pictures(count=7, size=32, dtype=torch.float32):
-    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(3), dtype=dtype)
+    return 255 * torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(3), dtype=dtype)
 
 
 def test_it_is_called_like_a_plain_network():
@@ -62,7 +62,7 @@ def test_local_features_are_pooled_round_the_estimates_and_zero_where_these_are_
     network.local.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     images = pictures()
     found = network.outputs(images)
-    low = network.shared(images)
+    low = network.shared(network.normalise(images))
     visible = found.visibility_N84.argmax(2) == 0
     assert visible.any() and not visible.all()
     expected = pool_round(low, found.landmarks_N82, 5)
@@ -89,7 +89,7 @@ def test_the_embedding_and_the_labels_learn_nothing_of_the_pose_and_the_pose_not
 
 def test_low_stages_get_the_local_branchs_gradient_only_in_the_windows():
     network = awake(network_of()).eval()
-    low = network.shared(pictures()).detach().requires_grad_()
+    low = network.shared(network.normalise(pictures())).detach().requires_grad_()
     found = network.outputs(pictures())
     seen = found.visibility_N84.detach().argmax(2) == 0
     pooled = pool_round(low, found.landmarks_N82, 3) * seen[..., None]
@@ -134,7 +134,18 @@ def test_of_vgg16_conv1_to_4_are_shared_and_fc6_is_kept_but_not_fc7():
     assert (network.local[0].in_features, network.fused[0].in_features) == (8 * 512, 4096 + 4096)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "convnext_tiny", "densenet121", "regnet_y_400mf", "mobilenet_v3_small"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet18",
+        "convnext_tiny",
+        "densenet121",
+        "regnet_y_400mf",
+        "mobilenet_v3_small",
+        "timm:tf_efficientnet_lite0",
+        "timm:convnext_atto",
+    ],
+)
 def test_other_backbones_of_maps_do_too(name):
     check_network(NetworkSettings(name=name, design="fashionnet", size=64, hidden=8))
 

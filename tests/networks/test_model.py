@@ -27,7 +27,7 @@ def dual(**values):
 
 def batch(count=7, size=32):
     generator = torch.Generator().manual_seed(3)
-    images = torch.randn(count, 3, size, size, generator=generator, dtype=torch.float64)
+    images = 255 * torch.rand(count, 3, size, size, generator=generator, dtype=torch.float64)
     return images, torch.tensor([1, 0, 0, 1, 0, 1, 1, 0, 0][:count])
 
 
@@ -44,7 +44,7 @@ def test_a_new_dual_network_is_the_shared_network(head, shared_stages):
 def test_each_picture_goes_through_its_own_branch_and_only_its_domain_shapes_the_batch_statistics():
     images, domains = batch()
     network = dual(head="bnneck").train()
-    h = network.shared(images)
+    h = network.shared(network.normalise(images))
     v = torch.zeros(len(images), 8, dtype=torch.float64)
     for domain in (CONSUMER, SHOP):
         v[domains == domain] = network.branches[domain](h[domains == domain])

