@@ -1,5 +1,6 @@
 """A part of the gallery in memory: its ranked columns, which are images, or items scored by their best image."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,7 +9,7 @@ import pyarrow as pa
 
 from fashion.errors import InputError
 from fashion.retrieval.search.best import place_of
-from fashion.retrieval.search.exact import exact_scores, lengths
+from fashion.retrieval.search.exact import exact_scores, lengths, near_scores
 from fashion.retrieval.search.relevance import Queries, spans
 
 
@@ -49,11 +50,17 @@ class Block:
     def scores(self, queries: Queries, query: np.ndarray, column: np.ndarray) -> np.ndarray:
         """(N,) float32 exact scores of pairs; a column of several vectors has the best one's."""
         scale = float(queries.lengths.max(initial=0.0)) * self.longest
+        return self._scored(lambda a, b: exact_scores(queries.vectors, self.vectors, a, b, scale), query, column)
+
+    def near_scores(self, queries: Queries, query: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """The same, up to the error of a float32 product."""
+        return self._scored(lambda a, b: near_scores(queries.vectors, self.vectors, a, b), query, column)
+
+    def _scored(self, score: Callable, query: np.ndarray, column: np.ndarray) -> np.ndarray:
         if self.starts is None:
-            return exact_scores(queries.vectors, self.vectors, query, column, scale)
+            return score(query, column)
         counts = np.diff(np.r_[self.starts, len(self.vectors)])[column]
-        rows = spans(self.starts[column], counts)
-        scores = exact_scores(queries.vectors, self.vectors, np.repeat(query, counts), rows, scale)
+        scores = score(np.repeat(query, counts), spans(self.starts[column], counts))
         return np.maximum.reduceat(scores, np.cumsum(counts) - counts) if len(column) else scores
 
     def sample(self, columns: int) -> "Block":
