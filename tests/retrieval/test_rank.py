@@ -167,7 +167,7 @@ def test_a_query_without_a_label_or_without_a_match_is_counted_and_matches_nothi
 
 def test_a_vector_that_is_not_finite_is_refused():
     z = np.float32([[1.0, 2.0], [np.nan, 1.0]])
-    with pytest.raises(InputError, match="a vector is not finite"):
+    with pytest.raises(InputError, match="gallery image y: its vector is not finite"):
         rank(Queries.of(z[:1], ["a"]), held_parts(z, ["x", "y"], ["a", "b"], []), 1)
 
 

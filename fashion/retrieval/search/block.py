@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from fashion.errors import InputError
+from fashion.retrieval.finite import check_finite
 from fashion.retrieval.search.best import place_of
 from fashion.retrieval.search.exact import exact_scores, lengths, near_scores
 from fashion.retrieval.search.relevance import Queries, spans
@@ -33,7 +33,9 @@ class Block:
         """The length of the longest vector. Raises InputError where a vector is not finite."""
         longest = float(lengths(self.vectors).max(initial=0.0))
         if not np.isfinite(longest):
-            raise InputError(f"gallery part {self.number}: a vector is not finite; embed the catalogue again")
+            rows = np.arange(len(self.vectors))
+            columns = rows if self.starts is None else np.searchsorted(self.starts, rows, side="right") - 1
+            check_finite(self.vectors, "gallery image", self.ids.take(pa.array(columns)))
         return longest
 
     @cached_property

@@ -20,7 +20,7 @@ def lengths(x_ND: np.ndarray) -> np.ndarray:
     are too small for float32; infinite above 1.8e19, nan or infinite where a number is."""
     with np.errstate(over="ignore"):
         squares = np.einsum("nd,nd->n", x_ND, x_ND).astype(np.float64)
-    return 1.001 * np.sqrt(squares + np.where(squares > 0, 1.0, x_ND.any(1)) * (x_ND.shape[1] * LEAST))
+    return 1.001 * np.sqrt(squares + x_ND.shape[1] * LEAST)
 
 
 def error_bound(dimension: int, query_lengths: np.ndarray, longest: float) -> np.ndarray:
