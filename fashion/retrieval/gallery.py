@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fashion.retrieval.embeddings import EMBEDDING, vectors_of
+from fashion.retrieval.finite import check_finite
 from fashion.retrieval.labels.columns import CATEGORY_SCORES
 from fashion.retrieval.search.blend import Blend
 from fashion.retrieval.search.block import Block
@@ -61,9 +62,12 @@ class Shard:
         return self._read(self.name, columns)
 
     def vectors(self, rows: pa.Table) -> np.ndarray:
-        """(N, D) float32 that are searched, of rows of `load`."""
-        z_ND = vectors_of(rows[self.vector])
-        return self.blend(z_ND, vectors_of(rows[CATEGORY_SCORES])) if self.blend else z_ND
+        """(N, D) float32 that are searched, of rows of `load`. Raises InputError where one is not finite."""
+        z_ND, *by = (
+            check_finite(vectors_of(rows[name]), "gallery image", rows["image"])
+            for name in (self.vector, *([CATEGORY_SCORES] if self.blend else []))
+        )
+        return self.blend(z_ND, *by) if self.blend else z_ND
 
     def _rows(self, columns: list[str]) -> pa.Table:
         rows = self._read(self.name, columns)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from fashion.retrieval.embedder import ahead
 from fashion.retrieval.embeddings import EMBEDDING, Catalogue, Embeddings, read_embeddings
+from fashion.retrieval.finite import check_finite
 
 LEAST = np.finfo(np.float32).min  # above the -inf of what is not searched
 SHARDS_AHEAD = 4  # read while another is searched: storage answers slower than the search does
@@ -31,11 +32,12 @@ class Hit:
 def nearest(catalogue: Catalogue, queries_QD: np.ndarray, k: int, *, domain: str = "any") -> list[list[Hit]]:
     """The k best images of `domain` (or any) for each query: score (inner product) descending, then image id ascending.
 
-    Memory: a handful of shards and Q x (shard + k) scores.
+    Memory: a handful of shards and Q x (shard + k) scores. Raises InputError where a vector is not finite.
     """
+    queries_QD = check_finite(np.asarray(queries_QD, np.float32), "query")
     best: list[list[Hit]] = [[] for _ in queries_QD]
     for shard in _shards(catalogue):
-        scores_QN = np.asarray(queries_QD, np.float32) @ shard.vectors[EMBEDDING].T
+        scores_QN = queries_QD @ shard.vectors[EMBEDDING].T
         if domain != "any":
             others = np.array([held != domain for held in shard.about["domain"].to_pylist()], bool)
             scores_QN[:, others] = -np.inf
@@ -61,7 +63,9 @@ def _shards(catalogue: Catalogue) -> Iterator[Embeddings]:
     store, manifest = catalogue
 
     def read(name: str) -> Embeddings:
-        return read_embeddings(store, [name], COLUMNS)
+        found = read_embeddings(store, [name], COLUMNS)
+        check_finite(found.vectors[EMBEDDING], "catalogue image", found.about["image"])
+        return found
 
     with ThreadPoolExecutor(SHARDS_AHEAD) as pool:
         yield from ahead(pool, read, [shard["name"] for shard in manifest["shards"]], SHARDS_AHEAD)

@@ -53,16 +53,20 @@ def rank(
     reranking: Reranking | None = None,
     sweep: Sweep = sweep_here,
     device: str | None = None,
+    precision: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Ranking:
     """Rank all columns of the gallery's parts for every query, and list the best k (0: none).
 
-    `sweep` asks the parts; `device` computes the fast products. `progress(parts searched, parts to search)`.
+    `sweep` asks the parts; `device` computes the fast products, in the precision that it does fastest or in the given one
+    (float32, bfloat16): the ranking is the same. `progress(parts searched, parts to search)`.
     """
     survey = sweep(_survey, _join_surveys, parts, queries)
     width = max(k, reranking.columns if reranking else 0)  # of the lists that are made
     sample = sample_blocks(parts, sweep, listing=bool(width or expansion))
-    gallery = Gallery(parts=parts, columns=survey.columns, sample=sample, sweep=sweep, device=device)
+    gallery = Gallery(
+        parts=parts, columns=survey.columns, sample=sample, sweep=sweep, device=device, precision=precision
+    )
     groups = list(_groups(survey.matches + width))
     searched = 0
 

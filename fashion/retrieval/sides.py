@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fashion.retrieval.embeddings import EMBEDDING, HISTOGRAM, UNTRAINED, Embeddings, vectors_of
+from fashion.retrieval.finite import check_finite
 from fashion.retrieval.gallery import ABOUT, Shard, read_rows
 from fashion.retrieval.labels.columns import CATEGORY_SCORES
 from fashion.retrieval.search.sweep import Sweep
@@ -14,7 +15,7 @@ from fashion.storage import Store
 
 def read_queries(store: Store, shards: list[str]) -> Embeddings:
     """The queries of the shards, ordered by image so that no sum depends on the shards, with every kind of vector that
-    the shards have, the scores of predicted categories among them."""
+    the shards have, the scores of predicted categories among them. Raises InputError where a vector is not finite."""
     tables = []
     for shard in shards:
         rows = read_rows(store, shard)
@@ -22,7 +23,10 @@ def read_queries(store: Store, shards: list[str]) -> Embeddings:
     rows = pa.concat_tables(tables)
     rows = rows.take(pc.sort_indices(rows, [("image", "ascending"), ("item", "ascending")]))
     names = [name for name in (EMBEDDING, UNTRAINED, HISTOGRAM, CATEGORY_SCORES) if name in rows.column_names]
-    return Embeddings(about=rows.drop_columns(names), vectors={name: vectors_of(rows[name]) for name in names})
+    return Embeddings(
+        about=rows.drop_columns(names),
+        vectors={name: check_finite(vectors_of(rows[name]), "query", rows["image"]) for name in names},
+    )
 
 
 def sample_pairs(queries: Embeddings, parts: list[Shard], items: int, seed: int, sweep: Sweep) -> Embeddings:

@@ -69,8 +69,11 @@ def check(found, scores_QG, ids, matches_QG, left_out_QG, k) -> None:
 @given(
     Q=st.integers(1, 10), G=st.integers(1, 90), D=st.integers(1, 9), k=st.integers(0, 30), labels=st.integers(1, 25),
     kind=KINDS, parts=st.integers(1, 6), seed=st.integers(0, 10**6), device=st.sampled_from([None, None, "cpu"]),
+    precision=st.sampled_from(["float32", "bfloat16"]),
 )  # fmt: skip
-def test_any_cut_of_the_gallery_ranks_as_sorting_everything_does(Q, G, D, k, labels, kind, parts, seed, device):
+def test_any_cut_of_the_gallery_ranks_as_sorting_everything_does(
+    Q, G, D, k, labels, kind, parts, seed, device, precision
+):
     rng = np.random.default_rng(seed)
     z_GD = vectors(rng, G, D, kind)
     z_QD = z_GD[rng.integers(0, G, Q)] if kind == "copies" else vectors(rng, Q, D, kind)
@@ -78,7 +81,9 @@ def test_any_cut_of_the_gallery_ranks_as_sorting_everything_does(Q, G, D, k, lab
     asked, held = rng.integers(0, labels, Q), rng.integers(0, labels, G)
     cuts = sorted(rng.integers(0, G + 1, parts - 1).tolist())
     with small_pieces(rng):
-        found = rank(Queries.of(z_QD, asked), held_parts(z_GD, ids, held.tolist(), cuts), k, device=device)
+        found = rank(
+            Queries.of(z_QD, asked), held_parts(z_GD, ids, held.tolist(), cuts), k, device=device, precision=precision
+        )
     check(found, score_matrix(z_QD, z_GD), ids, asked[:, None] == held, np.zeros((Q, G), bool), k)
 
 
@@ -162,7 +167,7 @@ def test_a_query_without_a_label_or_without_a_match_is_counted_and_matches_nothi
 
 def test_a_vector_that_is_not_finite_is_refused():
     z = np.float32([[1.0, 2.0], [np.nan, 1.0]])
-    with pytest.raises(InputError, match="a vector is not finite"):
+    with pytest.raises(InputError, match="gallery image y: its vector is not finite"):
         rank(Queries.of(z[:1], ["a"]), held_parts(z, ["x", "y"], ["a", "b"], []), 1)
 
 

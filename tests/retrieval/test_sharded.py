@@ -61,7 +61,7 @@ def test_a_shard_that_cannot_be_searched_is_an_error_of_one_line(tmp_path, ray_r
     names = write_shards(store, "test", rows, [0, 1] * 6)
     parts = [Shard(number=n, store=store, name=name) for n, name in enumerate(names)]
     asked = Queries.of(np.ones((1, 12), np.float32), ["id_000"])
-    with pytest.raises(InputError, match=r"^gallery part .*not finite") as fault:
+    with pytest.raises(InputError, match=r"^gallery image img.*not finite") as fault:
         rank(asked, parts, 3, sweep=RaySweep(slots=2))
     assert "\n" not in str(fault.value)
 

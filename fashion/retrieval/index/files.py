@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from fashion.errors import InputError
 from fashion.retrieval.embeddings import EMBEDDING, MANIFEST, Catalogue, read_embeddings
+from fashion.retrieval.finite import check_finite
 from fashion.retrieval.index.kinds import build
 from fashion.storage import Store
 
@@ -50,11 +51,12 @@ def digests(manifest: dict, shards: list[str]) -> dict[str, str]:
 
 
 def gallery_of(store: Store, shards: list[str], domain: str) -> tuple[pa.Table, np.ndarray]:
-    """image, item, domain (N rows) and the embeddings (N, D) of the shards' images of `domain`."""
+    """image, item, domain (N rows) and the embeddings (N, D) of the shards' images of `domain`. Raises InputError where one
+    is not finite."""
     found = read_embeddings(store, shards, ["image", "item", "domain", EMBEDDING])
     if domain != ANY:
         found = found.take(np.flatnonzero(found.column("domain") == domain))
-    return found.about, found.vectors[EMBEDDING]
+    return found.about, check_finite(found.vectors[EMBEDDING], "catalogue image", found.about["image"])
 
 
 def build_part(catalogue: Catalogue, number: int, shards: list[str], settings: dict) -> dict | None:

@@ -6,6 +6,7 @@ import faiss
 import numpy as np
 
 from fashion.retrieval.embeddings import EMBEDDING, Catalogue, read_embeddings
+from fashion.retrieval.finite import check_finite
 from fashion.retrieval.index.files import ANY, gallery_of, load_part
 from fashion.retrieval.index.kinds import AnnSettings, agreement, merge, search
 from fashion.seeds import generator
@@ -72,8 +73,8 @@ def sample_queries(catalogue: Catalogue, settings: AnnSettings) -> np.ndarray:
         for shard in (shards[i] for i in order):
             if held >= settings.queries:
                 break
-            found = read_embeddings(store, [shard], ["domain", EMBEDDING])
-            vectors = found.vectors[EMBEDDING]
+            found = read_embeddings(store, [shard], ["image", "domain", EMBEDDING])
+            vectors = check_finite(found.vectors[EMBEDDING], "catalogue image", found.about["image"])
             parts.append(vectors[found.column("domain") != settings.domain] if others else vectors)
             held += len(parts[-1])
         if held:

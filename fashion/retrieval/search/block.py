@@ -1,14 +1,15 @@
 """A part of the gallery in memory: its ranked columns, which are images, or items scored by their best image."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
-from fashion.errors import InputError
+from fashion.retrieval.finite import check_finite
 from fashion.retrieval.search.best import place_of
-from fashion.retrieval.search.exact import exact_scores, lengths
+from fashion.retrieval.search.exact import exact_scores, lengths, near_scores
 from fashion.retrieval.search.relevance import Queries, spans
 
 
@@ -32,7 +33,9 @@ class Block:
         """The length of the longest vector. Raises InputError where a vector is not finite."""
         longest = float(lengths(self.vectors).max(initial=0.0))
         if not np.isfinite(longest):
-            raise InputError(f"gallery part {self.number}: a vector is not finite; embed the catalogue again")
+            rows = np.arange(len(self.vectors))
+            columns = rows if self.starts is None else np.searchsorted(self.starts, rows, side="right") - 1
+            check_finite(self.vectors, "gallery image", self.ids.take(pa.array(columns)))
         return longest
 
     @cached_property
@@ -49,11 +52,17 @@ class Block:
     def scores(self, queries: Queries, query: np.ndarray, column: np.ndarray) -> np.ndarray:
         """(N,) float32 exact scores of pairs; a column of several vectors has the best one's."""
         scale = float(queries.lengths.max(initial=0.0)) * self.longest
+        return self._scored(lambda a, b: exact_scores(queries.vectors, self.vectors, a, b, scale), query, column)
+
+    def near_scores(self, queries: Queries, query: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """The same, up to the error of a float32 product."""
+        return self._scored(lambda a, b: near_scores(queries.vectors, self.vectors, a, b), query, column)
+
+    def _scored(self, score: Callable, query: np.ndarray, column: np.ndarray) -> np.ndarray:
         if self.starts is None:
-            return exact_scores(queries.vectors, self.vectors, query, column, scale)
+            return score(query, column)
         counts = np.diff(np.r_[self.starts, len(self.vectors)])[column]
-        rows = spans(self.starts[column], counts)
-        scores = exact_scores(queries.vectors, self.vectors, np.repeat(query, counts), rows, scale)
+        scores = score(np.repeat(query, counts), spans(self.starts[column], counts))
         return np.maximum.reduceat(scores, np.cumsum(counts) - counts) if len(column) else scores
 
     def sample(self, columns: int) -> "Block":

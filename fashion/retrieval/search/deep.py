@@ -1,4 +1,4 @@
-"""Count rows of scores against a few bounds each."""
+"""Count rows of keys against a few bounds each."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -15,8 +15,7 @@ class Bounds:
     """For each of some rows a few pairs of a low and a high bound."""
 
     def __init__(self, rows: np.ndarray, low: np.ndarray, high: np.ndarray):
-        """`rows` (n,) ascending: the row that each pair of bounds is for."""
-        low = np.nextafter(low, np.float32(-np.inf))  # above this is as much as at least the bound
+        """`rows` (n,) ascending: the row that each pair of bounds is for. Entries above `low` are between or above."""
         bounds = np.stack([low, high], 1).reshape(-1, 1)
         self.above = np.zeros(len(rows), np.int64)  # entries above each high bound so far
         self.batches: list[tuple[int, int, list[tuple[int, slice, np.ndarray]]]] = []  # pairs, and their rows
@@ -28,15 +27,15 @@ class Bounds:
             held.append((int(rows[a]), slice(2 * (a - first), 2 * (b - first)), bounds[2 * a : 2 * b]))
             self.batches[-1] = first, b, held
 
-    def add(self, scores: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def add(self, keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Count a (b, n) tile, and tell the entries between bounds: pairs of bounds, and the entries' columns."""
-        width = scores.shape[1]
+        width = keys.shape[1]
         most = max((b - a for a, b, _ in self.batches), default=0)
         mask = np.zeros((2 * most, -(-width // STEP) * STEP), bool)
         within, columns, held = [], [], 0
         for a, b, rows in self.batches:
             for row, place, bounds in rows:
-                np.greater(scores[row], bounds, out=mask[place, :width])
+                np.greater(keys[row], bounds, out=mask[place, :width])
             counts = _count(mask[: 2 * (b - a)]).reshape(-1, 2)
             self.above[a:b] += counts[:, 1]
             some = np.flatnonzero(counts[:, 0] > counts[:, 1])

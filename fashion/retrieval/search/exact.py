@@ -16,8 +16,11 @@ LEAST = float(np.finfo(np.float32).tiny)
 
 
 def lengths(x_ND: np.ndarray) -> np.ndarray:
-    """(N,) float64 Euclidean lengths of float32 rows, a thousandth too long so that none is too short."""
-    return 1.001 * np.sqrt(np.einsum("nd,nd->n", x_ND, x_ND).astype(np.float64))
+    """(N,) float64 Euclidean lengths of float32 rows, a thousandth too long so that none is too short, whatever squares
+    are too small for float32; infinite above 1.8e19, nan or infinite where a number is."""
+    with np.errstate(over="ignore"):
+        squares = np.einsum("nd,nd->n", x_ND, x_ND).astype(np.float64)
+    return 1.001 * np.sqrt(squares + x_ND.shape[1] * LEAST)
 
 
 def error_bound(dimension: int, query_lengths: np.ndarray, longest: float) -> np.ndarray:
@@ -41,14 +44,25 @@ def exact_scores(x_AD: np.ndarray, y_BD: np.ndarray, a: np.ndarray, b: np.ndarra
     D = x_AD.shape[1]
     scores = np.empty(len(a), np.float32)
     error = (D + 4) * UNIT64 * scale
-    step = max(1, CHUNK_BYTES // (8 * D))
+    step = max(1, CHUNK_BYTES // (8 * max(1, D)))
     for start in range(0, len(a), step):
         rows = slice(start, start + step)
-        x, y = x_AD.take(a[rows], 0).astype(np.float64), y_BD.take(b[rows], 0).astype(np.float64)
-        sums = np.einsum("nd,nd->n", x, y)  # products of float32 are exact in float64: only the additions round
+        x, y = x_AD.take(a[rows], 0), y_BD.take(b[rows], 0)
+        # Products of float32 are exact in float64: only the additions round.
+        sums = np.einsum("nd,nd->n", x, y, dtype=np.float64)
         found = (sums - error).astype(np.float32)
         for n in np.flatnonzero(found != (sums + error).astype(np.float32)):
             # In reach of the middle between two float32 values (about one pair in ten million): add without rounding.
-            found[n] = math.fsum(x[n] * y[n])
+            found[n] = math.fsum(x[n].astype(np.float64) * y[n])
         scores[rows] = found
     return scores + np.float32(0)  # no negative zero: equal scores have equal bits
+
+
+def near_scores(x_AD: np.ndarray, y_BD: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(N,) float32: the scores up to `error_bound`, in a third of the time."""
+    scores = np.empty(len(a), np.float32)
+    step = max(1, CHUNK_BYTES // (8 * max(1, x_AD.shape[1])))
+    for start in range(0, len(a), step):
+        rows = slice(start, start + step)
+        np.einsum("nd,nd->n", x_AD.take(a[rows], 0), y_BD.take(b[rows], 0), out=scores[rows])
+    return scores

@@ -23,6 +23,7 @@ class Gallery:
     sample: list[Block]
     sweep: Sweep
     device: str | None  # of the fast products
+    precision: str | None = None
 
 
 def sample_blocks(parts: Sequence[Part], sweep: Sweep, *, listing: bool) -> list[Block]:
@@ -42,8 +43,9 @@ def nearest(
     """The best k columns (0: none), and how many columns rank before each of the matches."""
     guessed = guess(queries, gallery.sample, gallery.columns, k)
     search = Search(
-        queries=queries, k=k, floors=guessed.floors, depths=guessed.depths, matches=matches, device=gallery.device
-    )
+        queries=queries, k=k, floors=guessed.floors, depths=guessed.depths, matches=matches, device=gallery.device,
+        precision=gallery.precision,
+    )  # fmt: skip
     found = gallery.sweep(_scan, _join_scans, gallery.parts, search, done=done)
     return replace(found, best=_complete(found.best, search, gallery)) if k else found
 

@@ -1,4 +1,4 @@
-"""Count the columns that rank before each match, from a fast product and exact scores of the doubtful pairs."""
+"""Count the columns that rank before each match, from fast products and exact scores of the pairs in doubt."""
 
 from collections.abc import Callable
 from functools import cache
@@ -10,7 +10,9 @@ import pyarrow.compute as pc
 from fashion.retrieval.search.best import order_keys, place_of
 from fashion.retrieval.search.block import Block
 from fashion.retrieval.search.deep import Bounds
+from fashion.retrieval.search.exact import error_bound
 from fashion.retrieval.search.matches import Matches
+from fashion.retrieval.search.product import Float32
 from fashion.retrieval.search.relevance import Queries
 
 FEW = 32  # deep matches of a query up to which counting whole rows is quicker than looking at every column
@@ -31,6 +33,11 @@ def id_ranks(block: Block, matches: Matches) -> IdRanks:
     return ranks
 
 
+def near_errors(block: Block, queries: Queries, rows: slice) -> np.ndarray:
+    """(b,) float32, of `Block.near_scores` of these queries."""
+    return error_bound(queries.vectors.shape[1], queries.lengths[rows], block.longest).astype(np.float32)
+
+
 class Precede:
     """The counts of some queries' matches over the tiles of one block.
 
@@ -38,11 +45,13 @@ class Precede:
     """
 
     def __init__(
-        self, block: Block, queries: Queries, matches: Matches, ranks: IdRanks, rows: slice, errors: np.ndarray,
+        self, block: Block, queries: Queries, matches: Matches, ranks: IdRanks, rows: slice, fast: Float32,
         depths: np.ndarray,
     ):  # fmt: skip
-        """`rows`: of the queries that are looked at; `errors` and `depths`: of these."""
-        self.block, self.queries, self.ranks, self.start, self.errors = block, queries, ranks, rows.start, errors
+        """`rows`: of the queries that are looked at; `depths`: of these."""
+        self.block, self.queries, self.ranks, self.start, self.fast = block, queries, ranks, rows.start, fast
+        self.errors = errors = fast.errors[rows]
+        self.near_errors = near_errors(block, queries, rows)
         at = np.searchsorted(matches.query, np.arange(rows.start, rows.stop + 1))
         self.span, self.at = slice(int(at[0]), int(at[-1])), at - at[0]
         self.query = matches.query[self.span] - rows.start
@@ -59,9 +68,12 @@ class Precede:
         self.ends = self.at[1:] - count  # of the matches that are not deep
         self.floors = np.full(b, np.inf, np.float32)
         shallow = np.flatnonzero(self.ends > self.at[:-1])
-        self.floors[shallow] = self.scores[self.ends[shallow] - 1] - 2 * errors[shallow]
+        self.floors[shallow] = self.scores[self.ends[shallow] - 1] - errors[shallow]
+        self.under = fast.under(self.floors)
         own, error = self.scores[self.deep], errors[self.query[self.deep]]
-        self.bounds = Bounds(self.query[self.deep], own - error, own + error)
+        self.bounds = Bounds(self.query[self.deep], fast.under(own - error), fast.over(own + error))
+        self.lowest = self.floors.copy()  # of all bounds of a row
+        np.minimum.at(self.lowest, self.query[self.deep], own - error)
 
     def counts(self) -> np.ndarray:
         """(M,) columns before each match, over all tiles that were added."""
@@ -70,33 +82,33 @@ class Precede:
         total[self.deep] = self.bounds.above + self.more
         return total
 
-    def add(
-        self, scores: np.ndarray, query: np.ndarray, column: np.ndarray, found: np.ndarray, offset: int
-    ) -> np.ndarray:
-        """Take a tile's (b, n) fast scores, whose columns begin at `offset` in the block, and its entries above the
-        floors; returns these entries' scores, exact where they were in doubt."""
+    def add(self, tile: np.ndarray, query: np.ndarray, column: np.ndarray, keys: np.ndarray, offset: int) -> None:
+        """Take a (b, n) tile of keys, whose columns begin at `offset` in the block, and its entries above the floors."""
         if not len(self.query):
-            return found
-        for within, columns in self.bounds.add(scores):
+            return
+        for within, columns in self.bounds.add(tile):
             self._deep(within, columns + offset)
-        return self._shallow(query, column + offset, found)
+        above = np.flatnonzero(keys > self.under[query])
+        self._shallow(query[above], column[above] + offset, self.fast.values(keys[above]))
 
-    def _shallow(self, query: np.ndarray, column: np.ndarray, found: np.ndarray) -> np.ndarray:
-        entry = np.flatnonzero(found >= self.floors[query])
-        query, column, values = query[entry], column[entry], found[entry]
-        begin, end, error = self.at[:-1][query], self.ends[query], self.errors[query]
-        # An entry ranks before the matches from `place` on: those of a lower score.
+    def _shallow(self, query: np.ndarray, column: np.ndarray, values: np.ndarray) -> None:
+        place, doubt = self._located(query, values, self.errors[query] + self.fast.rounding(values))
+        if self.fast.coarse and len(doubt):
+            near = self.block.near_scores(self.queries, query[doubt] + self.start, column[doubt])
+            place[doubt], still = self._located(query[doubt], near, self.near_errors[query[doubt]])
+            doubt = doubt[still]
+        if len(doubt):
+            exact = self.block.scores(self.queries, query[doubt] + self.start, column[doubt])
+            place[doubt] = self._places(query[doubt], column[doubt], exact)
+        self.steps += np.bincount(place[place < self.ends[query]], minlength=len(self.steps))
+
+    def _located(self, query: np.ndarray, values: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The first match that each entry ranks before, those of a lower score, and which entries it is uncertain for."""
+        begin, end = self.at[:-1][query], self.ends[query]
         place = np.searchsorted(self.keys, order_keys(query, values))
         below = (place < end) & (values - self.scores[np.minimum(place, len(self.scores) - 1)] <= error)
         above = (place > begin) & (self.scores[np.minimum(place, end) - 1] - values <= error)
-        doubt = np.flatnonzero(below | above)
-        if len(doubt):
-            values[doubt] = self.block.scores(self.queries, query[doubt] + self.start, column[doubt])
-            place[doubt] = self._places(query[doubt], column[doubt], values[doubt])
-            found = found.copy()
-            found[entry[doubt]] = values[doubt]
-        self.steps += np.bincount(place[place < end], minlength=len(self.steps))
-        return found
+        return place, np.flatnonzero(below | above)
 
     def _places(self, query: np.ndarray, column: np.ndarray, values: np.ndarray) -> np.ndarray:
         """The first match that each entry ranks before, by its exact score and, of equal ones, by the lower id."""
@@ -114,6 +126,14 @@ class Precede:
         return place
 
     def _deep(self, within: np.ndarray, column: np.ndarray) -> None:
+        if self.fast.coarse:
+            match = self.deep[within]
+            query = self.query[match]
+            more = self.block.near_scores(self.queries, query + self.start, column) - self.scores[match]
+            error = self.near_errors[query]
+            self.more += np.bincount(within[more > error], minlength=len(self.more))
+            still = np.flatnonzero(np.abs(more) <= error)
+            within, column = within[still], column[still]
         match = self.deep[within]
         values = self.block.scores(self.queries, self.query[match] + self.start, column)
         before = values > self.scores[match]

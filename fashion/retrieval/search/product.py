@@ -1,11 +1,20 @@
-"""Fast inner products of tiles of queries and gallery: NumPy on a CPU, torch on another device."""
+"""Fast inner products of tiles of queries and gallery, in float32 or in bfloat16, by NumPy or torch.
+
+A tile holds keys: numbers in the order of the products. Both kinds say how far a product may be from the score and which
+keys are beyond a bound, so that whoever asks gets an answer that is certain in both.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 
-QUERY_ROWS, TILE_ROWS = 1024, 1024  # of a tile of scores: 4 MB; larger ones leave the cache, smaller ones are slow
+from fashion.retrieval.search import bfloat16, exact
+from fashion.retrieval.search.fastest import BFLOAT16, fastest
+
+QUERY_ROWS, TILE_ROWS = 1024, 1024  # of a tile: larger ones leave the cache, smaller ones are slow
 WIDE_ROWS = 4096  # of a tile whose rows are looked at one by one
 
 
@@ -16,37 +25,157 @@ def even_slices(total: int, longest: int) -> Iterator[slice]:
         yield slice(n * total // count, (n + 1) * total // count)
 
 
-def product(queries_QD: np.ndarray, vectors_ND: np.ndarray, device: str | None) -> Callable[[slice, slice], np.ndarray]:
-    """Rows of queries and of vectors -> (b, n) float32 products, valid until the thread's next call.
+class Float32:
+    """Products of full float32 precision: the keys are the products."""
 
-    `device`: None for the CPU, or a torch device such as cuda. Products are of full float32 precision.
+    lowest = np.float32(-np.inf)
+    coarse = False  # whether a float32 product of a pair is much nearer to its score
+
+    def __init__(
+        self, queries_QD: np.ndarray, query_lengths: np.ndarray, vectors_ND: np.ndarray, longest: float, device: str | None
+    ):  # fmt: skip
+        """`device`: None for NumPy, or a torch device such as cuda."""
+        self.errors = exact.error_bound(queries_QD.shape[1], query_lengths, longest).astype(np.float32)
+        self.buffers = _Buffers(np.float32)
+        self.multiply = _numpy(queries_QD, vectors_ND) if device is None else _torch(queries_QD, vectors_ND, device)
+
+    def tile(self, rows: slice, columns: slice) -> np.ndarray:
+        """(b, n) keys of rows of queries and of vectors, valid until the thread's next call."""
+        out = self.buffers.get(rows.stop - rows.start, columns.stop - columns.start)
+        self.multiply(rows, columns, out)
+        return out
+
+    def sort_keys(self, tile: np.ndarray, rows: np.ndarray) -> None:
+        """Bring the keys of these rows of a tile into the order of the products, where bounds below zero need it."""
+
+    def under(self, bounds: np.ndarray) -> np.ndarray:
+        """Keys: what may be at least the bound, up to `errors`, has a greater one."""
+        with np.errstate(over="ignore"):  # below the least number is minus infinity
+            return np.nextafter(bounds, np.float32(-np.inf))
+
+    def over(self, bounds: np.ndarray) -> np.ndarray:
+        """Keys: what has a greater one is above the bound, up to `errors`."""
+        return bounds
+
+    def values(self, keys: np.ndarray) -> np.ndarray:
+        """(N,) float32 products."""
+        return keys
+
+    def rounding(self, values: np.ndarray) -> np.ndarray:
+        """How much further than `errors` a value may be from the score."""
+        return np.zeros(len(values), np.float32)
+
+    @contextmanager
+    def pool(self, threads: int) -> Iterator[ThreadPoolExecutor]:
+        """Threads that may ask for tiles."""
+        with ThreadPoolExecutor(threads) as pool:
+            yield pool
+
+
+class Bfloat16(Float32):
+    """Products of vectors rounded to bfloat16, themselves rounded so: the keys are their bits, read as int16."""
+
+    lowest = np.iinfo(np.int16).min
+    coarse = True
+
+    def __init__(
+        self, queries_QD: np.ndarray, query_lengths: np.ndarray, vectors_ND: np.ndarray, longest: float, device: str | None
+    ):  # fmt: skip
+        x, y = bfloat16.nearest(queries_QD), bfloat16.nearest(vectors_ND)
+        self.errors = bfloat16.error_bound(
+            queries_QD.shape[1], query_lengths, bfloat16.residuals(queries_QD, x), longest,
+            float(bfloat16.residuals(vectors_ND, y).max(initial=0.0)),
+        ).astype(np.float32)  # fmt: skip
+        self.buffers = _Buffers(np.int16)
+        self.multiply = _torch(x, y, device or "cpu")
+
+    def sort_keys(self, tile: np.ndarray, rows: np.ndarray) -> None:
+        if len(rows):
+            tile[rows] = bfloat16.ordered(tile[rows])
+
+    def under(self, bounds: np.ndarray) -> np.ndarray:
+        return bfloat16.keys_under(bounds)
+
+    def over(self, bounds: np.ndarray) -> np.ndarray:
+        return bfloat16.keys_over(bounds)
+
+    def values(self, keys: np.ndarray) -> np.ndarray:
+        return bfloat16.floats(bfloat16.ordered(keys))
+
+    def rounding(self, values: np.ndarray) -> np.ndarray:
+        return bfloat16.half_step(values)
+
+    @contextmanager
+    def pool(self, threads: int) -> Iterator[ThreadPoolExecutor]:
+        import torch
+
+        held = torch.get_num_threads()
+        try:  # torch would start as many again for each of ours
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                yield pool
+        finally:
+            torch.set_num_threads(held)
+
+
+def products(
+    queries_QD: np.ndarray, query_lengths: np.ndarray, vectors_ND: np.ndarray, longest: float, *,
+    device: str | None = None, precision: str | None = None,
+) -> Float32:  # fmt: skip
+    """`query_lengths` (Q,) and `longest`, of the vectors: as `exact.lengths` gives them.
+
+    `precision`: float32 or bfloat16; None for the one that this machine is faster with.
     """
-    held = threading.local()  # memory that is asked for anew for each tile costs a tenth of the product's time
+    operations = 2.0 * len(queries_QD) * vectors_ND.size
+    chosen = precision or fastest(operations, device, {"float32": Float32, "bfloat16": Bfloat16})
+    overflows = query_lengths.max(initial=0.0) * longest > bfloat16.LARGEST
+    kind = Bfloat16 if chosen == BFLOAT16 and not overflows else Float32
+    return kind(queries_QD, query_lengths, vectors_ND, longest, device)
 
-    def buffer(b: int, n: int) -> np.ndarray:
-        if getattr(held, "scores", np.empty(0)).size < b * n:
-            held.scores = np.empty(b * n, np.float32)
-        return held.scores[: b * n].reshape(b, n)
 
-    if device is None:
+class _Buffers:
+    """Memory for a thread's tiles: to ask for it anew each time costs a tenth of the product's time."""
 
-        def multiply(rows: slice, columns: slice) -> np.ndarray:
-            x, y = queries_QD[rows], vectors_ND[columns]
-            # OpenBLAS now and then raises the flag over finite numbers, for what lies beside them.
-            with np.errstate(invalid="ignore"):
-                return np.matmul(x, y.T, out=buffer(len(x), len(y)))
+    def __init__(self, dtype: type):
+        self.dtype, self.held = dtype, threading.local()
 
-        return multiply
+    def get(self, b: int, n: int) -> np.ndarray:
+        if getattr(self.held, "keys", np.empty(0)).size < b * n:
+            self.held.keys = np.empty(b * n, self.dtype)
+        return self.held.keys[: b * n].reshape(b, n)
 
+
+Multiply = Callable[[slice, slice, np.ndarray], None]
+
+
+def _numpy(queries_QD: np.ndarray, vectors_ND: np.ndarray) -> Multiply:
+    def multiply(rows: slice, columns: slice, out: np.ndarray) -> None:
+        # OpenBLAS now and then raises the flag over finite numbers, for what lies beside them.
+        with np.errstate(invalid="ignore"):
+            np.matmul(queries_QD[rows], vectors_ND[columns].T, out=out)
+
+    return multiply
+
+
+def _torch(queries_QD: np.ndarray, vectors_ND: np.ndarray, device: str) -> Multiply:
+    """Of float32 numbers or of the bits of bfloat16."""
     import torch
 
     torch.set_float32_matmul_precision("highest")  # TF32 would be off by more than the error bound
-    queries, vectors = (torch.tensor(x, device=device) for x in (queries_QD, vectors_ND))
+    # Sums of parts in bfloat16 likewise.
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
 
-    def multiply_there(rows: slice, columns: slice) -> np.ndarray:
-        scores = queries[rows] @ vectors[columns].T
-        out = buffer(*scores.shape)
-        torch.from_numpy(out).copy_(scores)
-        return out
+    def there(x: np.ndarray) -> torch.Tensor:
+        moved = torch.tensor(x, device=device)
+        return moved.view(torch.bfloat16) if x.dtype == np.int16 else moved
 
-    return multiply_there
+    queries, vectors = there(queries_QD), there(vectors_ND)
+
+    def multiply(rows: slice, columns: slice, out: np.ndarray) -> None:
+        into = torch.from_numpy(out)
+        into = into.view(torch.bfloat16) if out.dtype == np.int16 else into
+        if device == "cpu":
+            torch.mm(queries[rows], vectors[columns].T, out=into)
+        else:
+            into.copy_(queries[rows] @ vectors[columns].T)
+
+    return multiply

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fashion.retrieval.finite import check_finite
 from fashion.retrieval.search.exact import lengths
 
 
@@ -32,11 +33,13 @@ class Queries:
 
     @classmethod
     def of(cls, vectors: np.ndarray, labels, pairs: list[list[str]] | None = None) -> "Queries":
-        """`labels` (Q,): items or categories of any type; `pairs`: the images that each query is annotated to match."""
+        """`labels` (Q,): items or categories of any type; `pairs`: the images that each query is annotated to match.
+        Raises InputError where a vector is not finite."""
         labels = _array(labels)
         coded = labels.dictionary_encode()
         codes = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        queries = cls(vectors=np.ascontiguousarray(vectors, np.float32), codes=codes, labels=coded.dictionary)
+        vectors = check_finite(np.ascontiguousarray(vectors, np.float32), "query")
+        queries = cls(vectors=vectors, codes=codes, labels=coded.dictionary)
         if pairs is None:
             return queries
         at = np.r_[0, np.cumsum([len(row) for row in pairs])].astype(np.int64)

@@ -6,17 +6,15 @@ floors are decides the time that takes, never the answer.
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from fashion.retrieval.search.best import Best, choose, merge, trim
 from fashion.retrieval.search.block import Block
-from fashion.retrieval.search.exact import error_bound
 from fashion.retrieval.search.matches import Matches
-from fashion.retrieval.search.precede import Precede, id_ranks
-from fashion.retrieval.search.product import QUERY_ROWS, TILE_ROWS, WIDE_ROWS, even_slices, product
+from fashion.retrieval.search.precede import Precede, id_ranks, near_errors
+from fashion.retrieval.search.product import QUERY_ROWS, TILE_ROWS, WIDE_ROWS, Float32, even_slices, products
 from fashion.retrieval.search.relevance import Pairs, Queries, relate
 
 WAITING = 4_000_000  # candidates held before they are scored exactly
@@ -33,6 +31,7 @@ class Search:
     depths: np.ndarray  # (Q,) float32: matches below are counted one by one, for most columns lie below as well
     matches: Matches | None = None  # in order
     device: str | None = None
+    precision: str | None = None  # of the fast products; None: what the machine does fastest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,28 +43,36 @@ class Scanned:
 
 
 def scan(block: Block, search: Search) -> Scanned:
-    """Memory: the block, and a tile of scores and the candidates for each thread."""
+    """Memory: the block, half as much again where products are of bfloat16, and a tile and its candidates a thread."""
     queries, matches = search.queries, search.matches
-    errors = error_bound(queries.vectors.shape[1], queries.lengths, block.longest).astype(np.float32)
+    fast = products(
+        queries.vectors, queries.lengths, block.vectors, block.longest,
+        device=search.device, precision=search.precision,
+    )  # fmt: skip
     left_out = relate(queries, block.labels, block.images)[1] if queries.wanted is not None else None
-    multiply = product(queries.vectors, block.vectors, search.device)
     ranks = id_ranks(block, matches) if matches else None
     before = np.zeros(len(matches) if matches else 0, np.int64)
 
     def some(rows: slice) -> Best:
-        precede = Precede(block, queries, matches, ranks, rows, errors[rows], search.depths[rows]) if matches else None
-        listing = _Listing(block, search, rows, errors[rows])
+        precede = Precede(block, queries, matches, ranks, rows, fast, search.depths[rows]) if matches else None
+        listing = _Listing(block, search, rows, fast)
+        lowest = np.minimum(listing.floors, precede.lowest) if precede else listing.floors
+        negative = np.flatnonzero(lowest <= 0)
+        mask = np.empty(0, bool)
         for columns, vectors in _tiles(block, WIDE_ROWS if precede and len(precede.deep) else TILE_ROWS):
-            scores = multiply(rows, vectors)
+            tile = fast.tile(rows, vectors)
+            fast.sort_keys(tile, negative)
             if block.starts is not None:
-                scores = np.maximum.reduceat(scores, block.starts[columns] - vectors.start, axis=1)
+                tile = np.maximum.reduceat(tile, block.starts[columns] - vectors.start, axis=1)
             if left_out is not None:
-                _mask(scores, left_out, rows, columns)
-            floors = np.minimum(listing.floors, precede.floors) if precede else listing.floors
-            query, column, found = _above(scores, floors)
+                _leave_out(tile, left_out, rows, columns, fast.lowest)
+            if mask.size < tile.size:
+                mask = np.empty(tile.size, bool)
+            under = np.minimum(listing.under, precede.under) if precede else listing.under
+            query, column, keys = _above(tile, under, mask[: tile.size].reshape(tile.shape))
             if precede:
-                found = precede.add(scores, query, column, found, columns.start)
-            listing.add(query, column + columns.start, found)
+                precede.add(tile, query, column, keys, columns.start)
+            listing.add(query, column + columns.start, keys)
         if precede:
             before[precede.span] = precede.counts()
         return listing.close()
@@ -74,7 +81,7 @@ def scan(block: Block, search: Search) -> Scanned:
     if threads() == 1:
         lists = [some(rows) for rows in pieces]
     else:
-        with ThreadPoolExecutor(threads()) as pool:
+        with fast.pool(threads()) as pool:
             lists = list(pool.map(some, pieces))
     joined = {name: np.concatenate([getattr(one, name) for one in lists]) for name in ("query", "scores", "rows")}
     return Scanned(best=trim(Best(**joined, places=block.places, about=block.told)), before=before)
@@ -94,17 +101,19 @@ def join_scanned(parts: list[Scanned], k: int) -> Scanned:
 class _Listing:
     """The best columns of one block for some of the queries."""
 
-    def __init__(self, block: Block, search: Search, rows: slice, errors: np.ndarray):
-        self.block, self.search, self.rows, self.errors = block, search, rows, errors
-        self.floors = search.floors[rows] - errors
+    def __init__(self, block: Block, search: Search, rows: slice, fast: Float32):
+        self.block, self.search, self.rows, self.fast = block, search, rows, fast
+        self.errors, self.near_errors = fast.errors[rows], near_errors(block, search.queries, rows)
+        self.floors = search.floors[rows] - self.errors
+        self.under = fast.under(self.floors)
         self.waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.held = 0
         nothing = np.empty(0, np.int64)
         self.best = self._chosen(nothing, nothing)
 
-    def add(self, query: np.ndarray, column: np.ndarray, scores: np.ndarray) -> None:
-        wanted = np.flatnonzero(scores >= self.floors[query])
-        self.waiting.append((query[wanted], column[wanted], scores[wanted]))
+    def add(self, query: np.ndarray, column: np.ndarray, keys: np.ndarray) -> None:
+        wanted = np.flatnonzero(keys > self.under[query])
+        self.waiting.append((query[wanted], column[wanted], keys[wanted]))
         self.held += len(wanted)
         if self.held > WAITING:
             self._fold()
@@ -116,13 +125,23 @@ class _Listing:
     def _fold(self) -> None:
         if not self.held:
             return
-        query, column, fast = (np.concatenate(parts) for parts in zip(*self.waiting, strict=True))
-        kept = self._worth(query, fast)
-        self.best = self._chosen(query[kept], column[kept], self.best)
+        query, column, keys = (np.concatenate(parts) for parts in zip(*self.waiting, strict=True))
+        values = self.fast.values(keys)
+        kept = self._worth(query, values, self.errors[query] + self.fast.rounding(values))
+        query, column = query[kept], column[kept]
+        if self.fast.coarse:
+            values = self.block.near_scores(self.search.queries, query + self.rows.start, column)
+            floors = self.floors + self.errors - self.near_errors
+            above = np.flatnonzero(values >= floors[query])
+            query, column, values = query[above], column[above], values[above]
+            kept = self._worth(query, values, self.near_errors[query])
+            query, column = query[kept], column[kept]
+        self.best = self._chosen(query, column, self.best)
         self.waiting, self.held = [], 0
         # From now on a column must reach the last of the list.
         kth = self.best.kth(self.rows.stop, self.search.k)[self.rows]
         self.floors = np.maximum(self.floors, kth - self.errors)
+        self.under = self.fast.under(self.floors)
 
     def _chosen(self, query: np.ndarray, column: np.ndarray, held: Best | None = None) -> Best:
         block, query = self.block, query + self.rows.start
@@ -131,34 +150,36 @@ class _Listing:
             entries = (np.concatenate(pair) for pair in zip((held.query, held.scores, held.rows), entries, strict=True))
         return choose(*entries, block.places, block.told, self.search.k)
 
-    def _worth(self, query: np.ndarray, fast: np.ndarray) -> np.ndarray:
-        """Rows of the candidates, ordered by query, without those that k others of the query surely beat."""
+    def _worth(self, query: np.ndarray, values: np.ndarray, errors: np.ndarray) -> np.ndarray:
+        """Rows of the candidates, ordered by query, without those that k others of the query surely beat. `errors`: of
+        the values."""
         k = self.search.k
         order = np.argsort(query, kind="stable")
         counts = np.bincount(query, minlength=len(self.floors))
         starts = np.cumsum(counts) - counts
         worth = np.ones(len(order), bool)
         for q in np.flatnonzero(counts > 4 * k):
-            some = slice(starts[q], starts[q] + counts[q])
-            scores = fast[order[some]]
-            worth[some] = scores >= np.partition(scores, -k)[-k] - 2 * self.errors[q]
+            some = order[starts[q] : starts[q] + counts[q]]
+            surely = values[some] - errors[some]
+            worth[starts[q] : starts[q] + counts[q]] = values[some] + errors[some] >= np.partition(surely, -k)[-k]
         return order[worth]
 
 
-def _above(scores: np.ndarray, floors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row, column and score of every entry that reaches its row's floor, ordered by row."""
-    width = scores.shape[1]
-    at = np.flatnonzero(scores >= floors[:, None])
-    ends = np.searchsorted(at, np.arange(len(scores) + 1) * width)
-    row = np.repeat(np.arange(len(scores)), np.diff(ends))
-    return row, at - row * width, scores.reshape(-1)[at]
+def _above(tile: np.ndarray, under: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, column and key of every entry above its row's key, ordered by row. `mask`: memory of the tile's shape."""
+    width = tile.shape[1]
+    np.greater(tile, under[:, None], out=mask)
+    at = np.flatnonzero(mask)
+    ends = np.searchsorted(at, np.arange(len(tile) + 1) * width)
+    row = np.repeat(np.arange(len(tile)), np.diff(ends))
+    return row, at - row * width, tile.reshape(-1)[at]
 
 
-def _mask(scores: np.ndarray, left_out: Pairs, rows: slice, columns: slice) -> None:
+def _leave_out(tile: np.ndarray, left_out: Pairs, rows: slice, columns: slice, lowest: float) -> None:
     low, high = np.searchsorted(left_out.query, (rows.start, rows.stop))
     query, column = left_out.query[low:high] - rows.start, left_out.column[low:high] - columns.start
     here = (column >= 0) & (column < columns.stop - columns.start)
-    scores[query[here], column[here]] = -np.inf
+    tile[query[here], column[here]] = lowest
 
 
 def _tiles(block: Block, longest: int) -> Iterator[tuple[slice, slice]]:

@@ -1,0 +1,59 @@
+"""In which precision this machine multiplies fastest: measured, once a process, and where there is enough to multiply."""
+
+import sys
+import time
+from functools import cache
+
+import numpy as np
+
+from fashion.retrieval.search.exact import error_bound, lengths
+
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
+ENOUGH = 1e11  # operations that a process does in float32 before it loads torch to ask: loading costs about as much
+LOADED = 1e10  # the same where torch is loaded
+GAIN = 1.3  # times faster that bfloat16 must be: it leaves more pairs in doubt
+SHAPE = (256, 2048, 128)  # queries, vectors, dimension
+TURNS = 5
+
+_done = {"operations": 0.0}
+
+
+def fastest(operations: float, device: str | None, kinds: dict) -> str:
+    """FLOAT32 or BFLOAT16, for a product of so many operations; never costs more than twice what is best.
+
+    `kinds`: of products, by precision."""
+    _done["operations"] += operations
+    if _done["operations"] < (LOADED if "torch" in sys.modules else ENOUGH):
+        return FLOAT32
+    return _measured(device, kinds[FLOAT32], kinds[BFLOAT16])
+
+
+@cache
+def _measured(device: str | None, float32: type, bfloat16: type) -> str:
+    """The faster one of a small product; bfloat16 only if its sums are of float32, as its error bound supposes."""
+    rng = np.random.default_rng(0)
+    Q, N, D = SHAPE
+    x_QD, y_ND = rng.standard_normal((Q, D), dtype=np.float32), rng.standard_normal((N, D), dtype=np.float32)
+    seconds = {}
+    for kind in (float32, bfloat16):
+        made = kind(x_QD, lengths(x_QD), y_ND, float(lengths(y_ND).max()), device)
+        turns = []
+        for _ in range(TURNS):
+            began = time.perf_counter()
+            made.tile(slice(0, Q), slice(0, N))
+            turns.append(time.perf_counter() - began)
+        seconds[kind] = min(turns)
+    return BFLOAT16 if GAIN * seconds[bfloat16] < seconds[float32] and within_bound(bfloat16, device) else FLOAT32
+
+
+def within_bound(kind: type, device: str | None, D: int = 2048) -> bool:
+    """Whether long sums, of equal terms and of random ones, are as near to the score as is said of them."""
+    rng = np.random.default_rng(1)
+    x_ND = np.concatenate([np.ones((1, D), np.float32), rng.standard_normal((63, D), dtype=np.float32)])
+    size, rows = lengths(x_ND), slice(0, len(x_ND))
+    made = kind(x_ND, size, x_ND, float(size.max()), device)
+    keys = made.tile(rows, rows).copy()
+    made.sort_keys(keys, np.arange(len(keys)))
+    values = made.values(keys.reshape(-1))
+    allowed = np.repeat(made.errors + error_bound(D, size, float(size.max())), len(x_ND)) + made.rounding(values)
+    return bool((np.abs(values - (x_ND.astype(np.float64) @ x_ND.T.astype(np.float64)).reshape(-1)) <= allowed).all())
