@@ -118,8 +118,15 @@ class ItemTable:
         return found
 
     def read(self, shard: str, group: int | None = None, columns: list[str] | None = None) -> pa.Table:
-        """Rows of one shard (or of one of its row groups): `item`, `images`."""
-        with self.store.open(items_file(shard)) as source:
+        """Rows of one shard (or of one of its row groups): `item`, `images`. Raises InputError where the shard is gone."""
+        try:
+            opened = self.store.open(items_file(shard))
+        except FileNotFoundError:
+            raise InputError(
+                f"{self.store.uri}: {items_file(shard)} is not there any more, so the table was prepared anew while it was "
+                "read; run again"
+            ) from None
+        with opened as source:
             file = pq.ParquetFile(source, metadata=self._footers.get(shard), pre_buffer=True)
             self._footers.put(shard, file.metadata)
             # One thread a reader: jobs run a reader a core.
