@@ -3,12 +3,14 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fashion.data.planned import PlannedShard
+
 LAST = ("test", "val", "train")  # where one of several is kept, the first of these
 
 
 def find_duplicates(digests: pa.Table) -> tuple[pa.Table, dict[str, int]]:
-    """Rows of `item`, `image`, `digest`, `split` -> those whose digest stands under several items, with `keep` for the
-    rows of the one item that keeps it; and counts.
+    """Rows of `with_shard` -> those whose digest stands under several items, with `keep` for the rows of the one item
+    that keeps it; and counts.
 
     A digest's rows are adjacent, the item that keeps it first: in test before val before train, then by its name.
     Counts: `photos`, that stand under several items; `images`, their rows; `across_splits`, photos in more than one
@@ -42,3 +44,10 @@ def say_duplicates(counts: dict[str, int]) -> str:
     """The counts in words."""
     across = f", {counts['across_splits']:,} of them in two splits" if counts["across_splits"] else ""
     return f"{counts['photos']:,} photos stand under several items ({counts['images']:,} images{across})"
+
+
+def with_shard(digests: pa.Table, shard: PlannedShard) -> pa.Table:
+    """Rows of DIGESTS with `split` and `shard`, its name."""
+    for name, value in (("split", shard.split), ("shard", shard.name)):
+        digests = digests.append_column(name, pa.array([value] * digests.num_rows, pa.string()))
+    return digests

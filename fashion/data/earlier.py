@@ -15,10 +15,11 @@ from fashion.storage import READERS, Store
 class Earlier:
     """The shards of earlier plans, the newest plan first, and which of them are finished."""
 
-    def __init__(self, out: Store, records: list[dict]):
+    def __init__(self, out: Store | None, records: list[dict]):
         self.out = out
         self.plans = [[PlannedShard.of(about) for about in record["shards"]] for record in records]
-        listed = [name.removeprefix("stats/").removesuffix(".json") for name in out.names("stats", recursive=True)]
+        names = out.names("stats", recursive=True) if out else []
+        listed = [name.removeprefix("stats/").removesuffix(".json") for name in names]
         self.written = set(listed)
         self.numbers = Counter()
         for name in [*listed, *(shard.name for plan in self.plans for shard in plan)]:

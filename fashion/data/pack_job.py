@@ -24,9 +24,9 @@ from fashion.storage import Store
 
 
 class ShardPacker:
-    """Packs shards of the plan at `out` with pictures of `source`."""
+    """Packs shards of the plan at `out` with pictures of `source`; without `out`, in memory alone."""
 
-    def __init__(self, source: Store, out: Store, settings: TableSettings):
+    def __init__(self, source: Store, out: Store | None, settings: TableSettings):
         self.source, self.out, self.settings = source, out, settings
 
     def pack(self, shard: PlannedShard, drop: Collection[Key] | None = None) -> dict:
@@ -88,13 +88,14 @@ class ShardPacker:
         if packed.quarantine.num_rows:
             self.out.write_table(quarantine_file(shard.name), packed.quarantine)
         self.out.write_table(digests_file(shard.name), packed.digests)
-        stats = stats_of(shard, packed, data) | {"dropped": sorted(map(list, drop))}
+        digest = hashlib.blake2b(data, digest_size=8).hexdigest()
+        stats = stats_of(shard, packed, size=data.size, digest=digest) | {"dropped": sorted(map(list, drop))}
         self.out.write_json(stats_file(shard.name), stats)
         return stats
 
 
-def stats_of(shard: PlannedShard, packed: PackedShard, data: bytes | pa.Buffer) -> dict:
-    """What is written when all else of a shard is."""
+def stats_of(shard: PlannedShard, packed: PackedShard, *, size: int, digest: str) -> dict:
+    """What is written when all else of a shard is. `size`, in bytes, and `digest`: of its items' file."""
     items = packed.items.num_rows
     return {
         "name": shard.name,
@@ -104,8 +105,8 @@ def stats_of(shard: PlannedShard, packed: PackedShard, data: bytes | pa.Buffer) 
         "images": packed.images,
         "bad": packed.quarantine.num_rows,
         "reasons": dict(Counter(packed.quarantine["reason"].to_pylist())),
-        "bytes": len(data),
-        "digest": hashlib.blake2b(data, digest_size=8).hexdigest(),
+        "bytes": size,
+        "digest": digest,
     }
 
 

@@ -1,5 +1,6 @@
 """The plan of an item table as a value, and as JSON in its folder."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from fashion.data.table import FORMAT
@@ -50,6 +51,14 @@ class TablePlan:
     def rejected(self) -> int:
         """Rows of the annotations that cannot be used."""
         return sum(self.reasons.values())
+
+    @property
+    def all_reasons(self) -> Counter:
+        """Why images are set aside, rows of the annotations and pictures alike, and how many."""
+        reasons = Counter(self.reasons)
+        for row in self.finished.values():
+            reasons.update(row["reasons"])
+        return reasons
 
     @property
     def left(self) -> list[PlannedShard]:

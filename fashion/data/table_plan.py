@@ -34,7 +34,7 @@ Keep = Callable[[str, pa.Table], None]  # receives the digest of a shard's annot
 
 def plan_table(
     source: Store,
-    out: Store,
+    out: Store | None,
     settings: TableSettings,
     *,
     warn: Say,
@@ -43,25 +43,30 @@ def plan_table(
 ) -> TablePlan:
     """The plan of the table at `out`: that of the last run where the annotation files are the same, else a new one.
 
-    `progress(rows read so far)`. `keep` receives the annotations in place of `out`, which is left as it is then; such a
-    plan is of a table that is not there yet. Raises InputError where the annotations cannot be used, or `out` holds
-    another table.
+    `progress(rows read so far)`. Without `out` nothing is written, and `keep` receives the annotations. Raises InputError
+    where the annotations cannot be used, or `out` holds another table.
     """
     said = settings.identity | {"source": source.uri}
-    records = _records(out, said)
+    records = _records(out, said) if out else []
     sources = digest_of_files(source, annotation_files(source, settings))
-    if keep:
-        return _plan(source, settings, sources, Earlier(out, []), warn, progress, keep)
     earlier = Earlier(out, [record for record, _ in records])
     if records and records[0][0]["sources"] == sources:
         record, unfinished = records[0]
         return _again(TablePlan.of(record, changed=unfinished, finished={}), earlier)
-
-    def write(digest: str, rows: pa.Table) -> None:
-        out.write_table(rows_file(digest), rows)
-
-    plan = _plan(source, settings, sources, earlier, warn, progress, write, out)
-    out.write_json(PLAN, plan.record)
+    rejects = Rejects()
+    keep = keep or (lambda digest, rows: out.write_table(rows_file(digest), rows))
+    plan = _plan(source, settings, said, sources, earlier, warn, progress, keep, rejects)
+    if out and rejects.rows:
+        out.write_table(REJECTED, rejects.table)
+    elif out and out.exists(REJECTED):
+        out.delete(REJECTED)
+    if plan.rejected > settings.bad_fraction * plan.images:
+        raise InputError(
+            f"{plan.rejected} of {plan.images} rows of the annotations cannot be used, more than bad_fraction "
+            f"{settings.bad_fraction}: {rejects.say()}; mend them or raise bad_fraction"
+        )
+    if out:
+        out.write_json(PLAN, plan.record)
     return _again(plan, earlier)
 
 
@@ -103,14 +108,15 @@ def _again(plan: TablePlan, earlier: Earlier) -> TablePlan:
 def _plan(
     source: Store,
     settings: TableSettings,
+    said: dict,
     sources: str,
     earlier: Earlier,
     warn: Say,
     progress: Callable[[int], None],
     keep: Keep,
-    out: Store | None = None,
+    rejects: Rejects,
 ) -> TablePlan:
-    rejects, sides, changes = Rejects(), Sides(), Changes(earlier)
+    sides, changes = Sides(), Changes(earlier)
     labels = LabelCounts(read_attribute_types(settings.benchmark, source, fine=settings.fine))
     options = {name: getattr(settings, name) for name in ("fine", "manifest") if getattr(settings, name)}
     rows = _usable(read_annotations(settings.benchmark, source, warn=warn, **options), settings, rejects, progress)
@@ -135,30 +141,20 @@ def _plan(
         domains.update(shard.rows["domain"].unique().to_pylist())
     shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.start))
     about = {"categories": sorted(categories - {None}), "domains": sorted(domains), **labels.fields()}
-    plan = TablePlan(
+    for line in sides.check():
+        warn(line)
+    packed = sum(shard.name not in earlier.written for shard in shards)
+    if line := changes.say(len(shards), packed):
+        warn(line)
+    return TablePlan(
         shards=tuple(shards),
-        settings=settings.identity | {"source": source.uri},
+        settings=said,
         sources=sources,
         about=about,
         reasons=rejects.reasons,
         changed=True,
         finished={},
     )
-    if out and rejects.rows:
-        out.write_table(REJECTED, rejects.table)
-    elif out and out.exists(REJECTED):
-        out.delete(REJECTED)
-    for line in sides.check():
-        warn(line)
-    if plan.rejected > settings.bad_fraction * plan.images:
-        raise InputError(
-            f"{plan.rejected} of {plan.images} rows of the annotations cannot be used, more than bad_fraction "
-            f"{settings.bad_fraction}: {rejects.say()}; mend them or raise bad_fraction"
-        )
-    packed = sum(shard.name not in earlier.written for shard in shards)
-    if line := changes.say(len(shards), packed):
-        warn(line)
-    return plan
 
 
 def _planned(shard: Shard, digest: str, earlier: Earlier) -> PlannedShard:
