@@ -72,12 +72,15 @@ def plan_shards(
         slots = -(-total // slot_images)
         paths = [spool] if slots == 1 else _distribute(spool, Path(folder), slots, seed)
         cutters = {split: _Cutter(split, shard_images, (earlier or {}).get(split)) for split in SPLITS}
-        repeated = Counter()
+        repeated, found = Counter(), set()
         for path in paths:
             for split, rows in _slot(_read(path), seed, hold_out, reject, repeated):
+                found.add(split)
                 yield from cutters[split].add(rows)
         for cutter in cutters.values():
             yield from cutter.rest()
+        for split in sorted(hold_out.shares.keys() - found):
+            warn(f"{split}: none of the few train items fell into its share; raise holdout to have some")
         if repeated["rows"]:
             warn(f"{repeated['rows']} rows repeat an image of the same item; the first of each is used")
 

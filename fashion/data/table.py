@@ -104,6 +104,16 @@ class ItemTable:
         """The sorted names of all categories."""
         return self.manifest["categories"]
 
+    def check_categories(self, *splits: str) -> None:
+        """Raises InputError where the category is what is matched by, and images of the splits have none."""
+        for split in splits if self.positives == "category" else ():
+            counts = self.manifest["labels"].get(split, {})
+            if missing := counts.get("images", 0) - counts.get("category", 0):
+                raise InputError(
+                    f"{self.store.uri}: {missing} of {counts['images']} {split} images have no category, and this benchmark "
+                    "matches by category; prepare the table again, which sets them aside"
+                )
+
     def shards(self, *splits: str) -> list[ShardInfo]:
         """The shards of the splits, in order. Raises InputError where a split has none."""
         found = []

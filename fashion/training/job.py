@@ -85,6 +85,7 @@ def plan_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: Se
     settings = settle(settings, table.manifest["domains"])
     plan = Plan.of(table.shards("train"), items_per_step=settings.batch.items, seed=settings.seed)
     table.shards("val")
+    table.check_categories("train", "val")
     check_network(settings.network)
     job = Job(settings=settings, resources=resources, table=table, run=run, plan=plan)
     if not labelled:

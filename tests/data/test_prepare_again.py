@@ -143,6 +143,7 @@ def test_bad_pictures_are_tried_again_alone_and_bad_fraction_may_be_raised(shop)
     assert shop.prepare().fingerprint == mended.fingerprint and not shop.packed and state(shop.out) == files
 
 
+@pytest.mark.parametrize("shop", ["local"], indirect=True)
 @pytest.mark.parametrize("domain", ["shop", "consumer"])
 def test_photos_of_one_domain_are_held_out_with_both_roles(shop, domain):
     shop.list(rows(shop, range(80), domains=(domain,) * 3))
@@ -194,15 +195,23 @@ def test_a_photo_under_two_items_is_listed_refused_or_dropped(shop):
 
 def test_one_picture_with_two_boxes_is_two_garments(shop):
     shop.picture("both.jpg")
-    shop.list(
-        [*(f"{row},," for row in rows(shop, range(20))), "both.jpg,1,shop,0 0 20 20", "both.jpg,2,shop,20 20 40 40"],
-        "image,item,domain,box",
-    )
-    shop.list(
-        [row.removesuffix(",") for row in shop.source.read("shop.csv").decode().split("\n")[1:]],
-        "image,item,domain,box",
-    )
+    plain = [f"{row},,,," for row in rows(shop, range(20))]
+    shop.list([*plain, "both.jpg,1,shop,0,0,20,20", "both.jpg,2,shop,20,20,40,40"], "image,item,domain,x1,y1,x2,y2")
     assert shop.prepare().manifest["duplicates"]["photos"] == 0
+
+
+def test_a_table_of_an_earlier_version_is_packed_anew_and_other_settings_are_refused(shop):
+    shop.list(rows(shop, range(30)))
+    first = shop.prepare()
+    with pytest.raises(InputError, match="made with size None, and 64 was asked for"):
+        shop.prepare(size=64)
+    older = {name: value for name, value in first.manifest.items() if name not in ("plan", "duplicates")}
+    shop.out.write_json("manifest.json", older)
+    shop.out.write_json("plan/plan.json", {"format": older["format"], "settings": {}, "shards": []})
+    second = shop.prepare()
+    assert len(shop.packed) == len(first.manifest["shards"]) and images(second) == images(ItemTable(shop.out))
+    assert {i: r["jpeg"] for i, r in images(second).items()} == {i: shop.source.read(i) for i in images(second)}
+    assert not shop.out.exists("plan/plan.json") and shop.prepare().fingerprint == second.fingerprint
 
 
 def test_contradictions_are_set_aside_with_the_rest(shop):

@@ -100,6 +100,12 @@ def test_both_splits_are_held_out_where_there_is_neither_and_an_item_stays_where
     assert {s.split for s in plan(rows, holdout=0.0)} == {"train"}
 
 
+def test_a_share_that_no_item_falls_into_is_said():
+    notes = []
+    plan([annotation("id_1", "1.jpg"), annotation("id_1", "2.jpg")], holdout=0.001, warn=notes.append)
+    assert [note.split(":")[0] for note in notes[-2:]] == ["test", "val"]
+
+
 def test_a_catalogue_alone_stays_a_gallery():
     rows = [annotation(f"id_{i}", f"{i}-{j}.jpg", split="test") for i in range(9) for j in range(3)]
     assert {row["role"] for shard in plan(rows, holdout=0.1) for row in shard.rows.to_pylist()} == {"gallery"}
