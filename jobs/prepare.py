@@ -113,7 +113,7 @@ def job(settings: PrepareSettings) -> int:
     out = Store(settings.out)
     with Progress("read annotations", unit="rows") as bar:  # what is wrong with them is told before Ray starts
         plan = plan_table(source, out, settings.table, warn=lambda text: bar.say(f"note: {text}"), progress=bar.to)
-    with ray_cluster() if needs_ray(plan, settings.table) else nullcontext():
+    with ray_cluster() if needs_ray(plan, out, settings.table) else nullcontext():
         try:
             prepare_table(source, out, settings.table, task_cpus=settings.task_cpus, plan=plan)
         except TooManyBadPictures as fault:

@@ -41,10 +41,11 @@ class ShardPacker:
         old, old_rows = shard.old
         stats = self.out.read_json(stats_file(old))
         before = list(map(tuple, stats["dropped"]))
-        drop = before if drop is None else drop
-        if old_rows == shard.rows and sorted(drop) == before:
+        keys = _keys(rows)
+        drop = sorted(set(before) & set(keys) if drop is None else drop)
+        if old_rows == shard.rows and drop == before:
             bad = set(_keys(self.out.read_table(quarantine_file(old))))
-            again = rows.filter(pa.array([key in bad for key in _keys(rows)], pa.bool_()))
+            again = rows.filter(pa.array([key in bad for key in keys], pa.bool_()))
             if not self.make(again).images:
                 return stats
         same = None

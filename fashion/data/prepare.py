@@ -69,10 +69,12 @@ def prepare(
     return ItemTable(out)
 
 
-def needs_ray(plan: TablePlan, settings: TableSettings) -> bool:
+def needs_ray(plan: TablePlan, out: Store, settings: TableSettings) -> bool:
     """Whether there may be a shard to pack."""
+    if plan.left:
+        return True
     dropped = any(stats["dropped"] for stats in plan.finished.values())
-    return bool(plan.left) or dropped or settings.duplicates == "drop"
+    return (dropped or settings.duplicates == "drop") and (plan.changed or not _is_as_told(out, plan, settings))
 
 
 def _pack_left(

@@ -47,7 +47,7 @@ def plan_table(
     where the annotations cannot be used, or `out` holds another table.
     """
     said = settings.identity | {"source": source.uri}
-    records = _records(out, said) if out else []
+    records = _records(out, said, warn) if out else []
     sources = digest_of_files(source, annotation_files(source, settings))
     earlier = Earlier(out, [record for record, _ in records])
     if records and records[0][0]["sources"] == sources:
@@ -70,29 +70,31 @@ def plan_table(
     return _again(plan, earlier)
 
 
-def _records(out: Store, said: dict) -> list[tuple[dict, bool]]:
+def _records(out: Store, said: dict, warn: Say) -> list[tuple[dict, bool]]:
     """The plan that was not carried out and that of the finished table, as far as they are there, and whether each is
-    unfinished. Raises InputError where they are of other settings."""
+    unfinished. Raises InputError where the table is of other settings."""
     records = []
     if out.exists(PLAN) and (plan := out.read_json(PLAN)).get("format") == FORMAT and "sources" in plan:
         records.append((plan, True))
     if out.exists(MANIFEST):
         manifest = ItemTable(out).manifest
-        _same(out, said, manifest["settings"] | {"source": manifest["source"]})
+        theirs = manifest["settings"] | {"source": manifest["source"]}
+        if name := _other(said, theirs):
+            raise InputError(
+                f"{out.uri}: holds an item table made with {name} {theirs[name]!r}, and {said[name]!r} was asked for; "
+                "choose another --out, or the same settings"
+            )
         if "plan" in manifest:  # else of an earlier version, and packed anew
             records.append((manifest["plan"], False))
-    for record, _ in records:
-        _same(out, said, record["settings"])
+    elif records and (name := _other(said, records[0][0]["settings"])):
+        warn(f"{out.uri}: what an unfinished prepare with another {name} left is made anew")
+        return []
     return records
 
 
-def _same(out: Store, mine: dict, theirs: dict) -> None:
-    for name in mine:
-        if mine[name] != theirs.get(name):
-            raise InputError(
-                f"{out.uri}: holds an item table made with {name} {theirs.get(name)!r}, and {mine[name]!r} was asked "
-                "for; choose another --out, or the same settings"
-            )
+def _other(mine: dict, theirs: dict) -> str | None:
+    """The first setting that differs; one that is newer than the table does not."""
+    return next((name for name in mine if name in theirs and mine[name] != theirs[name]), None)
 
 
 def _again(plan: TablePlan, earlier: Earlier) -> TablePlan:

@@ -193,6 +193,17 @@ def test_a_photo_under_two_items_is_listed_refused_or_dropped(shop):
     assert "shared-a.jpg" in images(shop.prepare())
 
 
+def test_what_an_unfinished_prepare_left_does_not_bind_the_settings(shop):
+    shop.list([*rows(shop, range(30)), "gone.jpg,1,shop"])
+    with pytest.raises(TooManyBadPictures):
+        shop.prepare(bad_fraction=0.0)
+    table = shop.prepare(size=30)
+    assert "unfinished prepare with another size" in shop.notes[0]
+    assert {min(row["width"], row["height"]) for row in images(table).values()} == {30}
+    held = {name for shard in table.manifest["shards"] for name in [f"items/{shard['name']}.parquet"]}
+    assert {name for name in shop.out.names("items", recursive=True)} == held
+
+
 def test_one_picture_with_two_boxes_is_two_garments(shop):
     shop.picture("both.jpg")
     plain = [f"{row},,,," for row in rows(shop, range(20))]
