@@ -5,8 +5,8 @@ from typing import Literal
 
 from fashion.errors import InputError
 
-# What may differ between two runs on one table: how strict they are.
-STRICTNESS = ("bad_fraction", "duplicates")
+# What may differ between two runs on one table: how strict they are, and where the annotations lie.
+FREE = ("bad_fraction", "duplicates", "manifest")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,5 +60,5 @@ class TableSettings:
 
     @property
     def identity(self) -> dict:
-        """The settings that a table cannot be made with two of."""
-        return {name: value for name, value in asdict(self).items() if name not in STRICTNESS}
+        """The settings that cannot change between two runs on one table."""
+        return {name: value for name, value in asdict(self).items() if name not in FREE}
