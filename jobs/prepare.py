@@ -4,6 +4,7 @@ python jobs/prepare.py --benchmark consumer-to-shop --source s3://bucket/deepfas
 """
 
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -12,8 +13,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a ch
 from cluster.gauges import Gauges
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
-from fashion.data.prepare import TableSettings, TooManyBadPictures, prepare
+from fashion.data.planned import TablePlan
+from fashion.data.prepare import TooManyBadPictures, needs_ray, plan_table, prepare
 from fashion.data.table import ItemTable
+from fashion.data.table_check import check_pictures, draft_table
+from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
 from fashion.storage import Store
 from jobs.cli import main
@@ -32,10 +36,13 @@ class PrepareSettings(TableSettings):
     """Folder of the item table: local or s3://."""
     task_cpus: float = 1.0
     """Logical CPUs of a task; each packs one shard at a time."""
+    check: bool = False
+    """Read all annotations and pictures, say what prepare would do and set aside, and write nothing; exit status 2 where
+    it would refuse."""
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("source", "out"):
+        for name in ("source",) if self.check else ("source", "out"):
             if not getattr(self, name):
                 raise InputError(f"{name}: missing; expected a local folder or s3://bucket/prefix (--{name})")
 
@@ -44,8 +51,10 @@ class PrepareSettings(TableSettings):
         return TableSettings(**{field.name: getattr(self, field.name) for field in fields(TableSettings)})
 
 
-def prepare_table(source: Store, out: Store, settings: TableSettings, *, task_cpus: float = 1.0) -> ItemTable:
-    """Prepare with progress shown; Ray runs. Prints what the table holds."""
+def prepare_table(
+    source: Store, out: Store, settings: TableSettings, *, task_cpus: float = 1.0, plan: TablePlan | None = None
+) -> ItemTable:
+    """Prepare with progress shown; Ray runs, unless the plan needs none. Prints what the table holds."""
     gauges = Gauges("prepare", out.uri)
     with Progress("prepare", unit="images") as bar:
 
@@ -60,21 +69,53 @@ def prepare_table(source: Store, out: Store, settings: TableSettings, *, task_cp
             task_cpus=task_cpus,
             warn=lambda text: bar.say(f"note: {text}"),
             progress=show,
+            plan=plan,
         )
-    for split, counts in table.manifest["splits"].items():
-        bad = f", {counts['bad']} set aside" if counts["bad"] else ""
-        size = counts["bytes"] / 1e6
-        print(f"{split:>6}: {counts['items']:,} items, {counts['images']:,} images, {size:,.1f} MB{bad}")
+    print_splits(table.manifest["splits"])
     print(f"item table {table.fingerprint} in {out.uri}")
     return table
 
 
+def print_splits(splits: dict[str, dict]) -> None:
+    """A line a split."""
+    for split, counts in splits.items():
+        bad = f", {counts['bad']:,} set aside" if counts["bad"] else ""
+        size = counts["bytes"] / 1e6
+        print(f"{split:>6}: {counts['items']:,} items, {counts['images']:,} images, {size:,.1f} MB{bad}")
+
+
+def check_table(source: Store, settings: TableSettings, *, task_cpus: float) -> None:
+    """Read all, write nothing, and print what would become of it. Raises InputError where prepare would refuse."""
+    with Progress("read annotations", unit="rows") as bar:
+        draft = draft_table(source, settings, warn=lambda text: bar.say(f"note: {text}"), progress=bar.to)
+    with ray_cluster(), Progress("check", unit="images") as bar:
+        checked = check_pictures(
+            draft,
+            source,
+            settings,
+            task_cpus=task_cpus,
+            progress=lambda done, total, bad: bar.to(done, total, bad=str(bad)),
+        )
+    print_splits(checked.splits)
+    for line in checked.lines(draft.plan):
+        print(line)
+    checked.check(draft.plan, settings)
+    print("nothing was written; prepare would make this table")
+
+
 def job(settings: PrepareSettings) -> int:
     check_storage("source", settings.source)
+    source = Store(settings.source)
+    if settings.check:
+        check_table(source, settings.table, task_cpus=settings.task_cpus)
+        return 0
     check_storage("out", settings.out)
-    with ray_cluster():
+    out = Store(settings.out)
+    with Progress("read annotations", unit="rows") as bar:  # what is wrong with them is told before Ray starts
+        plan = plan_table(source, out, settings.table, warn=lambda text: bar.say(f"note: {text}"), progress=bar.to)
+    with ray_cluster() if needs_ray(plan, out, settings.table) else nullcontext():
         try:
-            prepare_table(Store(settings.source), Store(settings.out), settings.table, task_cpus=settings.task_cpus)
+            prepare_table(source, out, settings.table, task_cpus=settings.task_cpus, plan=plan)
         except TooManyBadPictures as fault:
             print(f"failed: {fault}", file=sys.stderr)
             return FAILED

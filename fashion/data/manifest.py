@@ -1,7 +1,7 @@
 """A user's own pictures: one CSV or Parquet file beside them, one row an image.
 
 Columns `image` (its path in the folder), `item` and `domain` (consumer or shop) are required; `split` (train, val or
-test; train where it is empty), `role` (query or gallery; by the domain where it is empty), `category`, `description`,
+test; train where it is empty), `role` (query or gallery; given by the plan where it is empty), `category`, `description`,
 `attributes` (a list, or text separated by semicolons) and a box, as columns `x1 y1 x2 y2` or as one column `box` (a
 list or text), are optional. Other columns are ignored. Rows are read as a stream: memory does not grow with them.
 """
@@ -22,7 +22,6 @@ REQUIRED = ("image", "item", "domain")
 CORNERS = ("x1", "y1", "x2", "y2")
 TEXTS = (*REQUIRED, "split", "role", "category", "description")
 COLUMNS = (*TEXTS, "attributes", "box", *CORNERS)
-ROLE_OF = {"consumer": "query", "shop": "gallery"}
 
 _LARGEST = 1_000_000  # pixels; a coordinate beyond it is a mistake
 
@@ -45,15 +44,12 @@ def _convert(name: str, rows: Rows) -> pa.RecordBatch:
     out = dict.fromkeys(ANNOTATIONS.names, nothing)
     out |= {column: [_text(cell) for cell in rows.columns.get(column, nothing)] for column in TEXTS}
     out["split"] = [split or "train" for split in out["split"]]
-    out["role"] = [
-        role or ROLE_OF.get(domain, "gallery") for role, domain in zip(out["role"], out["domain"], strict=True)
-    ]
     for column in REQUIRED:
         if None in out[column]:
             place = rows.places[out[column].index(None)]
             raise InputError(f"{name}, {place}: {column} is empty; expected a value in each row")
     for column, choices in (("domain", DOMAINS), ("split", SPLITS), ("role", ROLES)):
-        for value in set(out[column]).difference(choices):
+        for value in set(out[column]).difference(choices, [None]):
             place = rows.places[out[column].index(value)]
             raise InputError(f"{name}, {place}: {column} {value!r}; expected {' or '.join(choices)}")
     if "attributes" in rows.columns:

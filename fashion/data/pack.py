@@ -1,7 +1,10 @@
 """One shard of the item table from its annotations: pictures read, checked, cropped, shrunk and packed."""
 
+import hashlib
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pyarrow as pa
 
@@ -9,53 +12,82 @@ from fashion.data.boxes import scale_box, usable_box
 from fashion.data.decode import BadPicture, check, decode
 from fashion.data.jpeg import encode_jpeg, is_jpeg
 from fashion.data.pictures import Pictures
-from fashion.data.table import ITEMS, QUARANTINE
+from fashion.data.table import DIGESTS, ITEMS, QUARANTINE
 from fashion.errors import InputError
 from fashion.storage import READERS
 
 QUALITY = 92  # of pictures that are written anew; others keep their bytes
 
 
+Key = tuple[str, str]  # item, image
+
+
 @dataclass(frozen=True, kw_only=True)
 class PackedShard:
     items: pa.Table  # schema ITEMS
     quarantine: pa.Table  # schema QUARANTINE
+    digests: pa.Table  # schema DIGESTS, of all pictures that could be used
     images: int
 
 
 def pack_shard(
-    rows: pa.Table, pictures: Pictures, *, crop: bool, size: int | None, annotated: Pictures | None = None
+    rows: pa.Table,
+    pictures: Pictures,
+    *,
+    crop: bool,
+    size: int | None,
+    annotated: Pictures | None = None,
+    held: Mapping[Key, tuple[dict, str]] = MappingProxyType({}),
+    drop: Collection[Key] = (),
 ) -> PackedShard:
     """`rows` (schema ANNOTATIONS, an item's rows adjacent) -> its items with their pictures.
 
     `crop` cuts each picture to its annotated box; `size` shrinks it until the shorter side has so many pixels (never
     enlarges). `annotated`: the pictures whose pixels the annotation counts in, where `pictures` are the same in another
-    resolution. A picture that cannot be read or decoded goes to the quarantine with its reason; an item without any
-    picture left is dropped with its last one.
+    resolution. `held`: pictures that are packed already, and their digests; they are not read again. `drop`: pictures
+    that are looked at and left out. A picture that cannot be read or decoded goes to the quarantine with its reason; an
+    item without any picture left is dropped with its last one.
     """
     items: list[dict] = []
     bad: list[dict] = []
+    digests: list[dict] = []
     with ThreadPoolExecutor(READERS) as pool:
         annotations = rows.to_pylist()
-        loaded = pool.map(lambda row: _load(row["image"], pictures, annotated), annotations)
-        for row, found in zip(annotations, loaded, strict=True):
-            item = row.pop("item")
+        keys = [(row.pop("item"), row["image"]) for row in annotations]
+        needed = [row["image"] if key not in held else None for key, row in zip(keys, annotations, strict=True)]
+        loaded = pool.map(lambda image: _load(image, pictures, annotated) if image else None, needed)
+        for key, row, found in zip(keys, annotations, loaded, strict=True):
             try:
-                if isinstance(found, BadPicture):
-                    raise found
-                data, counted_in = found
-                packed = pack_picture(data, row, crop=crop, size=size, annotated_size=counted_in)
+                if found is None:
+                    packed, digest = held[key]
+                else:
+                    if isinstance(found, BadPicture):
+                        raise found
+                    data, counted_in = found
+                    packed = pack_picture(data, row, crop=crop, size=size, annotated_size=counted_in)
+                    digest = picture_digest(data, row["box"])
             except BadPicture as fault:
-                bad.append({"item": item, "image": row["image"], "split": row["split"], "reason": str(fault)})
+                place = f"{pictures.source.uri}/{row['image']}"
+                about = {"item": key[0], "image": key[1], "split": row["split"]}
+                bad.append(about | {"place": place, "reason": str(fault)})
                 continue
-            if not items or items[-1]["item"] != item:
-                items.append({"item": item, "images": []})
+            digests.append({"item": key[0], "image": key[1], "digest": digest})
+            if key in drop:
+                continue
+            if not items or items[-1]["item"] != key[0]:
+                items.append({"item": key[0], "images": []})
             items[-1]["images"].append(packed)
     return PackedShard(
         items=pa.Table.from_pylist(items, ITEMS),
         quarantine=pa.Table.from_pylist(bad, QUARANTINE),
+        digests=pa.Table.from_pylist(digests, DIGESTS),
         images=sum(len(item["images"]) for item in items),
     )
+
+
+def picture_digest(data: bytes, box: list[int] | None) -> str:
+    """The same for the same bytes and box: another box of a picture may show another item."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest() + (f"/{','.join(map(str, box))}" if box else "")
 
 
 def pack_picture(

@@ -1,11 +1,14 @@
 """Which items go to which shard of the item table: the annotations are spooled to disk, never held whole.
 
 An item's place depends on the seed and its name alone, so every shard is a fair sample of its split, and the same
-annotations give the same shards on any machine. Memory is bounded by `SLOT_IMAGES` rows, whatever the data set's size.
+annotations give the same shards on any machine. A shard is a range of hashes: where annotations change, the ranges of
+the earlier plan are kept, so that the other shards stay as they are; a shard that has grown to twice its size is cut.
+Memory is bounded by `SLOT_IMAGES` rows, whatever the data set's size.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,11 +18,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fashion.data.holdout import HoldOut
 from fashion.data.schema import ANNOTATIONS, SPLITS
 from fashion.errors import InputError
 from fashion.seeds import seed_of
 
 SLOT_IMAGES = 200_000
+GROWN = 2  # a shard of so many times the wanted images is cut
+
+Starts = dict[str, list[int]]  # split -> first hash of each of its shards, ascending
+Reject = Callable[[dict, str], None]  # receives a row of ANNOTATIONS that cannot be used, and the reason
+
+_SAYS = ("domain", "category", "role")  # what two rows of one image have to agree in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,25 +37,28 @@ class Shard:
     """The annotations of one shard: whole items of one split, ordered by their hash."""
 
     split: str
-    index: int
+    start: int  # the first hash that belongs here
     rows: pa.Table
-
-    @property
-    def name(self) -> str:
-        return shard_name(self.split, self.index)
-
-
-def shard_name(split: str, index: int) -> str:
-    return f"{split}/shard-{index:05d}"
 
 
 def plan_shards(
-    batches: Iterable[pa.RecordBatch], *, shard_images: int, holdout: float, seed: int, slot_images: int = SLOT_IMAGES
+    batches: Iterable[pa.RecordBatch],
+    *,
+    shard_images: int,
+    holdout: float,
+    seed: int,
+    earlier: Starts | None = None,
+    slot_images: int = SLOT_IMAGES,
+    warn: Callable[[str], None] = lambda line: None,
+    reject: Reject = lambda row, reason: None,
 ) -> Iterator[Shard]:
-    """Annotations (schema ANNOTATIONS) in any order -> shards of about `shard_images` images, whole items each.
+    """Annotations (schema ANNOTATIONS) in any order -> shards of about `shard_images` images, whole items each, those
+    of a split in the order of their hashes.
 
-    Where the benchmark has no validation split, the share `holdout` of the train items becomes one. Raises InputError
-    where an item lies in two splits (its pictures would be trained on and tested with) or there is nothing at all.
+    Where there is no validation or test split, the share `holdout` of the train items becomes each (`HoldOut`).
+    `earlier`: where the shards of an earlier plan begin, which is kept. Two rows of an image in an item that contradict
+    each other are both rejected; equal ones are one. Raises InputError where an item lies in two splits (its pictures
+    would be trained on and tested with) or there is nothing at all.
     """
     with tempfile.TemporaryDirectory(prefix="fashion-plan-") as folder:
         spool = Path(folder) / "spool.arrow"
@@ -53,24 +66,73 @@ def plan_shards(
         total = sum(counts.values())
         if not total:
             raise InputError("the annotations list no image: expected at least one row")
+        hold_out = HoldOut.of(counts, holdout=holdout, seed=seed)
+        for line in hold_out.say():
+            warn(line)
         slots = -(-total // slot_images)
         paths = [spool] if slots == 1 else _distribute(spool, Path(folder), slots, seed)
-        held_out = holdout if not counts["val"] else 0.0
-        following = dict.fromkeys(SPLITS, 0)
+        cutters = {split: _Cutter(split, shard_images, (earlier or {}).get(split)) for split in SPLITS}
+        repeated, found = Counter(), set()
         for path in paths:
-            for split, rows in _slot(_read(path), seed, held_out):
-                for piece in _cut(rows, shard_images):
-                    yield Shard(split=split, index=following[split], rows=piece)
-                    following[split] += 1
+            for split, rows in _slot(_read(path), seed, hold_out, reject, repeated):
+                found.add(split)
+                yield from cutters[split].add(rows)
+        for cutter in cutters.values():
+            yield from cutter.rest()
+        for split in sorted(hold_out.shares.keys() - found):
+            warn(f"{split}: none of the few train items fell into its share; raise holdout to have some")
+        if repeated["rows"]:
+            warn(f"{repeated['rows']} rows repeat an image of the same item; the first of each is used")
 
 
-def _spool(batches: Iterable[pa.RecordBatch], path: Path) -> dict[str, int]:
-    counts = dict.fromkeys(SPLITS, 0)
+class _Cutter:
+    """Rows of one split with their `hash`, in ascending order and slot by slot -> its shards."""
+
+    def __init__(self, split: str, images: int, starts: list[int] | None):
+        self.split, self.images = split, images
+        self.starts = np.array(starts or [], np.uint64)
+        self.begun = False
+        self.number, self.held = -1, []  # the earlier shard that the next slot may go on with
+
+    def add(self, rows: pa.Table) -> Iterator[Shard]:
+        if not len(self.starts):  # a first plan
+            yield from self._pieces(rows, _hash(rows, 0) if self.begun else 0)
+            self.begun = True
+            return
+        numbers = np.searchsorted(self.starts, rows["hash"].to_numpy(), side="right").clip(1) - 1
+        edges = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1], True])
+        for low, high in pairwise(edges):
+            if numbers[low] != self.number:
+                yield from self.rest()
+                self.number = int(numbers[low])
+            self.held.append(rows.slice(low, high - low))
+
+    def rest(self) -> Iterator[Shard]:
+        """What is held back."""
+        if self.held:
+            rows, self.held = pa.concat_tables(self.held), []
+            grown = rows.num_rows > GROWN * self.images
+            yield from self._pieces(rows, int(self.starts[self.number]), cut=grown)
+
+    def _pieces(self, rows: pa.Table, start: int, *, cut: bool = True) -> Iterator[Shard]:
+        for number, piece in enumerate(_cut(rows, self.images) if cut else [rows]):
+            first = _hash(piece, 0) if number else start
+            yield Shard(split=self.split, start=first, rows=piece.drop_columns("hash").combine_chunks())
+
+
+def _hash(rows: pa.Table, row: int) -> int:
+    return rows["hash"][row].as_py()
+
+
+def _spool(batches: Iterable[pa.RecordBatch], path: Path) -> Counter:
+    """Writes the rows; returns how many there are by (split, domain, whether a role is given)."""
+    counts: Counter = Counter()
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, ANNOTATIONS) as writer:
         for batch in batches:
             writer.write_batch(batch)
-            for split, count in zip(*(c.to_pylist() for c in pc.value_counts(batch["split"]).flatten()), strict=True):
-                counts[split] += count
+            about = pa.table([batch["split"], batch["domain"], batch["role"].is_valid()], ["split", "domain", "role"])
+            for row in about.group_by(["split", "domain", "role"]).aggregate([([], "count_all")]).to_pylist():
+                counts[row["split"], row["domain"], row["role"]] += row["count_all"]
     return counts
 
 
@@ -89,23 +151,25 @@ def _hashes(items: pa.ChunkedArray | pa.Array, seed: int) -> np.ndarray:
 
 
 def _distribute(spool: Path, folder: Path, slots: int, seed: int) -> list[Path]:
-    """Split the spool by item into slots that fit in memory."""
+    """Split the spool by item into slots that fit in memory, each a range of hashes."""
     paths = [folder / f"slot-{i:05d}.arrow" for i in range(slots)]
     with ExitStack() as stack:
         files = [stack.enter_context(pa.OSFile(str(path), "wb")) for path in paths]
         writers = [stack.enter_context(pa.ipc.new_stream(file, ANNOTATIONS)) for file in files]
         source = stack.enter_context(pa.OSFile(str(spool)))
         for batch in pa.ipc.open_stream(source):
-            # The slot comes from the hash's high half: its order inside a slot then stays that of the whole hash.
-            slot = (_hashes(batch["item"], seed) >> np.uint64(32)) % np.uint64(slots)
+            slot = ((_hashes(batch["item"], seed) >> np.uint64(32)) * np.uint64(slots)) >> np.uint64(32)
             for i in np.unique(slot):
                 writers[int(i)].write_batch(batch.filter(pa.array(slot == i)))
     spool.unlink()
     return paths
 
 
-def _slot(rows: pa.Table, seed: int, holdout: float) -> Iterator[tuple[str, pa.Table]]:
-    """The rows of one slot by split, ordered by item hash, then item, then image; an image once an item."""
+def _slot(
+    rows: pa.Table, seed: int, hold_out: HoldOut, reject: Reject, repeated: Counter
+) -> Iterator[tuple[str, pa.Table]]:
+    """The rows of one slot by split, ordered by item hash, then item, then image; an image once an item. They have the
+    `hash` beside the columns of ANNOTATIONS."""
     per_item = rows.group_by("item").aggregate([("split", "count_distinct")])
     torn = per_item.filter(pc.greater(per_item["split_count_distinct"], 1))
     if torn.num_rows:
@@ -115,43 +179,39 @@ def _slot(rows: pa.Table, seed: int, holdout: float) -> Iterator[tuple[str, pa.T
             f"item {item!r} lies in the splits {' and '.join(splits)} ({torn.num_rows} such items): expected all "
             "images of an item in one split, or the test would be trained on; give the item one split"
         )
-    hashes = _hashes(rows["item"], seed)
-    rows = rows.append_column("hash", pa.array(hashes))
+    rows = rows.append_column("hash", pa.array(_hashes(rows["item"], seed)))
     rows = rows.take(pc.sort_indices(rows, [("hash", "ascending"), ("item", "ascending"), ("image", "ascending")]))
-    item, image = (rows[c].to_numpy(zero_copy_only=False) for c in ("item", "image"))
-    again = np.r_[False, (item[1:] == item[:-1]) & (image[1:] == image[:-1])]
-    rows = rows.filter(pa.array(~again))
-    split = rows["split"].to_numpy(zero_copy_only=False).copy()
-    if holdout:
-        # A second hash: the first decides the place in a shard, and a hold-out must not be a run of neighbours.
-        chosen = _hashes(rows["item"], seed_of(seed, "hold-out")) < np.uint64(min(holdout, 1) * float(2**64 - 2048))
-        split[(split == "train") & chosen] = "val"
+    rows = _once(rows, reject, repeated)
+    split = rows["split"].to_numpy(zero_copy_only=False)
+    if hold_out.shares:
+        split = hold_out.splits(split, _hashes(rows["item"], seed_of(seed, "hold-out")))
     for name in SPLITS:
         mask = split == name
         if mask.any():
-            part = rows.filter(pa.array(mask)).drop_columns("hash")
+            part = rows.filter(pa.array(mask))
             part = part.set_column(part.schema.get_field_index("split"), "split", pa.array([name] * part.num_rows))
-            yield name, _with_roles(part) if name == "val" and holdout else part
+            yield name, hold_out.roles(part, name)
 
 
-def _with_roles(rows: pa.Table) -> pa.Table:
-    """Give held-out images a role each: by domain where an item has both, else first image gallery, second query, ...
-
-    Needed where the benchmark gives none to its train images (in-shop). An item's only image goes to the gallery.
-    """
-    roles = rows["role"].to_pylist()
-    items, domains = rows["item"].to_pylist(), rows["domain"].to_pylist()
-    start = 0
-    for end in range(1, len(items) + 1):
-        if end < len(items) and items[end] == items[start]:
-            continue
-        if any(role is None for role in roles[start:end]):
-            both = len(set(domains[start:end])) == 2
-            for i in range(start, end):
-                query = domains[i] == "consumer" if both else (i - start) % 2 == 1
-                roles[i] = "query" if query else "gallery"
-        start = end
-    return rows.set_column(rows.schema.get_field_index("role"), "role", pa.array(roles, pa.string()))
+def _once(rows: pa.Table, reject: Reject, repeated: Counter) -> pa.Table:
+    """The first row of each image of an item, `rows` being sorted; none where they contradict each other."""
+    item, image = (rows[c].to_numpy(zero_copy_only=False) for c in ("item", "image"))
+    again = np.r_[False, (item[1:] == item[:-1]) & (image[1:] == image[:-1])]
+    if not again.any():
+        return rows
+    group = np.cumsum(~again) - 1
+    bad = np.zeros(len(again), bool)
+    for column in _SAYS:
+        said = rows[column].to_numpy(zero_copy_only=False)
+        differs = again & np.r_[False, said[1:] != said[:-1]]
+        for of in np.unique(group[differs]):
+            alike = group == of
+            found = " and ".join(sorted({str(value or "none") for value in said[alike]}))
+            for row in rows.filter(pa.array(alike & ~bad)).drop_columns("hash").to_pylist():
+                reject(row, f"the rows of this image contradict each other: {column} {found}")
+            bad |= alike
+    repeated["rows"] += int((again & ~bad).sum())
+    return rows.filter(pa.array(~again & ~bad))
 
 
 def _cut(rows: pa.Table, shard_images: int) -> Iterator[pa.Table]:

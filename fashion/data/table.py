@@ -3,9 +3,13 @@
     manifest.json                        written last: what is here, from what, with which settings
     items/train/shard-00000.parquet      item, images: list<struct<image, domain, ..., width, height, jpeg>>
     quarantine/train/shard-00000.parquet images that could not be used, with the reason
+    quarantine/annotations.parquet       rows of the annotations that could not be used
+    duplicates.parquet                   photos that stand under several items
     stats/train/shard-00000.json         one a finished shard
+    digests/train/shard-00000.parquet    one a picture that was read, by which duplicates are found
+    plan/3f2a....parquet                 the annotations that a shard was made from, by which changes are found
 
-A row group holds `GROUP_ITEMS` items: the unit that training reads.
+A row group holds `GROUP_ITEMS` items: the unit that training reads. A shard that is made anew gets a new name.
 """
 
 import threading
@@ -32,7 +36,11 @@ IMAGE = pa.struct(
     + [pa.field("width", pa.int32()), pa.field("height", pa.int32()), pa.field("jpeg", pa.large_binary())]
 )
 ITEMS = pa.schema([pa.field("item", pa.string(), nullable=False), pa.field("images", pa.list_(IMAGE), nullable=False)])
-QUARANTINE = pa.schema([(name, pa.string()) for name in ("item", "image", "split", "reason")])
+# `place`: where the fault lies, the line of a list or the address of a picture.
+QUARANTINE = pa.schema([(name, pa.string()) for name in ("item", "image", "split", "place", "reason")])
+DIGESTS = pa.schema([(name, pa.string()) for name in ("item", "image", "digest")])
+REJECTED = "quarantine/annotations.parquet"
+DUPLICATES = "duplicates.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +104,16 @@ class ItemTable:
         """The sorted names of all categories."""
         return self.manifest["categories"]
 
+    def check_categories(self, *splits: str) -> None:
+        """Raises InputError where the category is what is matched by, and images of the splits have none."""
+        for split in splits if self.positives == "category" else ():
+            counts = self.manifest["labels"].get(split, {})
+            if missing := counts.get("images", 0) - counts.get("category", 0):
+                raise InputError(
+                    f"{self.store.uri}: {missing} of {counts['images']} {split} images have no category, and this benchmark "
+                    "matches by category; prepare the table again, which sets them aside"
+                )
+
     def shards(self, *splits: str) -> list[ShardInfo]:
         """The shards of the splits, in order. Raises InputError where a split has none."""
         found = []
@@ -110,8 +128,15 @@ class ItemTable:
         return found
 
     def read(self, shard: str, group: int | None = None, columns: list[str] | None = None) -> pa.Table:
-        """Rows of one shard (or of one of its row groups): `item`, `images`."""
-        with self.store.open(items_file(shard)) as source:
+        """Rows of one shard (or of one of its row groups): `item`, `images`. Raises InputError where the shard is gone."""
+        try:
+            opened = self.store.open(items_file(shard))
+        except FileNotFoundError:
+            raise InputError(
+                f"{self.store.uri}: {items_file(shard)} is not there any more, so the table was prepared anew while it was "
+                "read; run again"
+            ) from None
+        with opened as source:
             file = pq.ParquetFile(source, metadata=self._footers.get(shard), pre_buffer=True)
             self._footers.put(shard, file.metadata)
             # One thread a reader: jobs run a reader a core.
@@ -181,3 +206,11 @@ def quarantine_file(shard: str) -> str:
 
 def stats_file(shard: str) -> str:
     return f"stats/{shard}.json"
+
+
+def digests_file(shard: str) -> str:
+    return f"digests/{shard}.parquet"
+
+
+def rows_file(digest: str) -> str:
+    return f"plan/{digest}.parquet"

@@ -115,6 +115,7 @@ def plan_job(
     settings = settle(settings, table.manifest["domains"])
     plan = Plan.of(table.shards("train"), items_per_step=settings.batch.items, seed=settings.seed)
     table.shards("val")
+    table.check_categories("train", "val")
     check_network(settings.network)
     begin = begin or find_start(settings.network, run)
     settings = replace(settings, network=begin.settings)

@@ -45,11 +45,11 @@ def test_training_says_how_it_goes(told):
 
 
 def test_preparing_counts_what_is_set_aside(told, tmp_path, monkeypatch):
-    from fashion.data.prepare import TableSettings
+    from fashion.data.table_settings import TableSettings
     from fashion.storage import Store
     from jobs import prepare
 
-    def prepared(source, out, settings, *, task_cpus, warn, progress):
+    def prepared(source, out, settings, *, task_cpus, warn, progress, plan):
         progress(0, 9, {"bad": 0})
         progress(9, 9, {"bad": 2})
         return SimpleNamespace(manifest={"splits": {}}, fingerprint="0")

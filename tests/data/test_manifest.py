@@ -28,8 +28,8 @@ def test_only_image_item_and_domain_are_needed_and_the_rest_has_defaults(tmp_pat
     unset = {"box", "category", "clothes_type", "pose", "attributes", "landmarks", "pairs", "description"}
     rest = dict.fromkeys(unset)
     assert rows == {
-        "a.jpg": {"item": "7", "image": "a.jpg", "domain": "consumer", "split": "train", "role": "query", **rest},
-        "b.jpg": {"item": "7", "image": "b.jpg", "domain": "shop", "split": "train", "role": "gallery", **rest},
+        "a.jpg": {"item": "7", "image": "a.jpg", "domain": "consumer", "split": "train", "role": None, **rest},
+        "b.jpg": {"item": "7", "image": "b.jpg", "domain": "shop", "split": "train", "role": None, **rest},
     }
 
 
@@ -37,8 +37,8 @@ def test_optional_columns_are_taken_where_they_hold_something(tmp_path):
     rows, _ = read_rows("manifest", write_tree(tmp_path, {"mine.csv": CSV}))
     told = {i: (r["item"], r["split"], r["role"], r["category"], r["box"], r["attributes"]) for i, r in rows.items()}
     assert told == {
-        "a/1.jpg": ("00012", "train", "query", "Dress", [10, 20, 110, 220], ["red", "long sleeve"]),
-        "a/2.jpg": ("00012", "train", "gallery", "Dress", [10, 20, 110, 220], None),
+        "a/1.jpg": ("00012", "train", None, "Dress", [10, 20, 110, 220], ["red", "long sleeve"]),
+        "a/2.jpg": ("00012", "train", None, "Dress", [10, 20, 110, 220], None),
         "b,3.png": ("x-7", "test", "query", None, None, ["dotted"]),
         "b/4.png": ("x-7", "test", "gallery", None, None, None),
     }

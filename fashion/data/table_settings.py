@@ -1,0 +1,64 @@
+"""What goes into the item table and how, as jobs take it."""
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from fashion.errors import InputError
+
+# What may differ between two runs on one table: how strict they are, and where the annotations lie.
+FREE = ("bad_fraction", "duplicates", "manifest")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSettings:
+    """What goes into the item table and how."""
+
+    benchmark: Literal["in-shop", "consumer-to-shop", "category-attribute", "manifest"] = "consumer-to-shop"
+    """Whose files the source holds; manifest: a CSV or Parquet of your own with the columns image, item, domain."""
+    crop: bool = False
+    """Cut each picture to its annotated box."""
+    size: int | None = None
+    """Shrink each picture until its shorter side has so many pixels; never enlarges. Default: as it is."""
+    pictures: str | None = None
+    """Folder of the pictures in place of the leading img/, such as Img/img_highres. Default: Img/img or img."""
+    fine: bool = False
+    """category-attribute: read Anno_fine (26 attributes) in place of the 1,000."""
+    manifest: str | None = None
+    """manifest: the file's name in the source. Default: the only .csv or .parquet there."""
+    holdout: float = 0.1
+    """Share of the train items that becomes the validation split, and the same again for the test split, where the
+    annotations have none of their own. 0: nothing is held out."""
+    seed: int = 0
+    """Seed of the items' places in the shards, of the hold-out and of its roles."""
+    shard_images: int = 2000
+    """Images a shard, about: what one task packs and holds in memory."""
+    bad_fraction: float = 0.02
+    """The job fails where more than this share of the images cannot be used. May change between two runs."""
+    duplicates: Literal["warn", "refuse", "drop"] = "warn"
+    """One photo (byte for byte, with the same box) under several items. warn: they are listed. refuse: the job fails.
+    drop: one of each is kept, in test before val before train. May change between two runs."""
+
+    def __post_init__(self):
+        if self.size is not None and self.size < 8:
+            raise InputError(f"size: found {self.size}, expected at least 8 pixels")
+        if not 0 <= self.holdout < 0.5:
+            raise InputError(f"holdout: found {self.holdout}, expected 0 to less than 0.5")
+        if not 0 <= self.bad_fraction <= 1:
+            raise InputError(f"bad_fraction: found {self.bad_fraction}, expected 0 to 1")
+        if self.shard_images < 1:
+            raise InputError(f"shard_images: found {self.shard_images}, expected at least 1")
+        if self.duplicates not in ("warn", "refuse", "drop"):
+            raise InputError(f"duplicates: found {self.duplicates!r}, expected warn, refuse or drop")
+        if self.fine and self.benchmark != "category-attribute":
+            raise InputError(
+                f"fine: has a meaning for category-attribute only, not for {self.benchmark}; leave it false"
+            )
+        if self.manifest and self.benchmark != "manifest":
+            raise InputError(
+                f"manifest: has a meaning for benchmark manifest only, not for {self.benchmark}; leave it out"
+            )
+
+    @property
+    def identity(self) -> dict:
+        """The settings that cannot change between two runs on one table."""
+        return {name: value for name, value in asdict(self).items() if name not in FREE}

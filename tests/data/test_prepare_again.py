@@ -1,0 +1,238 @@
+"""The same prepare again, after pictures were mended or the manifest changed; and photos that stand under two items."""
+
+from collections import Counter
+
+import pytest
+from catalogues import jpeg, picture
+
+from fashion.data.pack_job import ShardPacker
+from fashion.data.prepare import TableSettings, TooManyBadPictures, prepare
+from fashion.data.table import ItemTable
+from fashion.errors import InputError
+from fashion.storage import Store
+
+SETTINGS = TableSettings(benchmark="manifest", shard_images=20, holdout=0.2)
+
+
+class Shop:
+    """A manifest and its pictures, and the table prepared from them, every picture that is read being counted."""
+
+    def __init__(self, store: Store, monkeypatch):
+        self.source, self.out = store / "source", store / "table"
+        self.notes, self.packed, self.read = [], [], Counter()
+        monkeypatch.setattr("fashion.data.prepare._packed", self.pack)
+        load = Store.read
+
+        def read(store, name):
+            if name.endswith(".jpg"):
+                self.read[name] += 1
+            return load(store, name)
+
+        monkeypatch.setattr(Store, "read", read)
+
+    def pack(self, work, source, out, settings, cpus):
+        for shard, drop in work:
+            self.packed.append(shard.name)
+            yield shard.name, ShardPacker(source, out, settings).pack(shard, drop)
+
+    def picture(self, image: str, seed: int | None = None) -> str:
+        self.source.write(image, jpeg(picture(hash_of(image) if seed is None else seed)))
+        return image
+
+    def list(self, rows: list[str], header: str = "image,item,domain") -> None:
+        self.source.write("shop.csv", "\n".join([header, *rows]).encode())
+
+    def prepare(self, **changes) -> ItemTable:
+        self.notes.clear(), self.packed.clear(), self.read.clear()
+        settings = TableSettings(**{**vars(SETTINGS), **changes})
+        return prepare(self.source, self.out, settings, warn=self.notes.append, progress=lambda *_: None)
+
+
+def hash_of(text: str) -> int:
+    return sum(ord(c) * 31**i for i, c in enumerate(text)) % 2**31
+
+
+def rows(shop: Shop, items: range, *, domains=("shop", "consumer")) -> list[str]:
+    return [f"{shop.picture(f'{d}/{i}-{j}.jpg')},{i},{d}" for i in items for j, d in enumerate(domains)]
+
+
+def images(table: ItemTable) -> dict[str, dict]:
+    return {r["image"]: r for s in table.manifest["shards"] for r in table.image_rows(s["name"]).to_pylist()}
+
+
+def quarantined(table: ItemTable) -> dict[str, str]:
+    names = table.store.names("quarantine", recursive=True)
+    return {r["image"]: r["reason"] for name in names for r in table.store.read_table(name).to_pylist()}
+
+
+@pytest.fixture(params=["local", "s3"])
+def shop(request, tmp_path, monkeypatch):
+    if request.param == "local":
+        return Shop(Store(tmp_path), monkeypatch)
+    bucket = f"again-{hash_of(request.node.name)}"
+    request.getfixturevalue("s3").create_bucket(Bucket=bucket)
+    return Shop(Store(f"s3://{bucket}/folder"), monkeypatch)
+
+
+def state(store: Store) -> dict[str, bytes]:
+    return {name: store.read(name) for name in store.names(recursive=True)}
+
+
+def test_a_manifest_that_grew_shrank_and_changed_gives_the_table_of_today(shop):
+    listed = rows(shop, range(120))
+    shop.list(listed)
+    first = shop.prepare()
+    shards = len(shop.packed)
+    before = {s["name"] for s in first.manifest["shards"]}
+    assert shards > 6 and sum(shop.read.values()) == 240
+
+    mended = [*listed[4:], *rows(shop, range(200, 203))]
+    mended[10] = mended[10].replace(",shop", ",consumer")
+    shop.list(mended)
+    second = shop.prepare()
+    assert f"annotations changed: 6 images added, 4 removed, 1 changed; {len(shop.packed)} of" in shop.notes[-1]
+    assert 0 < len(shop.packed) <= 6 and set(shop.read) == {r.split(",")[0] for r in [*mended[-6:], mended[10]]}
+    assert second.fingerprint != first.fingerprint and second.manifest["counts"]["images"] == len(mended)
+    assert {i: (r["item"], r["domain"]) for i, r in images(second).items()} == {
+        image: (item, domain) for image, item, domain in (row.split(",") for row in mended)
+    }
+    after = {s["name"] for s in second.manifest["shards"]}
+    assert len(before & after) == shards - len(shop.packed) and not set(shop.packed) & before
+    files = state(shop.out)
+    assert {n.removeprefix("items/").removesuffix(".parquet") for n in files if n.startswith("items/")} == after
+    third = shop.prepare()
+    assert third.fingerprint == second.fingerprint and not shop.packed and state(shop.out) == files
+
+
+def test_the_earlier_table_can_be_read_until_the_new_one_is_finished(shop):
+    listed = rows(shop, range(40))
+    shop.list(listed)
+    first = shop.prepare()
+    held = images(first)
+    shop.list([*listed, *rows(shop, range(50, 60)), "gone.jpg,99,shop"])
+    with pytest.raises(TooManyBadPictures):
+        shop.prepare(bad_fraction=0.0)
+    assert images(ItemTable(shop.out)) == held
+    whole = shop.prepare()
+    assert len(images(whole)) == 100 and set(shop.read) <= {"gone.jpg"}
+    with pytest.raises(InputError, match="was prepared anew while it was read"):
+        first.read(first.shards("train")[0].name)
+
+
+def test_bad_pictures_are_tried_again_alone_and_bad_fraction_may_be_raised(shop):
+    listed = rows(shop, range(60))
+    shop.list([*listed, "late.jpg,0,shop", "never.jpg,1,shop"])
+    with pytest.raises(TooManyBadPictures, match=r"2 of 122 pictures cannot be used \(2 x the file is not there\)"):
+        shop.prepare(bad_fraction=0.01)
+    shards = len(shop.packed)
+    shop.picture("late.jpg")
+    with pytest.raises(TooManyBadPictures, match=r"1 of 122 pictures"):
+        shop.prepare(bad_fraction=0.0)
+    assert 0 < len(shop.packed) <= 2 < shards and set(shop.read) <= {"late.jpg", "never.jpg"}
+    table = shop.prepare(bad_fraction=0.01)
+    assert len(shop.packed) == 1 and "late.jpg" in images(table)
+    assert quarantined(table) == {"never.jpg": "the file is not there"}
+    assert table.manifest["quarantined"] == {"the file is not there": 1} and table.manifest["counts"]["bad"] == 1
+    files = state(shop.out)
+    assert shop.prepare().fingerprint == table.fingerprint and state(shop.out) == files  # still bad: nothing changes
+    shop.picture("never.jpg")
+    mended = shop.prepare()
+    assert len(images(mended)) == 122 and mended.manifest["counts"]["bad"] == 0 and not quarantined(mended)
+    assert mended.fingerprint != table.fingerprint and not mended.manifest["quarantined"]
+    files = state(shop.out)
+    assert shop.prepare().fingerprint == mended.fingerprint and not shop.packed and state(shop.out) == files
+
+
+@pytest.mark.parametrize("shop", ["local"], indirect=True)
+@pytest.mark.parametrize("domain", ["shop", "consumer"])
+def test_photos_of_one_domain_are_held_out_with_both_roles(shop, domain):
+    shop.list(rows(shop, range(80), domains=(domain,) * 3))
+    table = shop.prepare()
+    for split in ("val", "test"):
+        roles = Counter(r["role"] for s in table.shards(split) for r in table.image_rows(s.name).to_pylist())
+        assert roles["query"] * 2 == roles["gallery"] > 0
+    assert shop.notes[0] == "no split column: 60 % of the train items stay train, 20 % val, 20 % test"
+    assert shop.notes[1].startswith(f"val and test: {domain} photos alone")
+
+
+def test_items_of_one_photo_each_are_refused_before_a_picture_is_read(shop):
+    shop.list(rows(shop, range(60), domains=("shop",)))
+    with pytest.raises(
+        InputError, match=r"0 queries, .* could not be validated: expected items with two photos or more"
+    ):
+        shop.prepare()
+    assert not shop.read
+    assert set(shop.prepare(holdout=0.0).manifest["splits"]) == {"train"}  # to be embedded and searched
+
+
+def leaky(shop: Shop) -> list[str]:
+    """Forty items, of which the first and the last share a photo; and one photo twice in an item."""
+    shop.picture("twice-a.jpg", 5), shop.picture("twice-b.jpg", 5)
+    shop.picture("shared-a.jpg", 6), shop.picture("shared-b.jpg", 6)
+    listed = [f"{row},{'test' if row.split(',')[1] == '39' else ''}" for row in rows(shop, range(40))]
+    return [*listed, "twice-a.jpg,3,shop,", "twice-b.jpg,3,shop,", "shared-a.jpg,0,shop,", "shared-b.jpg,39,shop,test"]
+
+
+def test_a_photo_under_two_items_is_listed_refused_or_dropped(shop):
+    shop.list(leaky(shop), "image,item,domain,split")
+    with pytest.raises(InputError, match=r"1 photos stand under several items \(2 images, 1 of them in two splits\)"):
+        shop.prepare(duplicates="refuse")
+    assert not shop.out.exists("manifest.json")
+    table = shop.prepare()
+    assert not shop.packed and "1 photos stand under several items" in shop.notes[-1]
+    counts = {"photos": 1, "images": 2, "across_splits": 1, "within_items": 1}
+    assert table.manifest["duplicates"] == counts and len(images(table)) == 84
+    listed = {(r["image"], r["keep"]) for r in table.store.read_table("duplicates.parquet").to_pylist()}
+    assert listed == {("shared-b.jpg", True), ("shared-a.jpg", False)}  # in test before train
+    held = images(table)
+    dropped = shop.prepare(duplicates="drop")
+    assert set(held) - set(images(dropped)) == {"shared-a.jpg"}
+    assert dropped.fingerprint != table.fingerprint and len(shop.packed) == 1 and not shop.read
+    files = state(shop.out)
+    assert shop.prepare(duplicates="drop").fingerprint == dropped.fingerprint and state(shop.out) == files
+    assert "shared-a.jpg" in images(shop.prepare())
+
+
+def test_what_an_unfinished_prepare_left_does_not_bind_the_settings(shop):
+    shop.list([*rows(shop, range(30)), "gone.jpg,1,shop"])
+    with pytest.raises(TooManyBadPictures):
+        shop.prepare(bad_fraction=0.0)
+    table = shop.prepare(size=30)
+    assert "unfinished prepare with another size" in shop.notes[0]
+    assert {min(row["width"], row["height"]) for row in images(table).values()} == {30}
+    held = {name for shard in table.manifest["shards"] for name in [f"items/{shard['name']}.parquet"]}
+    assert {name for name in shop.out.names("items", recursive=True)} == held
+
+
+def test_one_picture_with_two_boxes_is_two_garments(shop):
+    shop.picture("both.jpg")
+    plain = [f"{row},,,," for row in rows(shop, range(20))]
+    shop.list([*plain, "both.jpg,1,shop,0,0,20,20", "both.jpg,2,shop,20,20,40,40"], "image,item,domain,x1,y1,x2,y2")
+    assert shop.prepare().manifest["duplicates"]["photos"] == 0
+
+
+def test_a_table_of_an_earlier_version_is_packed_anew_and_other_settings_are_refused(shop):
+    shop.list(rows(shop, range(30)))
+    first = shop.prepare()
+    with pytest.raises(InputError, match="made with size None, and 64 was asked for"):
+        shop.prepare(size=64)
+    older = {name: value for name, value in first.manifest.items() if name not in ("plan", "duplicates")}
+    shop.out.write_json("manifest.json", older)
+    shop.out.write_json("plan/plan.json", {"format": older["format"], "settings": {}, "shards": []})
+    second = shop.prepare()
+    assert len(shop.packed) == len(first.manifest["shards"]) and images(second) == images(ItemTable(shop.out))
+    assert {i: r["jpeg"] for i, r in images(second).items()} == {i: shop.source.read(i) for i in images(second)}
+    assert not shop.out.exists("plan/plan.json") and shop.prepare().fingerprint == second.fingerprint
+
+
+def test_contradictions_are_set_aside_with_the_rest(shop):
+    listed = rows(shop, range(60))
+    shop.list([*listed, listed[0].replace(",shop", ",consumer"), listed[1]])
+    with pytest.raises(InputError, match=r"2 of 121 rows .* contradict each other: domain consumer and shop"):
+        shop.prepare(bad_fraction=0.0)
+    assert not shop.read
+    table = shop.prepare()
+    assert len(images(table)) == 119 and table.manifest["counts"]["bad"] == 2
+    assert sum(table.manifest["quarantined"].values()) == 2
+    shop.list(listed)
+    assert len(images(shop.prepare())) == 120 and not quarantined(ItemTable(shop.out))
