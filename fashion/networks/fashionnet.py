@@ -89,6 +89,10 @@ class FashionNet(nn.Module):
         category_NC, attribute_NA = self.category(fused_NH), self.attributes(fused_NH)
         return Outputs(z_ND, norm_N, landmarks_N82, visibility_N84, category_NC, attribute_NA)
 
+    def depths(self) -> list[list[nn.Module]]:
+        """The backbone's modules from the input side on; the pose's copy of the last stage is as deep as that."""
+        return [*([stage] for stage in self.shared), [self.last, self.pose[0]], [self.vector]]
+
 
 def _zero(head: Head) -> Head:
     """Every estimate starts in the middle of the picture, with no visibility likelier than another."""

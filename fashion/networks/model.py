@@ -9,7 +9,7 @@ from torch import nn
 from fashion.errors import InputError
 from fashion.networks.backbones import build_stages, feature_length
 from fashion.networks.fashionnet import FashionNet
-from fashion.networks.heads import Head, to_sphere
+from fashion.networks.heads import Head, new_parameters, to_sphere
 from fashion.networks.settings import EMBNET, NetworkSettings
 from fashion.networks.vocabulary import Vocabulary
 
@@ -69,6 +69,12 @@ class EmbeddingNetwork(nn.Module):
             v_ND = v_ND + self._zero_of_idle(counts)
         return v_ND[order_N.argsort()]
 
+    def depths(self) -> list[list[nn.Module]]:
+        """The backbone's modules from the input side on; a stage that exists twice is of one depth."""
+        return [[stage] for stage in self.shared] + [
+            list(s) for s in zip(*(b[:-1] for b in self.branches), strict=True)
+        ]
+
     def _zero_of_idle(self, counts: list[int]) -> torch.Tensor | float:
         """0 as a function of the branches that got no picture: their gradients are zeros instead of None, which
         DistributedDataParallel would wait for in vain."""
@@ -112,6 +118,20 @@ def build_network(settings: NetworkSettings, *, seed: int, vocabulary: Vocabular
         # Not torch.manual_seed, which seeds the GPUs' generators too.
         torch.default_generator.manual_seed(seed)
         return make_network(settings, vocabulary, weights)
+
+
+def parameter_depths(network: Network) -> list[list[nn.Parameter]]:
+    """All parameters by depth: a group a stage of the backbone, from the input side on, and last the head and all else
+    that no published weights exist for. No group is empty, and no parameter in two."""
+    left = dict.fromkeys(network.parameters())
+    new = new_parameters(network)
+    groups = []
+    for stage in network.depths():
+        group = [p for module in stage for p in module.parameters() if p in left and p not in new]
+        for p in group:
+            left.pop(p, None)
+        groups.append(list(dict.fromkeys(group)))
+    return [group for group in [*groups, list(left)] if group]
 
 
 def check_network(settings: NetworkSettings) -> None:
