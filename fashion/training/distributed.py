@@ -77,6 +77,14 @@ def replicate(network: torch.nn.Module, device: torch.device) -> torch.nn.Module
     return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
 
 
+def share_buffers(network: torch.nn.Module) -> None:
+    """Make the batch statistics those of the first worker, which a checkpoint keeps."""
+    if world() > 1:
+        for buffer in network.buffers():
+            dist.broadcast(buffer, 0)
+
+
 def bare(network: torch.nn.Module) -> torch.nn.Module:
-    """The network inside its replica."""
+    """The network inside its replica, compiled or not."""
+    network = getattr(network, "_orig_mod", network)
     return network.module if isinstance(network, DistributedDataParallel) else network

@@ -39,7 +39,7 @@ from fashion.training.checkpoint import (
     score,
     write_checkpoint,
 )
-from fashion.training.distributed import bare, rank
+from fashion.training.distributed import rank
 from fashion.training.job import Job
 from fashion.training.loop import Hooks, Trainer
 from fashion.training.validate import Validation
@@ -163,7 +163,7 @@ def _worker(config: dict) -> None:
     classes = job.plan.items if job.table.positives == "item" else len(job.table.categories)
     loss = build_loss(settings.loss, dimension=settings.network.dimension, classes=classes, seed=settings.seed)
     begun = job.start and Checkpoint(job.start.path, job.start.fs)
-    about = {"steps": job.plan.steps, "device": device, "balance": job.balance}
+    about = {"steps": job.plan.steps, "device": device, "balance": job.balance, "start": job.first_network}
     if resumed := ray.train.get_checkpoint() or begun:
         with resumed.as_directory() as folder:
             network, _ = load_network(Store(folder), NETWORK)
@@ -202,7 +202,7 @@ def _report(job: Job, trainer: Trainer, board, row: dict, save: bool) -> None:
         ray.train.report({"score": metric})
         return
     with tempfile.TemporaryDirectory() as folder:
-        write_checkpoint(folder, bare(trainer.network), trainer.state(), history=trainer.history, run=job.about)
+        write_checkpoint(folder, trainer.kept, trainer.state(), history=trainer.history, run=job.about)
         ray.train.report(
             {"score": metric, "epoch": row["epoch"]},
             checkpoint=Checkpoint.from_directory(folder),

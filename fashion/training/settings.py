@@ -116,6 +116,15 @@ class TrainSettings:
     """Epochs; in each one every training item is seen once."""
     seed: int = 0
     """Seed of the initial weights, the plan of batches, the views, the augmentation and the random mining."""
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    """What the network computes in while it is trained and validated; embeddings, distances and losses are float32 in any
+    case. auto: bf16 on GPUs that have it; on CPUs that have it, whichever the first steps of the run find quicker."""
+    compile: bool = False
+    """Compile the training step's network (torch.compile): slow to start, quicker afterwards; on CPUs it needs a C++
+    compiler."""
+    interpolate: bool = False
+    """After the last epoch, also validate networks between the one that training started from and the tuned one
+    (WiSE-FT, Wortsman et al. 2022), 0.5 to 0.9 of the way, and keep the best. Needs network.pretrained."""
     batch: BatchSettings = field(default_factory=BatchSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     loss: LossSettings = field(default_factory=LossSettings)
@@ -131,11 +140,23 @@ class TrainSettings:
         self.check_shares("items")
         if self.network.design == "plain":
             self._check_plain()
-        if self.optimizer.warmup_epochs > self.epochs:
+        if self.precision not in ("auto", "float32", "bf16"):
+            raise InputError(f"precision: found {self.precision!r}, expected auto, float32 or bf16")
+        if self.optimizer.freeze_epochs > self.epochs:
             raise InputError(
-                f"optimizer.warmup_epochs: found {self.optimizer.warmup_epochs}, expected at most the {self.epochs} "
+                f"optimizer.freeze_epochs: found {self.optimizer.freeze_epochs}, expected at most the {self.epochs} "
                 "epochs of the run (epochs)"
             )
+        if self.network.pretrained is None:
+            for name, found in {
+                "optimizer.freeze_epochs": self.optimizer.freeze_epochs,
+                "interpolate": self.interpolate,
+            }.items():
+                if found:
+                    raise InputError(
+                        f"{name}: found {found}, but the network starts from random weights; set network.pretrained, or "
+                        "leave it out"
+                    )
 
     def check_shares(self, name: str) -> None:
         """Raises InputError where setting `name` of the batch does not divide by every number of workers there may be."""

@@ -28,7 +28,7 @@ class Labelled:
 
     images: Tensor  # (m, 3, S, S) uint8
     domains: Tensor  # (m,) int64
-    place: Tensor  # (m,) int64, place of each among the M
+    place: Tensor  # (m,) int64 on the CPU, place of each among the M
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Batch:
     labels: Tensor  # (n,) int64
     domains: Tensor  # (n,) int64, 0 consumer and 1 shop
     pairs: Tensor | None  # (n,) int64, -1 without pair
-    place: Tensor  # (n,) int64, place of each picture in the global batch
+    place: Tensor  # (n,) int64 on the CPU, place of each picture in the global batch
     labelled: Labelled | None = None
     truth: Labels | None = None  # of the n pictures and the m after them
 
@@ -56,13 +56,13 @@ class StepContext:
     loss: MetricLoss
     augmentation: AugmentationSettings
     chunk: int  # pictures at a time; 0: all
-    autocast: bool  # bf16, on a GPU
+    autocast: bool  # the network computes in bf16
     seed: int
     tasks: Tasks | None = None  # for a network that predicts labels
 
 
 @dataclass(frozen=True)
-class _Shown:
+class Shown:
     """What the network is shown, augmented, and the truth about it."""
 
     images: Tensor
@@ -72,7 +72,7 @@ class _Shown:
 
 def backward(context: StepContext, batch: Batch, *, epoch: int, step: int) -> StepResult:
     """Leave the gradients of the global batch's loss in the network's and the loss's parameters."""
-    shown = _prepare(context, batch, epoch, step)
+    shown = prepare(context, batch, epoch, step)
     generator = torch.Generator().manual_seed(seed_of(context.seed, "mining", epoch, step))
     chunk = context.chunk
     if not chunk or chunk >= len(shown.images):
@@ -111,7 +111,8 @@ def _again(context: StepContext, parts: list[tuple], states: list[Tensor], gradi
             )
 
 
-def _prepare(context: StepContext, batch: Batch, epoch: int, step: int) -> _Shown:
+def prepare(context: StepContext, batch: Batch, epoch: int, step: int) -> Shown:
+    """The batch as the network is shown it in this step."""
     draws = _draws(context, batch.place, "augmentation", epoch, step)
     images, domains, extra = augment(batch.images, draws), batch.domains, batch.labelled
     if extra is not None:
@@ -119,20 +120,24 @@ def _prepare(context: StepContext, batch: Batch, epoch: int, step: int) -> _Show
         images, domains = torch.cat([images, augment(extra.images, more)]), torch.cat([domains, extra.domains])
         draws = draws.followed_by(more)
     truth = batch.truth and batch.truth.with_landmarks(move_landmarks(batch.truth.landmarks_N83, draws))
-    return _Shown(images.contiguous(memory_format=torch.channels_last), domains, truth)
+    return Shown(images.contiguous(memory_format=torch.channels_last), domains, truth)
 
 
 def _draws(context: StepContext, place: Tensor, name: str, epoch: int, step: int) -> Draws:
     # Drawn for the global batch and cut to this worker's part: the same whatever the number of workers.
     random = torch.Generator().manual_seed(seed_of(context.seed, name, epoch, step))
-    return draw(len(place) * world(), context.augmentation, random).cut(place.cpu())
+    return draw(len(place) * world(), context.augmentation, random).cut(place)
 
 
 def _look(context: StepContext, images: Tensor, domains: Tensor, network: nn.Module | None = None) -> dict[str, Tensor]:
-    """The network's outputs by name: embeddings and their norms, and with tasks all the others."""
     network = network or context.network
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=context.autocast):
-        if context.tasks is not None:
+    return look(network, images, domains, autocast=context.autocast, tasks=context.tasks is not None)
+
+
+def look(network: nn.Module, images: Tensor, domains: Tensor, *, autocast: bool, tasks: bool) -> dict[str, Tensor]:
+    """The network's outputs by name: embeddings and their norms, and with tasks all the others."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=autocast):
+        if tasks:
             return vars(network(images, domains, everything=True))
         return dict(zip((Z, NORM), network(images, domains, with_norm=True), strict=True))
 
@@ -156,7 +161,7 @@ def _metric_loss(
     context: StepContext, z: Tensor, norms: Tensor, batch: Batch, generator: torch.Generator
 ) -> LossResult:
     """The loss of the global batch, in its own order whatever the number of workers; the same on each of them."""
-    order = torch.argsort(gather(batch.place).flatten())
+    order = torch.argsort(gather(batch.place.to(z.device, non_blocking=True)).flatten())
     whole = lambda x: gather(x).flatten(0, 1)[order]  # noqa: E731
     return context.loss(
         gather_with_gradient(z).flatten(0, 1)[order],

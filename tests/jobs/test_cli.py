@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
         (TrainJobSettings, ["--epochs", "0"], "^epochs: found 0, expected at least 1$"),
         (TrainJobSettings, ["--batch.items", "1"], r"^batch\.items: found 1"),
         (TrainJobSettings, ["--batch.items", "64", "--resources.workers", "3"], "3 workers .*63 is one"),
-        (TrainJobSettings, ["--optimizer.warmup_epochs", "9", "--epochs", "5"], r"optimizer\.warmup_epochs: found 9"),
+        (TrainJobSettings, ["--optimizer.freeze_epochs", "9", "--epochs", "5"], r"optimizer\.freeze_epochs: found 9"),
         (TrainJobSettings, ["--loss.name", "best"], r"loss\.name.*best"),
         (TrainJobSettings, ["--data", "somewhere"], "^run: missing"),
         (TrainJobSettings, ["--validation.metric", "accuracy"], r"^validation\.metric: found 'accuracy'"),

@@ -31,6 +31,7 @@ from tests.training.running import numbers, run
 
 SETTINGS = TrainSettings(
     epochs=4,
+    precision="float32",
     batch=BatchSettings(items=4, labels=3, chunk=5),
     network=NetworkSettings(design="fashionnet", size=32, width=0.25, dimension=16, hidden=24),
     loss=LossSettings(name="triplet", mining="random", domains="cross"),

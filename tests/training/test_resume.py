@@ -1,9 +1,11 @@
 """A resumed run goes on exactly; the stream gives the same global batch to any number of slots."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from fashion.data import stream
 from fashion.data.demo import write_demo
@@ -11,19 +13,24 @@ from fashion.data.plan import Plan
 from fashion.data.prepare import TableSettings, prepare
 from fashion.data.stream import Feed, FeedSettings, steps
 from fashion.losses import LossSettings, build_loss
+from fashion.networks.embnet import EmbNet
 from fashion.networks.files import load_network
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
 from fashion.storage import Store
+from fashion.training import loop
 from fashion.training.checkpoint import NETWORK, read_training_state, write_checkpoint
 from fashion.training.loop import Trainer
+from fashion.training.optimise import OptimizerSettings
 from fashion.training.settings import BatchSettings, TrainSettings
 from fashion.training.validate import Validation
+from tests.catalogues import make_table, photos
 from tests.training import running
 from tests.training.running import numbers
 
 SETTINGS = TrainSettings(
     epochs=4,
+    precision="float32",
     batch=BatchSettings(items=8),
     network=NetworkSettings(size=32, width=0.25, dimension=16),
     loss=LossSettings(name="triplet", mining="random", memory=24),
@@ -32,8 +39,13 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory, ray_running):
-    root = tmp_path_factory.mktemp("resume")
+def table(tmp_path_factory):
+    return make_table(Store(tmp_path_factory.mktemp("resume")), photos(40, splits=("train", "train", "train", "val")))
+
+
+@pytest.fixture
+def paired(tmp_path_factory, ray_running):
+    root = tmp_path_factory.mktemp("paired")
     write_demo(root / "catalogue", items=40, seed=3, workers=1)
     return prepare(
         Store(root / "catalogue"), Store(root / "table"), TableSettings(), warn=print, progress=lambda *_: None
@@ -53,36 +65,65 @@ def batches(table, plan, epochs):
     return steps(rows(table, plan, epochs))
 
 
-def make(table, plan):
-    network = build_network(SETTINGS.network, seed=0)
-    loss = build_loss(replace(SETTINGS.loss, domains="cross"), dimension=16, classes=plan.items)
-    return Trainer(SETTINGS, network, loss, steps=plan.steps, device=CPU)
+def make(table, plan, settings=SETTINGS, network=None):
+    start = partial(build_network, settings.network, seed=0)
+    loss = build_loss(replace(settings.loss, domains="cross"), dimension=16, classes=plan.items)
+    return Trainer(settings, network or start(), loss, steps=plan.steps, device=CPU, start=start)
 
 
 def run(trainer, table, stream, until=None):
     running.run(trainer, stream, Validation(table, items=100, size=32, crop="whole", threads=1), until)
 
 
-def test_a_resumed_run_ends_bit_for_bit_as_an_unbroken_one(table, tmp_path):
+def tuned(tmp_path):
+    """Settings with everything that is about tuning published weights: averages, rates by depth, and a backbone that is
+    frozen for the first two and a half epochs; the run ends between start and end."""
+    save_file(EmbNet(SETTINGS.network.width).state_dict(), tmp_path / "backbone.safetensors")
+    network = replace(SETTINGS.network, pretrained=str(tmp_path / "backbone.safetensors"))
+    optimizer = OptimizerSettings(average=0.8, depth_decay=0.6, backbone_factor=0.5, freeze_epochs=2.5, warmup=0.3)
+    return replace(SETTINGS, network=network, optimizer=optimizer, interpolate=True, precision="bf16")
+
+
+@pytest.mark.parametrize("how", ["plain", "tuned"])
+@pytest.mark.parametrize("broken_after", [1, 2])
+def test_a_resumed_run_ends_bit_for_bit_as_an_unbroken_one(table, tmp_path, how, broken_after):
+    settings = tuned(tmp_path) if how == "tuned" else SETTINGS
     plan = Plan.of(table.shards("train"), items_per_step=8, seed=0)
-    whole = make(table, plan)
+    whole = make(table, plan, settings)
     run(whole, table, batches(table, plan, range(4)))
-    first = make(table, plan)
-    run(first, table, batches(table, plan, range(2)), until=1)
-    about = {"settings": SETTINGS.identity(), "data": {}, "versions": {}}
-    write_checkpoint(str(tmp_path), first.network, first.state(), history=first.history, run=about)
+    first = make(table, plan, settings)
+    run(first, table, batches(table, plan, range(4)), until=broken_after)
+    about = {"settings": settings.identity(), "data": {}, "versions": {}}
+    write_checkpoint(str(tmp_path), first.kept, first.state(), history=first.history, run=about)
 
     network, _ = load_network(Store(tmp_path), NETWORK)
-    loss = build_loss(replace(SETTINGS.loss, domains="cross"), dimension=16, classes=plan.items)
-    second = Trainer(SETTINGS, network, loss, steps=plan.steps, device=CPU)
+    second = make(table, plan, settings, network)
     second.restore(*read_training_state(str(tmp_path)))
-    run(second, table, batches(table, plan, range(2, 4)))
+    run(second, table, batches(table, plan, range(broken_after + 1, 4)))
 
     assert numbers(second.history) == numbers(whole.history) and len(whole.history) == 4
-    for name, tensor in whole.network.state_dict().items():
-        assert torch.equal(tensor, second.network.state_dict()[name]), name
-    assert second.loss.state_dict().keys() == whole.loss.state_dict().keys()
-    assert all(torch.equal(a, second.loss.state_dict()[n]) for n, a in whole.loss.state_dict().items())
+    assert equal(whole.network, second.network) and equal(whole.kept, second.kept) and equal(whole.loss, second.loss)
+    assert equal(whole.kept, whole.network) == (how == "plain")
+
+
+def equal(one, other):
+    a, b = one.state_dict(), other.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(x, b[name]) for name, x in a.items())
+
+
+def test_a_resumed_run_computes_in_the_precision_that_its_first_steps_chose(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "settled", lambda wanted, device: None)
+    monkeypatch.setattr(loop, "quicker", lambda context, batch: "bf16")
+    settings = replace(SETTINGS, precision="auto", epochs=2)
+    plan = Plan.of(table.shards("train"), items_per_step=8, seed=0)
+    first = make(table, plan, settings)
+    run(first, table, batches(table, plan, range(2)), until=0)
+    assert first.history[0]["precision"] == "bf16"
+    monkeypatch.setattr(loop, "quicker", lambda context, batch: "float32")
+    second = make(table, plan, settings, first.kept)
+    second.restore(first.state(), first.history)
+    run(second, table, batches(table, plan, range(1, 2)))
+    assert second.history[1]["precision"] == "bf16" and second.context.autocast
 
 
 def test_a_stream_out_of_step_stops_the_run(table):
@@ -110,7 +151,8 @@ def test_the_global_batch_is_the_same_for_every_number_of_slots_and_size_of_a_ro
                 assert torch.equal(torch.cat([p[name] for p in parts]), whole[step][name]), name
 
 
-def test_pairs_in_the_stream_are_annotated_pairs(table):
+def test_pairs_in_the_stream_are_annotated_pairs(paired):
+    table = paired
     plan = Plan.of(table.shards("train"), items_per_step=8, seed=0)
     for batch in steps(rows(table, plan, [0], pairs=True)):
         assert batch["domain"].tolist() == [[0, 1]] * 8  # consumer, then its shop photo
