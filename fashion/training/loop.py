@@ -187,7 +187,7 @@ class Trainer:
     def _settle(self, step: int) -> float:
         """What is trained in this step of the run, and the highest rate of it."""
         o = self.settings.optimizer
-        frozen = step < o.freeze_epochs * self.steps
+        frozen = len(self.backbone.stages) if step < o.freeze_epochs * self.steps else self.settings.frozen_stages
         if frozen != self.backbone.frozen:
             self.backbone.freeze(frozen)
             self._replicate(bare(self.network))

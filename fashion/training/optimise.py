@@ -28,6 +28,10 @@ class OptimizerSettings:
     freeze_epochs: float = 0.0
     """Epochs, from the first on, in which only the new layers learn; the backbone stays as it was published and acts as
     in validation (its batch statistics too). May end within an epoch; needs network.pretrained."""
+    freeze_stages: int | None = None
+    """First stages of the backbone that stay as they were published through the whole run, and act as in validation:
+    edges and colours are the same on garments, and half of a step goes into them. Needs network.pretrained. Default: 2
+    where that names published weights, else 0."""
     average: float = 0.0
     """Decay a step of the moving average of the weights that is validated and kept, 0 to below 1, such as 0.99 for
     hundreds of steps and 0.9999 for a hundred thousand. The first steps count more: at step t the decay is at most
@@ -39,8 +43,8 @@ class OptimizerSettings:
         for name in ("learning_rate", "backbone_factor"):
             if not getattr(self, name) > 0:
                 raise InputError(f"optimizer.{name}: found {getattr(self, name)}, expected more than 0")
-        for name in ("weight_decay", "freeze_epochs", "clip"):
-            if not getattr(self, name) >= 0:
+        for name in ("weight_decay", "freeze_epochs", "freeze_stages", "clip"):
+            if not (getattr(self, name) or 0) >= 0:
                 raise InputError(f"optimizer.{name}: found {getattr(self, name)}, expected 0 or more")
         if not 0 <= self.warmup <= 1:
             raise InputError(f"optimizer.warmup: found {self.warmup}, expected a share of the run's steps, 0 to 1")
@@ -93,24 +97,25 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 class Backbone:
-    """The layers that published weights exist for: what can be frozen."""
+    """The layers that published weights exist for, in stages from the input side on: what can be frozen."""
 
     def __init__(self, network: torch.nn.Module):
-        new = {module for top in network.modules() if getattr(top, "new", False) for module in top.modules()}
-        learnt = new_parameters(network)
-        self.modules = [module for module in network.modules() if module not in new]
-        self.parameters = [p for p in network.parameters() if p.requires_grad and p not in learnt]
-        self.frozen = False
+        self.stages = network.depths()  # modules of each depth
+        self.trained = [
+            [p for module in modules for p in module.parameters() if p.requires_grad] for modules in self.stages
+        ]
+        self.frozen = 0
 
-    def freeze(self, frozen: bool) -> None:
-        """Frozen, no gradient is computed for it, nor through it where nothing below is trained."""
-        self.frozen = frozen
-        for parameter in self.parameters:
-            parameter.requires_grad_(not frozen)
+    def freeze(self, stages: int) -> None:
+        """The first so many stages are not trained: no gradient is computed for them, nor through them."""
+        self.frozen = min(stages, len(self.stages))
+        for depth, parameters in enumerate(self.trained):
+            for parameter in parameters:
+                parameter.requires_grad_(depth >= self.frozen)
 
     def settle(self) -> None:
-        """After `network.train()`: a frozen backbone acts as in validation, without dropout and by the statistics that
-        its weights were trained with."""
-        if self.frozen:
-            for module in self.modules:
-                module.training = False
+        """After `network.train()`: frozen stages act as in validation, without dropout and by the statistics that their
+        weights were trained with."""
+        for modules in self.stages[: self.frozen]:
+            for module in modules:
+                module.eval()

@@ -6,10 +6,12 @@ from typing import Literal
 
 from fashion.errors import InputError
 from fashion.losses.settings import LossSettings
-from fashion.networks.settings import NetworkSettings
+from fashion.networks.settings import WEIGHTS_FILE, NetworkSettings
 from fashion.training.augment import AugmentationSettings
 from fashion.training.optimise import OptimizerSettings
 from fashion.training.tasks import TaskSettings
+
+PUBLISHED_FROZEN = 2  # of an ImageNet network's stages: to a quarter of the resolution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +152,7 @@ class TrainSettings:
         if self.network.pretrained is None:
             for name, found in {
                 "optimizer.freeze_epochs": self.optimizer.freeze_epochs,
+                "optimizer.freeze_stages": self.optimizer.freeze_stages,
                 "interpolate": self.interpolate,
             }.items():
                 if found:
@@ -157,6 +160,13 @@ class TrainSettings:
                         f"{name}: found {found}, but the network starts from random weights; set network.pretrained, or "
                         "leave it out"
                     )
+
+    @property
+    def frozen_stages(self) -> int:
+        """First stages of the backbone that are never trained."""
+        wanted, weights = self.optimizer.freeze_stages, self.network.pretrained
+        published = weights is not None and "/" not in weights and not weights.endswith(WEIGHTS_FILE)
+        return wanted if wanted is not None else PUBLISHED_FROZEN if published else 0
 
     def check_shares(self, name: str) -> None:
         """Raises InputError where setting `name` of the batch does not divide by every number of workers there may be."""

@@ -143,6 +143,21 @@ def test_a_frozen_backbone_keeps_weights_and_statistics_until_it_is_thawed(weigh
     assert still == [[True, False]] * 6 + [[False, False]] * 2
 
 
+def test_frozen_stages_stay_through_the_whole_run_and_those_after_them_learn(weights):
+    made = trainer(weights, freeze_stages=2)
+    first, second, third = [list(stage[0].state_dict().values()) for stage in bare(made.network).depths()]
+    before = [[x.clone() for x in stage] for stage in (first, second, third)]
+    assert watched(made) == [[False, False]] * 8  # the third stage and the head
+    same = [all(map(torch.equal, a, b)) for a, b in zip(before, (first, second, third), strict=True)]
+    assert same == [True, True, False]
+
+
+def test_published_weights_keep_their_first_stages_and_no_others_do(weights):
+    frozen = lambda **network: TrainSettings(network=NetworkSettings(**network)).frozen_stages  # noqa: E731
+    assert frozen(name="timm:tf_efficientnet_lite0", pretrained="DEFAULT") == 2
+    assert frozen(pretrained=weights) == frozen(pretrained=None) == frozen(pretrained="s3://fashion/runs/first") == 0
+
+
 def _worker(worker, workers, port, weights, results):
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
@@ -201,6 +216,7 @@ def test_weights_that_the_last_step_spoilt_are_not_kept(weights):
         ({"optimizer": {"warmup": 1.5}}, r"^optimizer\.warmup: found 1\.5, expected a share"),
         ({"optimizer": {"freeze_epochs": 30}}, r"^optimizer\.freeze_epochs: found 30, expected at most the 20"),
         ({"optimizer": {"freeze_epochs": 1}}, r"^optimizer\.freeze_epochs: found 1, but .* random weights"),
+        ({"optimizer": {"freeze_stages": 1}}, r"^optimizer\.freeze_stages: found 1, but .* random weights"),
         ({"interpolate": True}, r"^interpolate: found True, but .* random weights"),
         ({"precision": "bf61"}, r"^precision: found 'bf61', expected auto, float32 or bf16$"),
     ],
