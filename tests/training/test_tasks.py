@@ -1,8 +1,6 @@
 """Tasks learnt at once: W workers, or chunks, give the gradient of one worker on the whole batch, whoever has the labels;
 turns; and which settings are refused."""
 
-import os
-
 import pytest
 import torch
 import torch.distributed as dist
@@ -101,10 +99,9 @@ def train(context, slots=1, worker=0, steps=4, labelled=True):
     return told, [p.detach().clone() for p in context.network.parameters()]
 
 
-def _worker(worker, workers, port, results):
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+def _worker(worker, workers, meeting, results):
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=worker, world_size=workers)
+    dist.init_process_group("gloo", init_method=meeting, rank=worker, world_size=workers)
     for i, settings in enumerate(SCHEDULES):
         for chunk in (0, 3):
             found = train(context(settings, chunk, replicate(Everything(), torch.device("cpu"))), workers, worker)
@@ -114,10 +111,10 @@ def _worker(worker, workers, port, results):
 
 
 @pytest.fixture(scope="module")
-def several_workers():
+def several_workers(tmp_path_factory):
     with mp.Manager() as manager:
         results = manager.dict()
-        mp.spawn(_worker, (WORKERS, 28471 + os.getpid() % 500, results), nprocs=WORKERS)
+        mp.spawn(_worker, (WORKERS, f"file://{tmp_path_factory.mktemp('gloo')}/meeting", results), nprocs=WORKERS)
         yield dict(results)
 
 

@@ -2,7 +2,6 @@
 rates by depth."""
 
 import copy
-import os
 
 import pytest
 import torch
@@ -158,20 +157,19 @@ def test_published_weights_keep_their_first_stages_and_no_others_do(weights):
     assert frozen(pretrained=weights) == frozen(pretrained=None) == frozen(pretrained="s3://fashion/runs/first") == 0
 
 
-def _worker(worker, workers, port, weights, results):
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+def _worker(worker, workers, meeting, weights, results):
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=worker, world_size=workers)
+    dist.init_process_group("gloo", init_method=meeting, rank=worker, world_size=workers)
     made = trainer(weights, freeze_epochs=1.5, average=0.9)
     still = watched(made, workers)
     results[worker] = still, {name: x.numpy() for name, x in made.kept.state_dict().items()}
     dist.destroy_process_group()
 
 
-def test_several_workers_freeze_thaw_and_average_alike(weights):
+def test_several_workers_freeze_thaw_and_average_alike(weights, tmp_path_factory):
     with mp.Manager() as manager:
         results = manager.dict()
-        mp.spawn(_worker, (2, 29971 + os.getpid() % 500, weights, results), nprocs=2)
+        mp.spawn(_worker, (2, f"file://{tmp_path_factory.mktemp('gloo')}/meeting", weights, results), nprocs=2)
         (still, first), (_, second) = results[0], results[1]
     assert still == [[True, False]] * 6 + [[False, False]] * 2
     assert all((x == second[name]).all() for name, x in first.items())
