@@ -16,11 +16,11 @@ from cluster.storage import check_storage
 from fashion.data.table import ItemTable, ShardInfo
 from fashion.errors import InputError
 from fashion.retrieval.embed import embed, unfinished
-from fashion.retrieval.embedder import Embedder, EmbedSettings
+from fashion.retrieval.embedder import Embedder
 from fashion.retrieval.embeddings import Catalogue, check_comparable, claim, open_catalogue
 from fashion.retrieval.index.build import build_indexes
-from fashion.retrieval.index.kinds import KINDS, AnnSettings
 from fashion.retrieval.index.report import compare_indexes
+from fashion.retrieval.settings import KINDS, AnnSettings, EmbedSettings
 from fashion.storage import Store
 from jobs.cli import main
 from jobs.networks import best_network, embedder_of

@@ -17,16 +17,15 @@ from cluster.storage import check_storage
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.provenance import now, versions
-from fashion.retrieval.embedder import EmbedSettings
 from fashion.retrieval.evaluate import evaluate, needed_splits
-from fashion.retrieval.gate.compare import GateSettings
 from fashion.retrieval.gate.gate import Gate, is_worse, open_gate
 from fashion.retrieval.gate.text import comparison_text
 from fashion.retrieval.labels.evaluate import evaluate_labels
 from fashion.retrieval.labels.text import labels_text
-from fashion.retrieval.protocol import ProtocolSettings, check_category
+from fashion.retrieval.protocol import check_category
 from fashion.retrieval.results import METRICS, REPORT, write_results
 from fashion.retrieval.search.sharded import ray_sweep
+from fashion.retrieval.settings import EmbedSettings, GateSettings, ProtocolSettings
 from fashion.retrieval.table import metrics_table
 from fashion.storage import Store
 from jobs.cli import main

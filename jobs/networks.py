@@ -1,7 +1,8 @@
 """Which of a run's networks a job takes, and how it is used to embed."""
 
 from fashion.errors import InputError
-from fashion.retrieval.embedder import Embedder, EmbedSettings
+from fashion.retrieval.embedder import Embedder
+from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import NETWORK, Found, best_checkpoint, checkpoints
 from fashion.training.start import START

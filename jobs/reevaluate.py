@@ -16,14 +16,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a ch
 
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
-from fashion.data.prepare import TableSettings, TooManyBadPictures
+from fashion.data.prepare import TooManyBadPictures
 from fashion.data.table import ItemTable
+from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
-from fashion.retrieval.embedder import EmbedSettings
-from fashion.retrieval.gate.compare import GateSettings
 from fashion.retrieval.gate.gate import Gate, is_worse
-from fashion.retrieval.protocol import ProtocolSettings
 from fashion.retrieval.results import METRICS, QUERIES
+from fashion.retrieval.settings import EmbedSettings, GateSettings, ProtocolSettings
 from fashion.storage import Store
 from jobs.cli import main
 from jobs.evaluate import WORSE, EvaluateSettings, evaluate_run

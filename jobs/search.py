@@ -19,10 +19,11 @@ from fashion.data.boxes import Box
 from fashion.data.decode import BadPicture
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
-from fashion.retrieval.embedder import Embedder, EmbedSettings
+from fashion.retrieval.embedder import Embedder
 from fashion.retrieval.embeddings import EMBEDDING, Catalogue, open_catalogue
 from fashion.retrieval.lookup import Hit, nearest
 from fashion.retrieval.photos import hit_pictures, photo_files, read_photo
+from fashion.retrieval.settings import EmbedSettings
 from fashion.retrieval.sheet import PICTURE, Cell, draw_sheet
 from fashion.storage import Store
 from jobs.cli import main

@@ -16,8 +16,8 @@ sys.path.insert(0, str(ROOT))  # run from a checkout, installed or not
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.data.demo import write_demo
-from fashion.data.prepare import TableSettings
 from fashion.data.table import ItemTable
+from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
 from fashion.provenance import now
 from fashion.retrieval.results import METRICS

@@ -18,17 +18,17 @@ from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.data.demo import write_demo
 from fashion.data.label_counts import LABELS
-from fashion.data.prepare import TableSettings
 from fashion.data.table import ItemTable
+from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
-from fashion.losses.labels import TASKS
+from fashion.losses.settings import TASKS
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, score
 from fashion.training.driver import fit
 from fashion.training.job import plan_job
+from fashion.training.recipe import EMBEDDING
 from fashion.training.settings import TrainSettings
 from fashion.training.start import Start, find_start
-from fashion.training.tasks import EMBEDDING
 from fashion.training.tracking import Tracker, TrackingSettings, all_of
 from jobs.cli import main
 from jobs.evaluate import EvaluateSettings, evaluate_run

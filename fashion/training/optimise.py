@@ -1,37 +1,11 @@
 """Optimiser and learning-rate schedule."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 
-from fashion.errors import InputError
 from fashion.networks.heads import new_parameters
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimizerSettings:
-    """AdamW with a linear warm-up and a cosine to zero."""
-
-    learning_rate: float = 1e-3
-    """Highest learning rate, for the whole global batch."""
-    weight_decay: float = 1e-4
-    """AdamW's decoupled decay; biases and normalisation weights are left out of it."""
-    warmup_epochs: float = 1.0
-    """Epochs in which the rate rises linearly from 0."""
-    backbone_factor: float = 1.0
-    """Factor on the rate of the backbone's layers, not of heads and other new ones. 0.1 is usual with pretrained
-    weights."""
-    clip: float = 0.0
-    """Largest norm of the gradient; 0 does not clip."""
-
-    def __post_init__(self):
-        for name in ("learning_rate", "backbone_factor"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"optimizer.{name}: found {getattr(self, name)}, expected more than 0")
-        for name in ("weight_decay", "warmup_epochs", "clip"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"optimizer.{name}: found {getattr(self, name)}, expected 0 or more")
+from fashion.training.recipe import OptimizerSettings
 
 
 def rate_at(step: int, *, total: int, warmup: float) -> float:

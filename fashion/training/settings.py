@@ -7,9 +7,7 @@ from typing import Literal
 from fashion.errors import InputError
 from fashion.losses.settings import LossSettings
 from fashion.networks.settings import NetworkSettings
-from fashion.training.augment import AugmentationSettings
-from fashion.training.optimise import OptimizerSettings
-from fashion.training.tasks import TaskSettings
+from fashion.training.recipe import AugmentationSettings, OptimizerSettings, TaskSettings
 
 
 @dataclass(frozen=True, kw_only=True)
