@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 import ray
 import ray.train
-import torch
 from ray.exceptions import GetTimeoutError, RayActorError
 from ray.train import (
     Checkpoint,
@@ -22,12 +22,10 @@ from ray.train import (
     TrainingFailedError,
     UserCallback,
 )
-from ray.train.torch import TorchTrainer, get_device
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from fashion.data.stream import steps, stream_options, training_stream
-from fashion.losses import build_loss
-from fashion.networks.files import load_network
+from fashion.ray_seam.trainer import trainer_class
 from fashion.storage import Store
 from fashion.training.checkpoint import (
     HISTORY,
@@ -39,10 +37,10 @@ from fashion.training.checkpoint import (
     score,
     write_checkpoint,
 )
-from fashion.training.distributed import bare, rank
 from fashion.training.job import Job
-from fashion.training.loop import Hooks, Trainer
-from fashion.training.validate import Validation
+
+if TYPE_CHECKING:
+    from fashion.training.loop import Trainer
 
 POLL_S = 0.5
 END_S = 30.0  # longest wait for a run that is to end
@@ -70,7 +68,7 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     watcher.start()
     folder, name = job.run.uri.rsplit("/", 1)
     r = job.resources
-    trainer = TorchTrainer(
+    trainer = trainer_class(group=r.gpu or r.workers > 1)(
         _worker,
         train_loop_config={"job": job, "board": board},
         datasets={"train": lambda: _stream(job, r.workers)},
@@ -157,6 +155,15 @@ class _Dealing(DataConfig):
 
 
 def _worker(config: dict) -> None:
+    # Here: this module is also loaded by the processes that only watch over the workers.
+    import torch
+    from ray.train.torch import get_device
+
+    from fashion.losses import build_loss
+    from fashion.networks.files import load_network
+    from fashion.training.loop import Hooks, Trainer
+    from fashion.training.validate import Validation
+
     job, board = config["job"], config["board"]
     settings, device = job.settings, get_device()
     torch.set_num_threads(job.resources.threads)
@@ -189,11 +196,15 @@ def _worker(config: dict) -> None:
 
 
 def _post(board, row: dict) -> None:
+    from fashion.training.distributed import rank
+
     if rank() == 0:
         board.post.remote(row)
 
 
-def _report(job: Job, trainer: Trainer, board, row: dict, save: bool) -> None:
+def _report(job: Job, trainer: "Trainer", board, row: dict, save: bool) -> None:
+    from fashion.training.distributed import bare, rank
+
     _post(board, row)
     if not save:
         return
