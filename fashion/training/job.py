@@ -127,12 +127,17 @@ def plan_job(
     cpus, gpus = total(machines())
     resources = decide_resources(settings.resources, cpus=cpus, gpus=gpus, cores=os.cpu_count() or 1)
     job = draft_job(settings, table, run, labelled)
-    if settings.network != NetworkSettings():  # the usual one is known to be possible, and torch is slow to import
-        from fashion.networks.model import check_network
-
-        check_network(settings.network)
+    check_possible(settings.network)
     begin = begin or find_start(settings.network, run)
     return replace(job, resources=resources, settings=replace(job.settings, network=begin.settings), begin=begin)
+
+
+def check_possible(network: NetworkSettings) -> None:
+    """Raise InputError for a network that cannot be built. The usual one can, and torch takes a while to import."""
+    if network != NetworkSettings():
+        from fashion.networks.model import check_network
+
+        check_network(network)
 
 
 def draft_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: Sequence[ItemTable] = ()) -> Job:
