@@ -4,10 +4,7 @@ python jobs/embed.py --data s3://bucket/table --run s3://bucket/runs/first --out
 """
 
 import sys
-from contextlib import nullcontext
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a checkout, installed or not
 
@@ -15,6 +12,10 @@ from jobs.signals import end_on_signals
 
 if __name__ == "__main__":
     end_on_signals()  # before anything that takes time
+
+from contextlib import nullcontext
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Literal
 
 from cluster.start import ray_cluster
 from cluster.storage import check_storage

@@ -7,7 +7,6 @@ Exit status 3: the evaluation is worse than the one it was compared with.
 """
 
 import sys
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a checkout, installed or not
@@ -16,6 +15,8 @@ from jobs.signals import end_on_signals
 
 if __name__ == "__main__":
     end_on_signals()  # before anything that takes time
+
+from dataclasses import asdict, dataclass, field
 
 from cluster.start import ray_cluster
 from cluster.storage import check_storage

@@ -4,10 +4,7 @@ python jobs/prepare.py --benchmark consumer-to-shop --source s3://bucket/deepfas
 """
 
 import sys
-from contextlib import nullcontext
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a checkout, installed or not
 
@@ -15,6 +12,10 @@ from jobs.signals import end_on_signals
 
 if __name__ == "__main__":
     end_on_signals()  # before anything that takes time
+
+from contextlib import nullcontext
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from cluster.gauges import Gauges
 from cluster.start import ray_cluster

@@ -8,8 +8,6 @@ Exit status 3: today's evaluation is worse than the accepted one.
 """
 
 import sys
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a checkout, installed or not
@@ -18,6 +16,9 @@ from jobs.signals import end_on_signals
 
 if __name__ == "__main__":
     end_on_signals()  # before anything that takes time
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from cluster.start import ray_cluster
 from cluster.storage import check_storage

@@ -3,11 +3,8 @@
 python jobs/search.py --catalogue s3://bucket/catalogue --run s3://bucket/runs/first --image photo.jpg --sheet found.jpg
 """
 
-import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a checkout, installed or not
 
@@ -15,6 +12,10 @@ from jobs.signals import end_on_signals
 
 if __name__ == "__main__":
     end_on_signals()  # before anything that takes time
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from fashion.data.boxes import Box
 from fashion.data.table import ItemTable

@@ -4,11 +4,8 @@ python jobs/sweep.py
 python jobs/sweep.py --config jobs/configs/sweep.yaml --data s3://bucket/table --run s3://bucket/sweeps/first
 """
 
-import math
 import sys
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a checkout, installed or not
@@ -17,6 +14,10 @@ from jobs.signals import end_on_signals
 
 if __name__ == "__main__":
     end_on_signals()  # before anything that takes time
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from cluster.start import ray_cluster
 from cluster.storage import check_storage

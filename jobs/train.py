@@ -6,8 +6,6 @@ python jobs/train.py --config jobs/configs/fashionnet.yaml --data URI --labels '
 """
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,6 +15,9 @@ from jobs.signals import end_on_signals
 
 if __name__ == "__main__":
     end_on_signals()  # before anything that takes time
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 
 from cluster.gauges import Gauges
 from cluster.start import ray_cluster

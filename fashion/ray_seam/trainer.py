@@ -2,6 +2,7 @@
 
 from unittest.mock import patch
 
+import ray
 from ray.train.v2._internal import constants
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.execution.callback import ControllerCallback
@@ -33,6 +34,16 @@ class _Lean(DataParallelTrainer):
     def _initialize_and_run_controller(self, **arguments):
         with patch.object(data_parallel_trainer, "get_env_vars_to_propagate", _Nothing):
             return super()._initialize_and_run_controller(**arguments)
+
+
+class Announced(ControllerCallback):
+    """Pins the controller up, in whose process this runs, for whoever wants the run to end."""
+
+    def __init__(self, board):
+        self.board = board
+
+    def after_controller_start(self, train_run_context) -> None:
+        self.board.post.remote({"controller": ray.get_runtime_context().current_actor})
 
 
 class _Nothing(dict):
