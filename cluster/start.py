@@ -5,7 +5,9 @@ import os
 import signal
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+
+from fashion.ray_seam.start import OWN, lean_start
 
 # A laptop's two cores are fewer than Ray's own bookkeeping wants: with four logical CPUs nothing starves (they are
 # only counted, not pinned).
@@ -41,8 +43,8 @@ def ray_cluster(*, cpus: int | None = None):
         # Records of a dashboard that is not there, a hundredth of a laptop's time.
         os.environ.setdefault("RAY_enable_metrics_collection", "0")
         os.environ.setdefault("RAY_task_events_report_interval_ms", "0")
+        os.environ[OWN] = "1"
     import ray
-    from ray.data import DataContext
 
     # Ray's core would take SIGTERM for a crash: it prints a stack and aborts, and nothing is tidied up.
     on_stop = signal.getsignal(signal.SIGTERM)
@@ -50,18 +52,16 @@ def ray_cluster(*, cpus: int | None = None):
     options = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not joined:
         options |= {"address": "local", "num_cpus": count, "include_dashboard": False}
-    with warnings.catch_warnings(), silent_stderr():
+    with warnings.catch_warnings(), silent_stderr(), nullcontext() if joined else lean_start():
         warnings.simplefilter("ignore")
         ray.init(**options)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_stop)
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
     try:
         yield ray
     finally:
         ray.shutdown()
+        os.environ.pop(OWN, None)
 
 
 @contextmanager

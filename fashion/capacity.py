@@ -8,8 +8,6 @@ grow. So the cluster's own file says it, in the environment of its head: FASHION
 import os
 import re
 
-import ray
-
 from fashion.errors import InputError
 
 DECLARED = "FASHION_MACHINES"
@@ -20,6 +18,8 @@ Machines = list[tuple[float, float]]  # CPUs and GPUs of each
 
 def machines() -> Machines:
     """Those of the running Ray; or those declared, where they have more CPUs and GPUs. Raises InputError."""
+    import ray
+
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return larger([(held.get("CPU", 0.0), held.get("GPU", 0.0)) for held in alive], os.environ.get(DECLARED))
 

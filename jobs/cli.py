@@ -1,21 +1,24 @@
 """What every job's command line has in common: settings from `--config` and flags, one-line errors, exit status."""
 
-import signal
 import sys
 import warnings
 from argparse import ArgumentError
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
+import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from fashion.errors import InputError
+from fashion.setting_types import check_names, check_nulls, names_in
+from jobs import signals
 
 Settings = TypeVar("Settings")
 
 INPUT_ERROR = 2
-INTERRUPTED = 130
-STOPPED = 128 + signal.SIGTERM
+OPTIONS = ("help", "print_config")  # beside the settings
+CONFIG = "--config"
 
 
 def main(settings: type[Settings], job: Callable[[Settings], int | None], arguments: list[str] | None = None) -> None:
@@ -24,41 +27,76 @@ def main(settings: type[Settings], job: Callable[[Settings], int | None], argume
     What a user can mend is one line on stderr and exit status 2; Ctrl-C is exit status 130, and SIGTERM, which `ray job
     stop` and Kubernetes send, 143.
     """
-    signals = []
-
-    def stop(number: int, frame) -> None:
-        signals.append(number)
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts what it puts in the background so
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.raise_signal(signal.SIGINT)  # as Ctrl-C, which Ray's libraries know how to tidy up after
-
-    signal.signal(signal.SIGTERM, stop)
+    signals.end_on_signals()
     try:
         status = job(parse(settings, sys.argv[1:] if arguments is None else arguments)) or 0
     except InputError as fault:
         print(f"error: {' '.join(str(fault).split())}", file=sys.stderr)
         status = INPUT_ERROR
     except KeyboardInterrupt:
-        print(f"\n{'stopped' if signals else 'interrupted'}; the same command goes on from here", file=sys.stderr)
-        status = STOPPED if signals else INTERRUPTED
+        print(f"\n{signals.farewell()}", file=sys.stderr)
+        status = signals.status()
+    signals.hold(status)
     sys.exit(status)
 
 
 def parse(settings: type[Settings], arguments: list[str]) -> Settings:
     """The settings of a command line. Raises InputError with one line that names the setting."""
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    arguments = _with_configs(settings, arguments)
+    flags = [argument[2:].split("=")[0] for argument in arguments if argument.startswith("--")]
+    check_names(settings, [flag for flag in flags if flag and flag not in (*OPTIONS, CONFIG[2:])])
+    set_parsing_settings(docstring_parse_attribute_docstrings="help" in flags)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         parser = ArgumentParser(description=settings.__doc__, exit_on_error=False, allow_abbrev=False)
-        parser.add_argument("--config", action="config", help="A YAML file of settings; flags after it override it.")
+        parser.add_argument(CONFIG, action="config", help="A YAML file of settings; flags after it override it.")
         parser.add_class_arguments(settings, as_group=False)
         try:
             namespace = parser.parse_args(arguments)
+            check_nulls(settings, namespace.as_dict())
             values = parser.instantiate(namespace).as_dict()
         except (ArgumentError, TypeError) as fault:
             raise InputError(_one_line(fault)) from None
     values.pop("config", None)
     return settings(**values)
+
+
+def _with_configs(settings: type, arguments: list[str]) -> list[str]:
+    """The arguments with the text of each file of settings in place of its name: it may lie wherever runs do."""
+    found = []
+    given = iter(arguments)
+    for argument in given:
+        name, equals, value = argument.partition("=")
+        if name == CONFIG and (equals or (value := next(given, ""))):
+            argument = f"{CONFIG}={_checked_text(settings, value)}"
+        found.append(argument)
+    return found
+
+
+def _checked_text(settings: type, file: str) -> str:
+    """The text of a file of settings, once its names are known to be settings'. Raises InputError."""
+    try:
+        text = _read(file).decode()
+        values = yaml.safe_load(text)
+    except OSError as fault:
+        raise InputError(f"config: {file}: cannot be read ({fault.strerror or fault}); expected a YAML file") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as fault:
+        raise InputError(f"config: {file}: not YAML: {' '.join(str(fault).split())}") from None
+    if not isinstance(values or {}, dict):
+        raise InputError(f"config: {file}: found {type(values).__name__}, expected settings by name (name: value)")
+    check_names(settings, names_in(settings, values or {}))
+    return text if values else "{}"
+
+
+def _read(file: str) -> bytes:
+    if "://" not in file:
+        return Path(file).expanduser().read_bytes()
+    from cluster.storage import check_storage
+    from fashion.storage import Store
+
+    check_storage("config", file)
+    folder, _, name = file.rpartition("/")
+    return Store(folder).read(name)
 
 
 def _one_line(fault: Exception) -> str:

@@ -4,27 +4,32 @@ python jobs/embed.py --data s3://bucket/table --run s3://bucket/runs/first --out
 """
 
 import sys
-from contextlib import nullcontext
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a checkout, installed or not
+
+from jobs.signals import end_on_signals
+
+if __name__ == "__main__":
+    end_on_signals()  # before anything that takes time
+
+from contextlib import nullcontext
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Literal
 
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.data.table import ItemTable, ShardInfo
 from fashion.errors import InputError
-from fashion.retrieval.embed import embed, unfinished
-from fashion.retrieval.embedder import Embedder, EmbedSettings
 from fashion.retrieval.embeddings import Catalogue, check_comparable, claim, open_catalogue
-from fashion.retrieval.index.build import build_indexes
-from fashion.retrieval.index.kinds import KINDS, AnnSettings
-from fashion.retrieval.index.report import compare_indexes
+from fashion.retrieval.settings import KINDS, AnnSettings, EmbedSettings
 from fashion.storage import Store
 from jobs.cli import main
 from jobs.networks import best_network, embedder_of
 from jobs.progress import Progress
+
+if TYPE_CHECKING:
+    from fashion.retrieval.embedder import Embedder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +67,14 @@ class EmbedJobSettings(EmbedSettings):
 def embed_shards(
     table: ItemTable,
     shards: list[ShardInfo],
-    embedder: Embedder,
+    embedder: "Embedder",
     out: Store,
     settings: EmbedSettings,
     since: Catalogue | None = None,
 ) -> dict:
     """Embed with progress shown; Ray runs, or nothing is left to do. Returns the manifest."""
+    from fashion.retrieval.embed import embed
+
     with Progress("embed", unit="images") as bar:
         return embed(table, shards, embedder, out, settings, progress=bar.to, since=since)
 
@@ -80,7 +87,17 @@ def job(settings: EmbedJobSettings) -> None:
     splits = settings.splits or dict.fromkeys(shard["split"] for shard in table.manifest["shards"])
     shards = table.shards(*splits)
     since = open_catalogue(settings.since) if settings.since else None
-    embedder = embedder_of(best_network(Store(settings.run)), settings.embedding)
+    best = best_network(Store(settings.run))
+    print(
+        f"embed {sum(shard.images for shard in shards):,} images of {table.store.uri} with epoch {best.epoch + 1} of "
+        f"{best.store.uri} -> {out.uri}",
+        flush=True,
+    )
+    from fashion.retrieval.embed import unfinished
+    from fashion.retrieval.index.build import build_indexes
+    from fashion.retrieval.index.report import compare_indexes
+
+    embedder = embedder_of(best, settings.embedding)
     identity = embedder.identity(table.fingerprint)
     if since:
         check_comparable(since, identity)

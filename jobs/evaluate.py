@@ -7,28 +7,26 @@ Exit status 3: the evaluation is worse than the one it was compared with.
 """
 
 import sys
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a checkout, installed or not
+
+from jobs.signals import end_on_signals
+
+if __name__ == "__main__":
+    end_on_signals()  # before anything that takes time
+
+from dataclasses import asdict, dataclass, field
 
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.provenance import now, versions
-from fashion.retrieval.embedder import EmbedSettings
-from fashion.retrieval.evaluate import evaluate, needed_splits
-from fashion.retrieval.gate.compare import GateSettings
 from fashion.retrieval.gate.gate import Gate, is_worse, open_gate
-from fashion.retrieval.gate.text import comparison_text
-from fashion.retrieval.labels.evaluate import evaluate_labels
-from fashion.retrieval.labels.text import labels_text
-from fashion.retrieval.protocol import ProtocolSettings, check_category
-from fashion.retrieval.results import METRICS, REPORT, write_results
-from fashion.retrieval.search.sharded import ray_sweep
-from fashion.retrieval.table import metrics_table
+from fashion.retrieval.settings import EmbedSettings, GateSettings, ProtocolSettings
 from fashion.storage import Store
+from fashion.training.checkpoint import Found
 from jobs.cli import main
 from jobs.embed import embed_shards
 from jobs.networks import best_network, embedder_of
@@ -81,6 +79,15 @@ class EvaluateSettings:
 
 def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate: Gate | None = None) -> dict:
     """Embed, score, write and print; Ray runs. Returns what metrics.json holds. `gate`: the settings', if opened."""
+    from fashion.retrieval.evaluate import evaluate, needed_splits
+    from fashion.retrieval.gate.text import comparison_text
+    from fashion.retrieval.labels.evaluate import evaluate_labels
+    from fashion.retrieval.labels.text import labels_text
+    from fashion.retrieval.protocol import check_category
+    from fashion.retrieval.results import METRICS, REPORT, write_results
+    from fashion.retrieval.search.sharded import ray_sweep
+    from fashion.retrieval.table import metrics_table
+
     out, gate = settings.results(), gate or settings.open_gate()
     best = best_network(run)
     network, _ = best.network()
@@ -146,6 +153,15 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
     return metrics
 
 
+def announce(table: ItemTable, best: Found, split: str) -> None:
+    """What is about to be evaluated."""
+    images = sum(shard.images for shard in table.shards(split))
+    print(
+        f"evaluate epoch {best.epoch + 1} of {best.store.uri} on {images:,} query images of {split} in {table.store.uri}",
+        flush=True,
+    )
+
+
 def job(settings: EvaluateSettings) -> int:
     for name in ("data", "run", "out", "against", "history"):
         if getattr(settings, name):
@@ -153,6 +169,7 @@ def job(settings: EvaluateSettings) -> int:
     table, run = ItemTable(Store(settings.data)), Store(settings.run)
     table.manifest  # noqa: B018  a missing table is said before Ray starts
     gate = settings.open_gate()
+    announce(table, best_network(run), settings.protocol.query_split)
     with ray_cluster():
         metrics = evaluate_run(settings, table, run, gate)
     return WORSE if is_worse(metrics) else 0

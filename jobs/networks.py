@@ -1,10 +1,15 @@
 """Which of a run's networks a job takes, and how it is used to embed."""
 
+from typing import TYPE_CHECKING
+
 from fashion.errors import InputError
-from fashion.retrieval.embedder import Embedder, EmbedSettings
+from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import NETWORK, Found, best_checkpoint, checkpoints
 from fashion.training.start import START
+
+if TYPE_CHECKING:
+    from fashion.retrieval.embedder import Embedder
 
 
 def best_network(run: Store) -> Found:
@@ -12,8 +17,10 @@ def best_network(run: Store) -> Found:
     return best_checkpoint(run)
 
 
-def embedder_of(found: Found, settings: EmbedSettings, *, baselines: bool = False) -> Embedder:
+def embedder_of(found: Found, settings: EmbedSettings, *, baselines: bool = False) -> "Embedder":
     """The checkpoint's network, shown pictures as in its training."""
+    from fashion.retrieval.embedder import Embedder
+
     network, _ = found.network()
     run = Store(found.store.uri.rpartition("/")[0])
     used = {name: getattr(settings, name) for name in ("batch", "precision", "dtype")}

@@ -4,24 +4,31 @@ python jobs/prepare.py --benchmark consumer-to-shop --source s3://bucket/deepfas
 """
 
 import sys
-from contextlib import nullcontext
-from dataclasses import dataclass, fields
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a checkout, installed or not
 
+from jobs.signals import end_on_signals
+
+if __name__ == "__main__":
+    end_on_signals()  # before anything that takes time
+
+from contextlib import nullcontext
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
 from cluster.gauges import Gauges
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
-from fashion.data.planned import TablePlan
-from fashion.data.prepare import TooManyBadPictures, needs_ray, plan_table, prepare
 from fashion.data.table import ItemTable
-from fashion.data.table_check import check_pictures, draft_table
 from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
 from fashion.storage import Store
 from jobs.cli import main
 from jobs.progress import Progress
+
+if TYPE_CHECKING:
+    from fashion.data.planned import TablePlan
 
 FAILED = 1
 
@@ -52,9 +59,11 @@ class PrepareSettings(TableSettings):
 
 
 def prepare_table(
-    source: Store, out: Store, settings: TableSettings, *, task_cpus: float = 1.0, plan: TablePlan | None = None
+    source: Store, out: Store, settings: TableSettings, *, task_cpus: float = 1.0, plan: "TablePlan | None" = None
 ) -> ItemTable:
     """Prepare with progress shown; Ray runs, unless the plan needs none. Prints what the table holds."""
+    from fashion.data.prepare import prepare
+
     gauges = Gauges("prepare", out.uri)
     with Progress("prepare", unit="images") as bar:
 
@@ -86,6 +95,9 @@ def print_splits(splits: dict[str, dict]) -> None:
 
 def check_table(source: Store, settings: TableSettings, *, task_cpus: float) -> None:
     """Read all, write nothing, and print what would become of it. Raises InputError where prepare would refuse."""
+    print(f"check {source.uri}: everything is read, nothing is written", flush=True)
+    from fashion.data.table_check import check_pictures, draft_table
+
     with Progress("read annotations", unit="rows") as bar:
         draft = draft_table(source, settings, warn=lambda text: bar.say(f"note: {text}"), progress=bar.to)
     with ray_cluster(), Progress("check", unit="images") as bar:
@@ -111,6 +123,10 @@ def job(settings: PrepareSettings) -> int:
         return 0
     check_storage("out", settings.out)
     out = Store(settings.out)
+    table = "item table" if settings.benchmark == "manifest" else f"item table of the {settings.benchmark} benchmark"
+    print(f"prepare the {table}: {source.uri} -> {out.uri}", flush=True)
+    from fashion.data.prepare import TooManyBadPictures, needs_ray, plan_table
+
     with Progress("read annotations", unit="rows") as bar:  # what is wrong with them is told before Ray starts
         plan = plan_table(source, out, settings.table, warn=lambda text: bar.say(f"note: {text}"), progress=bar.to)
     with ray_cluster() if needs_ray(plan, out, settings.table) else nullcontext():

@@ -8,22 +8,26 @@ Exit status 3: today's evaluation is worse than the accepted one.
 """
 
 import sys
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a checkout, installed or not
 
+from jobs.signals import end_on_signals
+
+if __name__ == "__main__":
+    end_on_signals()  # before anything that takes time
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
-from fashion.data.prepare import TableSettings, TooManyBadPictures
 from fashion.data.table import ItemTable
+from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
-from fashion.retrieval.embedder import EmbedSettings
-from fashion.retrieval.gate.compare import GateSettings
+from fashion.retrieval.gate.earlier import METRICS, QUERIES
 from fashion.retrieval.gate.gate import Gate, is_worse
-from fashion.retrieval.protocol import ProtocolSettings
-from fashion.retrieval.results import METRICS, QUERIES
+from fashion.retrieval.settings import EmbedSettings, GateSettings, ProtocolSettings
 from fashion.storage import Store
 from jobs.cli import main
 from jobs.evaluate import WORSE, EvaluateSettings, evaluate_run
@@ -132,10 +136,14 @@ def job(settings: ReevaluateSettings) -> int:
             f"baseline: nothing is accepted in {settings.baseline}; the same command with --accept true accepts what "
             "it finds today"
         )
-    best_network(Store(settings.run))  # what is missing is said before Ray starts
+    best = best_network(Store(settings.run))  # what is missing is said before Ray starts
     gate = settings.evaluation.open_gate()
     if not settings.source:
         ItemTable(Store(settings.data)).manifest  # noqa: B018
+    on = f"the catalogue of {settings.source}" if settings.source else settings.data
+    print(f"evaluate epoch {best.epoch + 1} of {best.store.uri} on {on}, against {settings.baseline}", flush=True)
+    from fashion.data.prepare import TooManyBadPictures
+
     with ray_cluster():
         try:
             metrics = reevaluate(settings, gate)

@@ -3,30 +3,35 @@
 python jobs/search.py --catalogue s3://bucket/catalogue --run s3://bucket/runs/first --image photo.jpg --sheet found.jpg
 """
 
-import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a checkout, installed or not
 
-import numpy as np
-import torch
-from PIL import Image
+from jobs.signals import end_on_signals
+
+if __name__ == "__main__":
+    end_on_signals()  # before anything that takes time
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from fashion.data.boxes import Box
-from fashion.data.decode import BadPicture
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
-from fashion.retrieval.embedder import Embedder, EmbedSettings
 from fashion.retrieval.embeddings import EMBEDDING, Catalogue, open_catalogue
-from fashion.retrieval.lookup import Hit, nearest
-from fashion.retrieval.photos import hit_pictures, photo_files, read_photo
-from fashion.retrieval.sheet import PICTURE, Cell, draw_sheet
+from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
 from jobs.cli import main
 from jobs.networks import embedder_of, network_with
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from fashion.retrieval.embedder import Embedder
+    from fashion.retrieval.lookup import Hit
 
 SHEET_ENDINGS = (".jpg", ".jpeg", ".png")
 SHEET_ROWS = 50
@@ -84,8 +89,8 @@ class Photo:
     """A photo as the network sees it, and a small picture of it for the sheet."""
 
     name: str
-    pixels_3SS: np.ndarray
-    picture: Image.Image
+    pixels_3SS: "np.ndarray"
+    picture: "Image.Image"
 
 
 def job(settings: SearchSettings) -> None:
@@ -95,6 +100,9 @@ def job(settings: SearchSettings) -> None:
 
             check_storage(name, getattr(settings, name))
     catalogue = open_catalogue(settings.catalogue)
+    from fashion.retrieval.lookup import nearest
+    from fashion.retrieval.photos import photo_files
+
     files, skipped = photo_files(settings.image)
     if skipped:
         print(skipped_line(skipped), file=sys.stderr)
@@ -116,7 +124,7 @@ def job(settings: SearchSettings) -> None:
         raise InputError(f"image: {bad[0]}{more}")
 
 
-def hit_table(hits: list[Hit]) -> str:
+def hit_table(hits: list["Hit"]) -> str:
     """Aligned text, a row an image, best first."""
     rows = [("", "image", "item", "score")]
     rows += [(str(rank), hit.image, hit.item, f"{hit.score:.4f}") for rank, hit in enumerate(hits, 1)]
@@ -135,6 +143,10 @@ def skipped_line(skipped: list[Path]) -> str:
 
 def _read(files: list[Path], box: Box | None, size: int) -> tuple[list[Photo], list[str]]:
     """The photos that can be used, and a line for each of the others."""
+    from fashion.data.decode import BadPicture
+    from fashion.retrieval.photos import read_photo
+    from fashion.retrieval.sheet import PICTURE
+
     photos, bad = [], []
     for file in files:
         try:
@@ -146,8 +158,11 @@ def _read(files: list[Path], box: Box | None, size: int) -> tuple[list[Photo], l
     return photos, bad
 
 
-def _embed(embedder: Embedder, photos: list[Photo], domain: str) -> np.ndarray:
+def _embed(embedder: "Embedder", photos: list[Photo], domain: str) -> "np.ndarray":
     """(Q, D)"""
+    import numpy as np
+    import torch
+
     networks = embedder.load(torch.device("cpu"))
     parts = [photos[start : start + embedder.batch] for start in range(0, len(photos), embedder.batch)]
     shown = [torch.from_numpy(np.stack([photo.pixels_3SS for photo in part])) for part in parts]
@@ -166,7 +181,10 @@ def _pictures_of(catalogue: Catalogue, data: str | None) -> ItemTable:
     return table
 
 
-def _write_sheet(file: Path, table: ItemTable, photos: list[Photo], found: list[list[Hit]]) -> None:
+def _write_sheet(file: Path, table: ItemTable, photos: list[Photo], found: list[list["Hit"]]) -> None:
+    from fashion.retrieval.photos import hit_pictures
+    from fashion.retrieval.sheet import PICTURE, Cell, draw_sheet
+
     shown = list(zip(photos, found, strict=True))[:SHEET_ROWS]
     pictures = hit_pictures(table, [hit for _, hits in shown for hit in hits], PICTURE)
     rows = []

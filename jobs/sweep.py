@@ -4,40 +4,43 @@ python jobs/sweep.py
 python jobs/sweep.py --config jobs/configs/sweep.yaml --data s3://bucket/table --run s3://bucket/sweeps/first
 """
 
-import math
 import sys
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a checkout, installed or not
 
+from jobs.signals import end_on_signals
+
+if __name__ == "__main__":
+    end_on_signals()  # before anything that takes time
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
-from fashion.data.demo import write_demo
-from fashion.data.prepare import TableSettings
 from fashion.data.table import ItemTable
+from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
 from fashion.provenance import now
-from fashion.retrieval.results import METRICS
+from fashion.retrieval.gate.earlier import METRICS
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint
 from fashion.training.settings import TrainSettings
-from fashion.tuning.leaderboard import BEST, best_yaml, ranked, write_leaderboard
 from fashion.tuning.overrides import written
-from fashion.tuning.page import SweepAbout, render_sweep
 from fashion.tuning.plan import SweepPlan, SweepSettings, plan_sweep
 from fashion.tuning.records import TRIALS, Trial
 from fashion.tuning.settings import BudgetSettings, SchedulerSettings, SearchSettings
-from fashion.tuning.sweep import run_sweep
-from fashion.tuning.watch import News, Standing
 from jobs.cli import main
 from jobs.evaluate import EvaluateSettings, evaluate_run
 from jobs.live import LiveTable
 from jobs.prepare import prepare_table
-from jobs.progress import Progress
-from jobs.train import DEMO, DEMO_ITEMS
+from jobs.train import DEMO, draw_demo
+
+if TYPE_CHECKING:
+    from fashion.tuning.watch import News, Standing
 
 DEMO_SWEEP = "runs/sweep-demo"
 DEMO_CONFIG = ROOT / "jobs/configs/sweep-demo.yaml"
@@ -86,6 +89,8 @@ class SweepJobSettings:
 
 def sweep_run(settings: SweepJobSettings, plan: SweepPlan, table: ItemTable, store: Store) -> int:
     """Run the sweep and write what it found; Ray runs. Returns the exit status."""
+    from fashion.tuning.sweep import run_sweep
+
     s, many = settings, "no limit of" if math.isinf(plan.trials) else f"{int(plan.trials)}"
     print(
         f"sweep over {', '.join(plan.space.names)}: {many} trials of {s.train.epochs} epochs, search {s.search.name}, "
@@ -104,6 +109,10 @@ def sweep_run(settings: SweepJobSettings, plan: SweepPlan, table: ItemTable, sto
 
 def finish(settings: SweepJobSettings, plan: SweepPlan, trials: list[Trial], table: ItemTable, store: Store) -> int:
     """Leaderboard, best.yaml, the best trial's evaluation, the page."""
+    from fashion.tuning.leaderboard import BEST, best_yaml, ranked, write_leaderboard
+    from fashion.tuning.page import SweepAbout, render_sweep
+    from fashion.tuning.watch import Standing
+
     write_leaderboard(store, trials, plan.space, plan.metric)
     standings = [Standing(record=t.record, scores=dict(t.scores)) for t in trials]
     print("\n" + "\n".join(table_lines(standings, plan, 20)))
@@ -146,7 +155,7 @@ class _Show:
     def __init__(self, plan: SweepPlan):
         self.plan, self.table, self.ended = plan, LiveTable(), 0
 
-    def __call__(self, news: News) -> None:
+    def __call__(self, news: "News") -> None:
         trial, record = news.trial, news.trial.record
         self.ended = sum(t.record.done for t in news.trials)
         if news.event == "begun":
@@ -164,7 +173,7 @@ class _Show:
         self.table.draw(["", *table_lines(news.trials, self.plan, SHOWN)])
 
 
-def table_lines(trials: list[Standing], plan: SweepPlan, most: int) -> list[str]:
+def table_lines(trials: list["Standing"], plan: SweepPlan, most: int) -> list[str]:
     """The best trials as lines of text, best first."""
     names = [n for n in plan.space.names if any(n in t.record.values for t in trials)]
     head = ["trial", plan.metric, "epoch", "status", *names]
@@ -191,8 +200,7 @@ def _values(values: dict) -> str:
 def demo(settings: SweepJobSettings) -> int:
     """Draw, prepare, sweep; the catalogue is that of jobs/train.py's demo."""
     root = Path.cwd() / DEMO
-    with Progress("draw", unit="items") as bar:
-        write_demo(root / "catalogue", items=DEMO_ITEMS, seed=settings.train.seed, progress=bar.to)
+    draw_demo(root, settings.train.seed)
     with ray_cluster():
         table = prepare_table(Store(root / "catalogue"), Store(root / "table"), TableSettings())
         return sweep_run(settings, plan_sweep(settings.sweep, table), table, Store(Path.cwd() / DEMO_SWEEP))

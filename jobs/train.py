@@ -6,29 +6,32 @@ python jobs/train.py --config jobs/configs/fashionnet.yaml --data URI --labels '
 """
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a checkout, installed or not
 
+from jobs.signals import end_on_signals
+
+if __name__ == "__main__":
+    end_on_signals()  # before anything that takes time
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+
 from cluster.gauges import Gauges
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
-from fashion.data.demo import write_demo
 from fashion.data.label_counts import LABELS
-from fashion.data.prepare import TableSettings
 from fashion.data.table import ItemTable
+from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
-from fashion.losses.labels import TASKS
+from fashion.losses.settings import TASKS
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, score
-from fashion.training.driver import fit
-from fashion.training.job import plan_job
+from fashion.training.recipe import EMBEDDING
 from fashion.training.settings import TrainSettings
 from fashion.training.start import Start, find_start
-from fashion.training.tasks import EMBEDDING
 from fashion.training.tracking import Tracker, TrackingSettings, all_of
 from jobs.cli import main
 from jobs.evaluate import EvaluateSettings, evaluate_run
@@ -75,14 +78,13 @@ def train_run(
     start: Start | None = None,
 ) -> None:
     """Train with progress shown; Ray runs. `start`: found before it did."""
+    from fashion.training.driver import fit
+    from fashion.training.job import plan_job
+
     plan = plan_job(settings, table, run, labelled, start)
     s, r = settings, plan.resources
     device = "GPU" if r.gpu else "CPU"
-    print(
-        f"train {s.network.name} ({s.network.branches}) with the {s.loss.name} loss: {plan.plan.items:,} items, "
-        f"{plan.plan.steps} steps of {s.batch.items} items x {s.batch.views} views an epoch, {s.epochs} epochs; "
-        f"{r.workers} {device} worker{'s' if r.workers > 1 else ''}, {r.feed_actors} feed actors"
-    )
+    print(f"on {r.workers} {device} worker{'s' if r.workers > 1 else ''} and {r.feed_actors} feed actors", flush=True)
     if plan.begin.said:
         print(f"starts with the {plan.begin.said}")
     if plan.names:
@@ -93,6 +95,18 @@ def train_run(
         Tracker(tracking or TrackingSettings(), run, s.identity(), steps=steps, warn=bar.say) as tracker,
     ):
         fit(plan, all_of(_Show(bar, steps, s), measure(Gauges("train", run.uri)), tracker))
+
+
+def announce(settings: TrainSettings, table: ItemTable, run: Store, labelled: Sequence[ItemTable] = ()) -> None:
+    """Say what is about to be trained, before Ray starts. Raises InputError for what settings and storage tell."""
+    from fashion.training.job import draft_job
+
+    plan, s = draft_job(settings, table, run, labelled).plan, settings
+    print(
+        f"train {s.network.name} ({s.network.branches}) with the {s.loss.name} loss: {plan.items:,} items, "
+        f"{plan.steps} steps of {s.batch.items} items x {s.batch.views} views an epoch, {s.epochs} epochs",
+        flush=True,
+    )
 
 
 def labels_held(tables: Sequence[ItemTable]) -> list[str]:
@@ -164,15 +178,24 @@ class _Show:
             self.bar.say(f"warning: {row['advice']}")
 
 
+def draw_demo(root: Path, seed: int) -> None:
+    """Draw the demo catalogue, with progress shown, where it is not there yet."""
+    from fashion.data.demo import write_demo
+
+    with Progress("draw", unit="items") as bar:
+        write_demo(root / "catalogue", items=DEMO_ITEMS, seed=seed, progress=bar.to)
+
+
 def demo(settings: TrainJobSettings) -> None:
     """Draw, prepare, train, evaluate; all of it under runs/demo."""
     root = Path.cwd() / DEMO
-    with Progress("draw", unit="items") as bar:
-        write_demo(root / "catalogue", items=DEMO_ITEMS, seed=settings.seed, progress=bar.to)
+    print(f"the demo: {DEMO_ITEMS} garments are drawn, prepared, trained on and searched, in {root}", flush=True)
+    draw_demo(root, settings.seed)
     run = Store(root / "run")
     start = find_start(settings.network, run)
     with ray_cluster():
         table = prepare_table(Store(root / "catalogue"), Store(root / "table"), TableSettings())
+        announce(settings.train, table, run)
         train_run(settings.train, table, run, settings.tracking, start=start)
         evaluate_run(EvaluateSettings(data=table.store.uri, run=run.uri), table, run)
 
@@ -186,11 +209,11 @@ def job(settings: TrainJobSettings) -> int:
         check_storage("run", settings.run)
         for uri in settings.labels:
             check_storage("labels", uri)
-        run = Store(settings.run)
+        table, run = ItemTable(Store(settings.data)), Store(settings.run)
+        labelled = [ItemTable(Store(uri)) for uri in settings.labels]
+        announce(settings.train, table, run, labelled)
         start = find_start(settings.network, run)
         with ray_cluster():
-            table = ItemTable(Store(settings.data))
-            labelled = [ItemTable(Store(uri)) for uri in settings.labels]
             train_run(settings.train, table, run, settings.tracking, labelled, start)
         best = best_checkpoint(run, settings.validation.metric)
         value = score(best.history[-1], settings.validation.metric)

@@ -17,8 +17,9 @@ from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
 from fashion.networks.vocabulary import Vocabulary
 from fashion.retrieval.embed_shard import ShardEmbedder
-from fashion.retrieval.embedder import Embedder, EmbedSettings
+from fashion.retrieval.embedder import Embedder
 from fashion.retrieval.embeddings import claim, to_table, write_manifest
+from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import checkpoint_name, checkpoints, write_checkpoint
 from jobs.networks import embedder_of

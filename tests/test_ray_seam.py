@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fashion.ray_seam import LEAST_S, MOST_S, WAITED_S, Paced
+from fashion.ray_seam.pace import LEAST_S, MOST_S, WAITED_S, Paced
 
 
 class Machine:

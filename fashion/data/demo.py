@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -100,7 +101,7 @@ def _draw_all(draft: Path, layout: str, items: int, seed: int, workers: int) -> 
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        with _main_not_imported_again():
+        with _main_not_imported_again(), _deaf():
             drawn = pool.map(_draw, tasks)
         try:
             yield from drawn
@@ -121,6 +122,19 @@ def _draw(task: tuple[str, str, int, int, int]) -> list[Item]:
             picture.image.save(target, quality=picture.quality)
         described.append(describe(garment, item, drawn))
     return described
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that start meanwhile do not hear Ctrl-C, which a terminal sends to all: this one ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

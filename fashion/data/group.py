@@ -3,8 +3,6 @@
 import numpy as np
 import pyarrow as pa
 
-from fashion.data.decode import decode
-
 
 class ItemGroup:
     """Columns of the images of some items, item by item: pictures that nobody chooses stay undisturbed in Arrow's
@@ -30,6 +28,8 @@ class ItemGroup:
         self, picture: int, size: int, crop: str, *, fit: str = "stretch", interpolation: str = "bilinear"
     ) -> np.ndarray:
         """A picture, or its box, as uint8 (3, size, size)."""
+        from fashion.data.decode import decode  # here: the processes that only plan a feed need not load what decodes
+
         box = self.columns["box"][picture] if crop == "box" else None
         data = self.bytes[self.ends[picture] : self.ends[picture + 1]]
         return decode(data, size=(size, size), box=box, fit=fit, interpolation=interpolation)

@@ -10,10 +10,10 @@ Re-executing a dataset each epoch would cost seconds before its first batch.
 import gc
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import ray.data
-import torch
 from ray.data import ActorPoolStrategy, DataContext, ExecutionOptions, ExecutionResources
 
 from fashion.data.group import ItemGroup, read_columns
@@ -24,7 +24,10 @@ from fashion.data.schema import DOMAINS
 from fashion.data.table import ItemTable
 from fashion.data.views import choose_pairs, choose_views
 from fashion.errors import InputError
-from fashion.ray_seam import Paced
+from fashion.ray_seam.pace import Paced
+
+if TYPE_CHECKING:
+    import torch
 
 ROW_BYTES = 64 << 20  # a row takes steps up to so many bytes of pixels, and one step at least
 
@@ -134,12 +137,14 @@ class FeedActor(Feed):
     """The only work of a process."""
 
     def __init__(self, *arguments):
+        import torch  # here: the processes that only plan a feed need none
+
         torch.set_num_threads(1)
         super().__init__(*arguments)
         gc.freeze()  # else the collector walks all of Ray and torch again and again: up to a twentieth of the time
 
 
-def steps(rows: Iterable[dict[str, torch.Tensor]]) -> Iterator[dict[str, torch.Tensor]]:
+def steps(rows: "Iterable[dict[str, torch.Tensor]]") -> "Iterator[dict[str, torch.Tensor]]":
     """Rows of the stream, one at a time -> the micro-batches in them, one a step, without the leading dimensions."""
     for row in rows:
         for t in range(row["step"].shape[1]):

@@ -1,8 +1,24 @@
-"""Losses that bring photos of one item together: distance x mining x loss x reduction, in plain PyTorch."""
+"""Losses that bring photos of one item together: distance x mining x loss x reduction, in plain PyTorch.
 
-from fashion.losses.build import LossResult, MetricLoss, build_loss
-from fashion.losses.relations import CONSUMER, SHOP
-from fashion.losses.settings import LossSettings
-from fashion.losses.statistics import advice
+The names below are looked up when they are asked for: whoever reads settings needs no torch.
+"""
 
-__all__ = ["CONSUMER", "SHOP", "LossResult", "LossSettings", "MetricLoss", "advice", "build_loss"]
+from importlib import import_module
+
+_HOMES = {
+    "CONSUMER": "relations",
+    "SHOP": "relations",
+    "LossResult": "build",
+    "LossSettings": "settings",
+    "MetricLoss": "build",
+    "advice": "statistics",
+    "build_loss": "build",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

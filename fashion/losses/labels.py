@@ -13,7 +13,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 VISIBLE, OCCLUDED, CUT_OFF, NO_SUCH = range(4)  # classes of visibility
 NO_SLOT, NOT_ANNOTATED = -1, -2  # visibility in annotations: the type has no such landmark; nothing is known
-TASKS = ("landmarks", "visibility", "category", "attributes")
 
 
 @dataclass(frozen=True)

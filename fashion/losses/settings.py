@@ -9,6 +9,7 @@ from fashion.losses.usual import PROXY_LOSSES, USUAL, LossName
 
 DistanceName = Literal["cosine", "euclidean", "squared-euclidean"]
 MiningName = Literal["random", "all", "hard", "semi-hard", "distance-weighted"]
+TASKS = ("landmarks", "visibility", "category", "attributes")  # what is learnt from labels
 
 
 @dataclass(frozen=True, kw_only=True)

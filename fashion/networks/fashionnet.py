@@ -10,10 +10,10 @@ from torch import nn
 from fashion.networks.backbones import build_stages, output_shape
 from fashion.networks.heads import Dense, Head, to_sphere
 from fashion.networks.landmark_pooling import pool_round
+from fashion.networks.normalise import Normalise
 from fashion.networks.outputs import Outputs
 from fashion.networks.recompute import through
 from fashion.networks.settings import NetworkSettings
-from fashion.networks.transform import Normalise
 from fashion.networks.trunk import no_maps, split
 from fashion.networks.vocabulary import Vocabulary
 

@@ -11,9 +11,9 @@ from fashion.errors import InputError
 from fashion.networks.backbones import build_stages, feature_length, stages_apart
 from fashion.networks.fashionnet import FashionNet
 from fashion.networks.heads import Head, new_parameters, to_sphere
+from fashion.networks.normalise import Normalise
 from fashion.networks.recompute import through
 from fashion.networks.settings import EMBNET, NetworkSettings
-from fashion.networks.transform import Normalise
 from fashion.networks.vocabulary import Vocabulary
 
 CONSUMER, SHOP = 0, 1

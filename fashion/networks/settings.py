@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from fashion.errors import InputError
+from fashion.networks.torchvision_names import torchvision_weights
 from fashion.networks.transform import FITS, INTERPOLATIONS, Channels, Transform, usual
 
 EMBNET = "embnet"
@@ -170,9 +171,7 @@ def _one_of(field: str, value: str, choices: tuple[str, ...]) -> None:
 def _check_name(name: str) -> None:
     if name == EMBNET or (name.startswith(TIMM) and name != TIMM):
         return
-    from torchvision import models  # here, for it takes seconds to import and most settings do not need it
-
-    known = models.list_models(module=models)
+    known = torchvision_weights()
     if name not in known:
         close = difflib.get_close_matches(name, [EMBNET, *known], n=3, cutoff=0.5) or [EMBNET, "resnet18", "resnet50"]
         raise InputError(
@@ -196,8 +195,6 @@ def _check_pretrained(name: str, pretrained: str) -> None:
     if name.startswith(TIMM):
         choices = ["DEFAULT"]
     else:
-        from torchvision import models
-
-        choices = list(models.get_model_weights(name).__members__)
+        choices = list(torchvision_weights()[name])
     if pretrained not in choices:
         raise InputError(f"{where} is no weights of {name}; expected {', '.join(choices)}, {others}")

@@ -1,9 +1,6 @@
-"""How a network wants to be shown pictures: what shows it one asks here, and normalising is its own first step."""
+"""How a network wants to be shown pictures: what shows it one asks here; normalise.py is its own first step."""
 
 from dataclasses import dataclass
-
-import torch
-from torch import nn
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 FITS = ("stretch", "pad", "crop")
@@ -34,17 +31,3 @@ _OF_FAMILY = {name: Transform(mean=(0.5,) * 3, std=(0.5,) * 3) for name in ("goo
 def usual(name: str) -> Transform:
     """What a network of this name gets where no record of weights says otherwise."""
     return _OF_FAMILY.get(name, USUAL)
-
-
-class Normalise(nn.Module):
-    """(N, 3, H, W) of values 0..255, uint8 or floats (as augmentation leaves them) -> (value / 255 - mean) / std a
-    channel, in the same memory format; float32, or whatever the network has been converted to."""
-
-    def __init__(self, transform: Transform):
-        super().__init__()
-        # Not persistent: the settings say them, and a file's fingerprint is over the weights it has always had.
-        for name, values in (("mean", transform.mean), ("std", transform.std)):
-            self.register_buffer(name, torch.tensor(values).mul_(255).view(1, 3, 1, 1), persistent=False)
-
-    def forward(self, images_N3HW: torch.Tensor) -> torch.Tensor:
-        return (images_N3HW.to(self.mean.dtype) - self.mean) / self.std

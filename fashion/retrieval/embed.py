@@ -16,8 +16,9 @@ from fashion.capacity import machines
 from fashion.data.table import ItemTable, ShardInfo
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embed_shard import ShardEmbedder
-from fashion.retrieval.embedder import Embedder, EmbedSettings
+from fashion.retrieval.embedder import Embedder
 from fashion.retrieval.embeddings import Catalogue, check_comparable, claim, write_manifest
+from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import READERS, Store
 
 

@@ -6,14 +6,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from fashion.data.decode import decode
 from fashion.data.schema import DOMAINS
-from fashion.errors import InputError
 from fashion.networks.files import load_network
 from fashion.networks.model import EmbeddingNetwork, build_network
 from fashion.networks.outputs import Outputs
@@ -26,28 +25,6 @@ from fashion.retrieval.labels.columns import CATEGORY_SCORES, Predictions, categ
 from fashion.storage import Store
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EmbedSettings:
-    """How pictures are embedded, and with how much of the cluster."""
-
-    batch: int = 256
-    """Pictures that the network sees at a time."""
-    precision: Literal["float32", "bf16"] = "float32"
-    """What the network computes in; bf16 is quicker on GPUs and differs in the third digit."""
-    dtype: Literal["float32", "float16"] = "float32"
-    """What the embeddings are kept in; float16 is half the storage and differs in the fourth digit."""
-    actors: int | None = None
-    """Processes with the network each. Default: one a GPU, or one a machine where there is none."""
-    threads: int | None = None
-    """Threads of an actor that decode. Default: an actor's share of the machine's CPUs."""
-
-    def __post_init__(self):
-        for name in ("batch", "actors", "threads"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name}: found {value}, expected at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)

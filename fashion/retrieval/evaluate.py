@@ -14,19 +14,12 @@ from fashion.retrieval.gallery import Shard, unite
 from fashion.retrieval.groups import by_group, intervals
 from fashion.retrieval.labels.columns import CATEGORY_SCORES
 from fashion.retrieval.metrics import chance, median_rank, summary
-from fashion.retrieval.protocol import (
-    ProtocolSettings,
-    blend,
-    check_category,
-    describe,
-    expansion,
-    gallery_splits,
-    reranking,
-)
+from fashion.retrieval.protocol import blend, check_category, describe, expansion, gallery_splits, reranking
 from fashion.retrieval.rank import Ranking, rank
 from fashion.retrieval.search.blend import Blend
 from fashion.retrieval.search.relevance import Queries, is_match
 from fashion.retrieval.search.sweep import Sweep, sweep_here
+from fashion.retrieval.settings import ProtocolSettings
 from fashion.retrieval.sides import read_queries, sample_pairs
 from fashion.retrieval.table import IGNORED
 from fashion.storage import Store

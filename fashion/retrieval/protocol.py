@@ -4,87 +4,13 @@ The rules are DeepFashion's (in-shop and consumer-to-shop, CVPR 2016) and of the
 is written beside the result.
 """
 
-from dataclasses import dataclass
-
 from fashion.errors import InputError
 from fashion.retrieval.search.blend import RESTRICT, Blend
 from fashion.retrieval.search.expansion import Expansion
 from fashion.retrieval.search.reranking import Reranking
+from fashion.retrieval.settings import ProtocolSettings
 
 TIES = "score descending, then image (or item) id ascending"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProtocolSettings:
-    """How retrieval is counted."""
-
-    query_split: str = "test"
-    """Split that the queries come from: test or val."""
-    gallery_splits: tuple[str, ...] | None = None
-    """Splits that the gallery comes from. Default: the query split (in the category benchmark: train)."""
-    positives: str = "item"
-    """item: every gallery image of the query's item is a match. pair: only the shop photos that the query is
-    annotated to match; other photos of its item are left out of its ranking. The category benchmark matches by
-    category."""
-    ranking: str = "image"
-    """image: images are ranked. item: items, each by its best image. centroid: items, each by its images' mean."""
-    ks: tuple[int, ...] = (1, 5, 10, 20, 50)
-    """The k of recall@k."""
-    expansion: int = 0
-    """Query expansion: a query is averaged with so many of what it finds first, and asks again. 0: off."""
-    expansion_power: float = 3.0
-    """Of a found column's score, its weight in that average (alpha-QE). 0: all weigh as much as the query."""
-    reranking: int = 0
-    """k-reciprocal re-ranking (Zhong et al. 2017) of so many of each query's best columns. 0: off."""
-    reranking_k1: int = 20
-    """Its neighbours."""
-    reranking_k2: int = 6
-    """Its neighbours that are averaged over."""
-    reranking_weight: float = 0.3
-    """Its lambda: the weight of the original distance, from 0 to 1."""
-    category: str = "ignore"
-    """ignore: embeddings alone are compared. weigh: also how far the predicted categories agree. restrict: images of the
-    query's predicted category come first, in the order of their embeddings, then the others. For networks with
-    network.design fashionnet."""
-    category_weight: float = 0.1
-    """For weigh: the weight of the categories' agreement (0 to 1), where the embeddings' cosine has weight 1."""
-
-    def __post_init__(self):
-        for name, allowed in {
-            "query_split": ("test", "val"),
-            "positives": ("item", "pair"),
-            "ranking": ("image", "item", "centroid"),
-            "category": ("ignore", "weigh", "restrict"),
-        }.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(
-                    f"protocol.{name}: found {getattr(self, name)!r}, expected one of {', '.join(allowed)}"
-                )
-        unknown = [s for s in self.gallery_splits or () if s not in ("train", "val", "test")]
-        if unknown:
-            raise InputError(f"protocol.gallery_splits: found {unknown[0]!r}, expected train, val or test")
-        if not self.ks or min(self.ks) < 1:
-            raise InputError(f"protocol.ks: found {list(self.ks)}, expected whole numbers of at least 1")
-        for name in ("expansion", "reranking", "expansion_power"):
-            if getattr(self, name) < 0:
-                raise InputError(f"protocol.{name}: found {getattr(self, name)}, expected 0 or more")
-        for name in ("reranking_k1", "reranking_k2"):
-            if getattr(self, name) < 1:
-                raise InputError(f"protocol.{name}: found {getattr(self, name)}, expected at least 1")
-        if not 0 < self.category_weight <= 1000:
-            raise InputError(f"protocol.category_weight: found {self.category_weight}, expected above 0, at most 1000")
-        if not 0 <= self.reranking_weight <= 1:
-            raise InputError(f"protocol.reranking_weight: found {self.reranking_weight}, expected 0 to 1")
-        if self.ranking == "item" and (self.expansion or self.reranking):
-            raise InputError(
-                "protocol.ranking: found item with expansion or reranking, expected image or centroid: they need one "
-                "vector for each that is ranked"
-            )
-        if self.positives == "pair" and self.ranking != "image":
-            raise InputError(
-                f"protocol.ranking: found {self.ranking!r} with positives=pair, expected image: a pair names one "
-                "photo, not an item"
-            )
 
 
 def describe(settings: ProtocolSettings, *, benchmark: str, crop: str) -> dict:

@@ -11,41 +11,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from fashion.errors import InputError
 from fashion.losses.labels import CUT_OFF, OCCLUDED, VISIBLE
-
-
-@dataclass(frozen=True, kw_only=True)
-class AugmentationSettings:
-    """How training pictures are varied. All zero (and flip false) trains on the plain pictures."""
-
-    zoom: float = 0.4
-    """A crop keeps at least 1 - zoom of each side, 0 to 0.9."""
-    stretch: float = 0.15
-    """Change of the aspect ratio, as a fraction, 0 to 0.5."""
-    rotation: float = 15.0
-    """Largest rotation either way, degrees."""
-    flip: bool = True
-    """Mirror half of the pictures."""
-    brightness: float = 0.3
-    """Largest change of brightness, as a fraction, 0 to 0.9."""
-    contrast: float = 0.3
-    """Largest change of contrast, as a fraction, 0 to 0.9."""
-    saturation: float = 0.3
-    """Largest change of saturation, as a fraction, 0 to 0.9."""
-    tint: float = 0.1
-    """Largest change of each colour channel, as a fraction, 0 to 0.9: the light's colour."""
-    erase: float = 0.25
-    """Share of the pictures that lose a rectangle (2 to 15 % of the area), 0 to 1."""
-
-    def __post_init__(self):
-        for name, most in {
-            "zoom": 0.9, "stretch": 0.5, "rotation": 180, "brightness": 0.9, "contrast": 0.9, "saturation": 0.9,
-            "tint": 0.9, "erase": 1,
-        }.items():  # fmt: skip
-            value = getattr(self, name)
-            if not 0 <= value <= most:
-                raise InputError(f"augmentation.{name}: found {value}, expected 0 to {most}")
+from fashion.training.recipe import AugmentationSettings
 
 
 @dataclass(frozen=True)

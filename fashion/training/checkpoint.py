@@ -9,14 +9,14 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from fashion.errors import InputError
-from fashion.networks.files import load_network, save_network
-from fashion.networks.model import EmbeddingNetwork
 from fashion.storage import Store
 from fashion.training.settings import difference
+
+if TYPE_CHECKING:  # whoever looks for a run's files needs no torch
+    from fashion.networks.model import EmbeddingNetwork
 
 RUN, HISTORY, CHECKPOINT, NETWORK, TRAINING = (
     "run.json", "history.json", "checkpoint.json", "network.safetensors", "training.pt",
@@ -40,9 +40,13 @@ def score(row: dict, metric: str) -> float:
     return row.get(metric, -1.0)
 
 
-def write_checkpoint(folder: str, network: EmbeddingNetwork, state: dict, *, history: list[dict], run: dict) -> str:
+def write_checkpoint(folder: str, network: "EmbeddingNetwork", state: dict, *, history: list[dict], run: dict) -> str:
     """Fill a local folder with the network, the training state (tensors and plain values) and the history so far;
     returns the network's fingerprint."""
+    import torch
+
+    from fashion.networks.files import save_network
+
     store = Store(folder)
     about = {"epoch": history[-1]["epoch"], "seed": run["settings"]["seed"], "crop": run["settings"]["batch"]["crop"]}
     about |= {"data": run["data"], "versions": run["versions"]}
@@ -54,6 +58,8 @@ def write_checkpoint(folder: str, network: EmbeddingNetwork, state: dict, *, his
 
 def read_training_state(folder: str) -> tuple[dict, list[dict]]:
     """The training state and the history of a local checkpoint folder; nothing in it is executed."""
+    import torch
+
     state = torch.load(Path(folder) / TRAINING, map_location="cpu", weights_only=True)
     return state, json.loads((Path(folder) / CHECKPOINT).read_text())["history"]
 
@@ -73,7 +79,9 @@ class Found:
     def history(self) -> list[dict]:
         return self.about["history"]
 
-    def network(self) -> tuple[EmbeddingNetwork, dict]:
+    def network(self) -> tuple["EmbeddingNetwork", dict]:
+        from fashion.networks.files import load_network
+
         return load_network(self.store, NETWORK)
 
 

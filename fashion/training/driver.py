@@ -3,14 +3,14 @@
 import signal
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import ray
 import ray.train
-import torch
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray.exceptions import RayActorError
 from ray.train import (
     Checkpoint,
     CheckpointConfig,
@@ -20,15 +20,13 @@ from ray.train import (
     RunConfig,
     ScalingConfig,
     TrainingFailedError,
-    UserCallback,
 )
-from ray.train.torch import TorchTrainer, get_device
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from fashion.data.stream import steps, stream_options, training_stream
-from fashion.losses import build_loss
-from fashion.networks.files import load_network
+from fashion.ray_seam.trainer import Announced, trainer_class
 from fashion.storage import Store
+from fashion.training.board import Board, Registered, Saved, Show, Watcher
 from fashion.training.checkpoint import (
     HISTORY,
     NETWORK,
@@ -39,16 +37,10 @@ from fashion.training.checkpoint import (
     score,
     write_checkpoint,
 )
-from fashion.training.distributed import rank
 from fashion.training.job import Job
-from fashion.training.loop import Hooks, Trainer
-from fashion.training.validate import Validation
 
-POLL_S = 0.5
-END_S = 30.0  # longest wait for a run that is to end
-Show = Callable[[dict], None]
-# Epoch, validation metric, and a function that ends the run there and then and frees what it holds of the cluster.
-Saved = Callable[[int, float, Callable[[], None]], None]
+if TYPE_CHECKING:
+    from fashion.training.loop import Trainer
 
 
 def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
@@ -56,7 +48,7 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     told of each checkpoint once the run can be resumed from it.
 
     A finished run returns at once. Raises InputError where the folder holds another run, RuntimeError where training
-    failed for good.
+    failed for good, and what `show` or `saved` raise, which ends the run.
     """
     open_run(job.run, job.about)
     if _next_epoch(job) >= job.settings.epochs:
@@ -64,13 +56,10 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     job = job.begun()
     # Beside this process: the death of any other machine must not take it away.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    board = _Board.options(scheduling_strategy=here).remote()
-    stop = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(board, show, saved, stop), daemon=True)
-    watcher.start()
+    board = Board.options(scheduling_strategy=here).remote()
     folder, name = job.run.uri.rsplit("/", 1)
     r = job.resources
-    trainer = TorchTrainer(
+    trainer = trainer_class(group=r.gpu or r.workers > 1)(
         _worker,
         train_loop_config={"job": job, "board": board},
         datasets={"train": lambda: _stream(job, r.workers)},
@@ -87,19 +76,16 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
             checkpoint_config=CheckpointConfig(
                 num_to_keep=1, checkpoint_score_attribute="score", checkpoint_score_order="max"
             ),
-            callbacks=[_Saved(board)] if saved else [],
+            callbacks=[Announced(board), *([Registered(board)] if saved else [])],
         ),
     )
     try:
-        with _interrupts():
+        with Watcher(board, show, saved), _interrupts():
             trainer.fit()
     except TrainingFailedError as fault:
         raise RuntimeError(_cause(fault)) from fault
     except RayActorError as fault:
         raise RuntimeError("the process that controls the training ended") from fault
-    finally:
-        stop.set()
-        watcher.join(timeout=10)
 
 
 @contextmanager
@@ -157,6 +143,17 @@ class _Dealing(DataConfig):
 
 
 def _worker(config: dict) -> None:
+    shard = ray.train.get_dataset_shard("train")  # first: the feed starts while what follows is imported and built
+    # Here: this module is also loaded by the processes that only watch over the workers.
+    import torch
+    from ray.train.torch import get_device
+
+    from fashion.losses import build_loss
+    from fashion.networks.files import load_network
+    from fashion.training.loop import Hooks, Trainer
+    from fashion.training.validate import Validation
+
+    stream = steps(_begun(shard.iter_torch_batches(batch_size=1, drop_last=True, prefetch_batches=2)))
     job, board = config["job"], config["board"]
     settings, device = job.settings, get_device()
     torch.set_num_threads(job.resources.threads)
@@ -182,18 +179,35 @@ def _worker(config: dict) -> None:
         ks=settings.validation.ks,
         labelled=job.tables[1:],
     )
-    shard = ray.train.get_dataset_shard("train")
-    stream = steps(shard.iter_torch_batches(batch_size=1, drop_last=True, prefetch_batches=2))
     hooks = Hooks(step=lambda row: _post(board, row), epoch=lambda row, save: _report(job, trainer, board, row, save))
     trainer.run(stream, validation, hooks)
 
 
+def _begun(rows: Iterable[dict]) -> Iterator[dict]:
+    """The same rows, of which the first is asked for at once, in a thread of its own."""
+    iterator = iter(rows)
+    pool = ThreadPoolExecutor(1)
+    first = pool.submit(next, iterator, None)
+    pool.shutdown(wait=False)
+
+    def all_of_them() -> Iterator[dict]:
+        if (row := first.result()) is not None:
+            yield row
+            yield from iterator
+
+    return all_of_them()
+
+
 def _post(board, row: dict) -> None:
+    from fashion.training.distributed import rank
+
     if rank() == 0:
         board.post.remote(row)
 
 
-def _report(job: Job, trainer: Trainer, board, row: dict, save: bool) -> None:
+def _report(job: Job, trainer: "Trainer", board, row: dict, save: bool) -> None:
+    from fashion.training.distributed import rank
+
     _post(board, row)
     if not save:
         return
@@ -209,51 +223,6 @@ def _report(job: Job, trainer: Trainer, board, row: dict, save: bool) -> None:
             checkpoint_dir_name=checkpoint_name(row["epoch"]),
         )
     job.run.write_json(HISTORY, trainer.history)
-
-
-@ray.remote(num_cpus=0)
-class _Board:
-    """Where the first worker pins up its figures for the driver to show."""
-
-    def __init__(self):
-        self.rows: list[dict] = []
-
-    def post(self, row: dict) -> None:
-        self.rows.append(row)
-
-    def take(self) -> list[dict]:
-        rows, self.rows = self.rows, []
-        return rows
-
-
-class _Saved(UserCallback):
-    """Pins up each checkpoint that Ray Train has registered, and its controller, in whose process this runs."""
-
-    def __init__(self, board):
-        self.board = board
-
-    def after_report(self, run_context, metrics: list[dict], checkpoint) -> None:
-        told = next(m for m in metrics if "epoch" in m)
-        controller = ray.get_runtime_context().current_actor
-        ray.get(self.board.post.remote({"saved": (told["epoch"], told["score"]), "controller": controller}))
-
-
-def _watch(board, show: Show, saved: Saved | None, stop: threading.Event) -> None:
-    while True:
-        last = stop.wait(POLL_S)
-        for row in ray.get(board.take.remote()):
-            if "saved" in row:
-                saved(*row["saved"], partial(_end, row["controller"]))
-            else:
-                show(row)
-        if last:
-            return
-
-
-def _end(controller) -> None:
-    """Killed instead, the controller would leave its workers' place in the cluster taken."""
-    with suppress(RayActorError, GetTimeoutError):
-        ray.get(controller.abort.remote(), timeout=END_S)
 
 
 def _cause(fault: TrainingFailedError) -> str:

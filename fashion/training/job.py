@@ -3,25 +3,26 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import torch
+from typing import TYPE_CHECKING
 
 from fashion.capacity import machines, total
 from fashion.data.label_pictures import LabelTables
 from fashion.data.labels import Names, count_attributes
 from fashion.data.plan import Plan
-from fashion.data.stream import FeedSettings
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
-from fashion.losses.labels import Balance, balance_of
-from fashion.networks.files import load_network, save_network
-from fashion.networks.model import Network, build_network, check_network
-from fashion.networks.vocabulary import Vocabulary
+from fashion.networks.settings import NetworkSettings
 from fashion.provenance import now, versions
 from fashion.storage import Store
 from fashion.training.resources import Resources, decide_resources
 from fashion.training.settings import TrainSettings
 from fashion.training.start import START, Start, find_start
+
+if TYPE_CHECKING:  # the processes that only hand a job on need neither torch nor Ray Data
+    from fashion.data.stream import FeedSettings
+    from fashion.losses.labels import Balance
+    from fashion.networks.model import Network
+    from fashion.networks.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,22 +30,27 @@ class Job:
     """All that the workers need to know; plain values and addresses."""
 
     settings: TrainSettings
-    resources: Resources
     table: ItemTable
     run: Store
     plan: Plan
+    resources: Resources | None = None  # decided on the running cluster
     start: Store | None = None  # a checkpoint of another run to go on from, where this run has none yet
     labels: LabelTables | None = None  # pictures that join for their labels alone
     begin: Start | None = None  # in the process that plans; `begun` puts it where all workers find it
 
     def begun(self) -> "Job":
         """The job as workers get it; its first network is in the run's folder where it is more than a seed."""
+        from fashion.networks.files import save_network
+
         if self.begin is not None and self.settings.network.pretrained and not self.run.exists(START):
             save_network(self.run, START, self.begin.network(seed=self.settings.seed, vocabulary=self.vocabulary))
         return replace(self, begin=None)
 
-    def first_network(self) -> Network:
+    def first_network(self) -> "Network":
         """The network before the first step."""
+        from fashion.networks.files import load_network
+        from fashion.networks.model import build_network
+
         if self.settings.network.pretrained:
             network, _ = load_network(self.run, START)
             network.checkpointing = self.settings.network.checkpointing
@@ -52,7 +58,9 @@ class Job:
         return build_network(self.settings.network, seed=self.settings.seed, vocabulary=self.vocabulary)
 
     @property
-    def vocabulary(self) -> Vocabulary | None:
+    def vocabulary(self) -> "Vocabulary | None":
+        from fashion.networks.vocabulary import Vocabulary
+
         names = self.names
         return names and Vocabulary(categories=names.categories, attributes=names.attributes)
 
@@ -67,14 +75,20 @@ class Job:
         return Names.of(*self.tables) if self.settings.network.design != "plain" else None
 
     @property
-    def balance(self) -> Balance | None:
+    def balance(self) -> "Balance | None":
         """Weights of the attributes, from what all the tables count."""
         if self.settings.network.design == "plain":
             return None
+        import torch
+
+        from fashion.losses.labels import balance_of
+
         positives_A, pictures_A = map(torch.from_numpy, count_attributes(self.names, *self.tables))
         return balance_of(positives_A, pictures_A, self.settings.tasks.attribute_balance)
 
-    def feed(self, workers: int) -> FeedSettings:
+    def feed(self, workers: int) -> "FeedSettings":
+        from fashion.data.stream import FeedSettings
+
         s = self.settings
         return FeedSettings(
             views=s.batch.views,
@@ -112,14 +126,27 @@ def plan_job(
     Ray."""
     cpus, gpus = total(machines())
     resources = decide_resources(settings.resources, cpus=cpus, gpus=gpus, cores=os.cpu_count() or 1)
+    job = draft_job(settings, table, run, labelled)
+    check_possible(settings.network)
+    begin = begin or find_start(settings.network, run)
+    return replace(job, resources=resources, settings=replace(job.settings, network=begin.settings), begin=begin)
+
+
+def check_possible(network: NetworkSettings) -> None:
+    """Raise InputError for a network that cannot be built. The usual one can, and torch takes a while to import."""
+    if network != NetworkSettings():
+        from fashion.networks.model import check_network
+
+        check_network(network)
+
+
+def draft_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: Sequence[ItemTable] = ()) -> Job:
+    """What settings and storage say of a job: all but its resources. Raises InputError. Needs no Ray, and no torch."""
     settings = settle(settings, table.manifest["domains"])
     plan = Plan.of(table.shards("train"), items_per_step=settings.batch.items, seed=settings.seed)
     table.shards("val")
     table.check_categories("train", "val")
-    check_network(settings.network)
-    begin = begin or find_start(settings.network, run)
-    settings = replace(settings, network=begin.settings)
-    job = Job(settings=settings, resources=resources, table=table, run=run, plan=plan, begin=begin)
+    job = Job(settings=settings, table=table, run=run, plan=plan)
     if not labelled:
         return job
     if settings.network.design == "plain":

@@ -1,57 +1,11 @@
 """Optimiser: rates over the run and by depth, and what is frozen."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 
-from fashion.errors import InputError
 from fashion.networks.heads import new_parameters
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimizerSettings:
-    """AdamW with a linear warm-up and a cosine to zero."""
-
-    learning_rate: float = 1e-3
-    """Highest learning rate, for the whole global batch."""
-    weight_decay: float = 1e-4
-    """AdamW's decoupled decay; biases and normalisation weights are left out of it."""
-    warmup: float = 0.05
-    """Share of the run's steps in which the rate rises linearly from 0, 0 to 1."""
-    backbone_factor: float = 1.0
-    """Factor on the rate of the backbone's layers, not of heads and other new ones. 0.1 is usual with pretrained
-    weights."""
-    depth_decay: float = 1.0
-    """Factor on the rate from each stage of the backbone to the one before it, from the head down, above 0 to 1: the
-    layers at the input learn slowest. 1: all alike."""
-    freeze_epochs: float = 0.0
-    """Epochs, from the first on, in which only the new layers learn; the backbone stays as it was published and acts as
-    in validation (its batch statistics too). May end within an epoch; needs network.pretrained."""
-    freeze_stages: int | None = None
-    """First stages of the backbone that stay as they were published through the whole run, and act as in validation:
-    edges and colours are the same on garments, and half of a step goes into them. Needs network.pretrained. Default: 2
-    where that names published weights, else 0."""
-    average: float = 0.0
-    """Decay a step of the moving average of the weights that is validated and kept, 0 to below 1, such as 0.99 for
-    hundreds of steps and 0.9999 for a hundred thousand. The first steps count more: at step t the decay is at most
-    (1 + t) / (10 + t). 0: the weights themselves."""
-    clip: float = 0.0
-    """Largest norm of the gradient; 0 does not clip."""
-
-    def __post_init__(self):
-        for name in ("learning_rate", "backbone_factor"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"optimizer.{name}: found {getattr(self, name)}, expected more than 0")
-        for name in ("weight_decay", "freeze_epochs", "freeze_stages", "clip"):
-            if not (getattr(self, name) or 0) >= 0:
-                raise InputError(f"optimizer.{name}: found {getattr(self, name)}, expected 0 or more")
-        if not 0 <= self.warmup <= 1:
-            raise InputError(f"optimizer.warmup: found {self.warmup}, expected a share of the run's steps, 0 to 1")
-        if not 0 < self.depth_decay <= 1:
-            raise InputError(f"optimizer.depth_decay: found {self.depth_decay}, expected above 0 to 1")
-        if not 0 <= self.average < 1:
-            raise InputError(f"optimizer.average: found {self.average}, expected 0 (off) to below 1, such as 0.999")
+from fashion.training.recipe import OptimizerSettings
 
 
 def rate_at(step: int, *, total: int, warmup: float) -> float:

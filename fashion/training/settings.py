@@ -7,9 +7,7 @@ from typing import Literal
 from fashion.errors import InputError
 from fashion.losses.settings import LossSettings
 from fashion.networks.settings import WEIGHTS_FILE, NetworkSettings
-from fashion.training.augment import AugmentationSettings
-from fashion.training.optimise import OptimizerSettings
-from fashion.training.tasks import TaskSettings
+from fashion.training.recipe import AugmentationSettings, OptimizerSettings, TaskSettings
 
 PUBLISHED_FROZEN = 2  # of an ImageNet network's stages: to a quarter of the resolution
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-
-import torch
+from typing import TYPE_CHECKING
 
 from fashion.errors import InputError
-from fashion.networks.files import is_network, read_network
-from fashion.networks.model import Network, new_network
 from fashion.networks.settings import WEIGHTS_FILE, NetworkSettings
 from fashion.networks.transform import Transform, usual
-from fashion.networks.vocabulary import Vocabulary
 from fashion.storage import Store
 from fashion.training.checkpoint import NETWORK, RUN, best_checkpoint
+
+if TYPE_CHECKING:  # where the seed decides all, torch is not needed
+    import torch
+
+    from fashion.networks.model import Network
+    from fashion.networks.vocabulary import Vocabulary
 
 START = "start.safetensors"  # a run's copy of its network before the first step, where that is more than a seed
 
@@ -23,12 +25,14 @@ class Start:
     of either where the seed decides all, or the run has its own copy already."""
 
     settings: NetworkSettings
-    weights: Mapping[str, torch.Tensor] | None = None
-    other: Network | None = None
+    weights: "Mapping[str, torch.Tensor] | None" = None
+    other: "Network | None" = None
     said: str | None = None  # what is taken from where
 
-    def network(self, *, seed: int, vocabulary: Vocabulary | None = None) -> Network:
+    def network(self, *, seed: int, vocabulary: "Vocabulary | None" = None) -> "Network":
         """The first network. Raises InputError where the weights do not fit."""
+        from fashion.networks.model import new_network
+
         network = new_network(self.settings, self.weights, seed=seed, vocabulary=vocabulary)
         if self.other is not None:
             from fashion.networks.takeover import take_over
@@ -62,6 +66,9 @@ def _transform_of(run: Store, name: str) -> Transform:
 
 
 def _found(settings: NetworkSettings) -> Start:
+    from fashion.networks.files import is_network, read_network
+    from fashion.networks.model import new_network
+
     where = settings.pretrained
     store, name = _file(where)
     if (

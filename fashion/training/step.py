@@ -15,8 +15,9 @@ from fashion.losses import LossResult, MetricLoss
 from fashion.losses.labels import Labels
 from fashion.networks.recompute import frozen_statistics
 from fashion.seeds import seed_of
-from fashion.training.augment import AugmentationSettings, Draws, augment, draw, move_landmarks
+from fashion.training.augment import Draws, augment, draw, move_landmarks
 from fashion.training.distributed import bare, gather, gather_with_gradient, world
+from fashion.training.recipe import AugmentationSettings
 from fashion.training.tasks import StepResult, Tasks, join
 
 Z, NORM = "z_ND", "norm_N"  # as Outputs names them

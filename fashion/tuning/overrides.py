@@ -1,12 +1,11 @@
 """Settings of a training run changed by name: `loss.margin` -> 0.3."""
 
-import difflib
-import types
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 from fashion.errors import InputError
+from fashion.setting_types import expected, options, suggestion, types_of
 from fashion.training.settings import TrainSettings
 
 Values = dict[str, Any]
@@ -15,17 +14,7 @@ Values = dict[str, Any]
 @cache
 def setting_types() -> dict[str, Any]:
     """Every setting of a training run by its dotted name, with its type."""
-    return dict(_walk(TrainSettings, ""))
-
-
-def _walk(settings: type, prefix: str):
-    hints = get_type_hints(settings)
-    for field in fields(settings):
-        kind = hints[field.name]
-        if is_dataclass(kind):
-            yield from _walk(kind, f"{prefix}{field.name}.")
-        else:
-            yield f"{prefix}{field.name}", kind
+    return {name: kind for name, kind in types_of(TrainSettings).items() if not is_dataclass(kind)}
 
 
 def check_name(name: str) -> None:
@@ -33,21 +22,18 @@ def check_name(name: str) -> None:
     known = setting_types()
     if name in known:
         return
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near)}?" if near else "jobs/train.py --help lists the settings"
+    hint = suggestion(name, known, "jobs/train.py --help lists the settings")
     raise InputError(f"space.{name}: train.py has no such setting; {hint}")
 
 
 def convert(name: str, value: Any) -> Any:
     """The value as the setting's type. Raises InputError where it is of another one."""
     kind = setting_types()[name]
-    options = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    for option in options:
+    for option in options(kind):
         accepted, converted = _as(option, value)
         if accepted:
             return converted
-    expected = " or ".join(_words(option) for option in options)
-    raise InputError(f"space.{name}: found {value!r}, expected {expected}")
+    raise InputError(f"space.{name}: found {value!r}, expected {expected(kind)}")
 
 
 def _as(kind: Any, value: Any) -> tuple[bool, Any]:
@@ -68,13 +54,6 @@ def _as(kind: Any, value: Any) -> tuple[bool, Any]:
         whole = isinstance(value, int) or (isinstance(value, float) and value == int(value))
         return whole, int(value) if whole else value
     return isinstance(value, kind), value
-
-
-def _words(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return "one of " + ", ".join(map(str, get_args(kind)))
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-    return names.get(kind, str(kind))
 
 
 def written(value: Any) -> str:

@@ -7,8 +7,7 @@ from functools import cached_property
 from fashion.data.plan import Plan
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
-from fashion.networks.model import check_network
-from fashion.training.job import settle
+from fashion.training.job import check_possible, settle
 from fashion.training.resources import decide_resources
 from fashion.training.settings import ResourceSettings, TrainSettings
 from fashion.tuning.overrides import Values, override
@@ -145,7 +144,7 @@ def _check_on_data(found: list[TrainSettings], table: ItemTable) -> None:
     for items in {s.batch.items for s in found}:
         Plan.of(shards, items_per_step=items, seed=0)
     for network in {s.network for s in found}:
-        check_network(network)
+        check_possible(network)
     seen = set()
     for s in found:
         if s.loss.domains not in seen:

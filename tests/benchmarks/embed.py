@@ -25,13 +25,15 @@ import torch
 from cluster.start import ray_cluster
 from fashion.data.decode import decode
 from fashion.data.demo import write_demo
-from fashion.data.prepare import TableSettings, prepare
+from fashion.data.prepare import prepare
 from fashion.data.table import ItemTable, flatten
+from fashion.data.table_settings import TableSettings
 from fashion.networks.files import save_network
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
 from fashion.retrieval.embed import embed
-from fashion.retrieval.embedder import Embedder, EmbedSettings
+from fashion.retrieval.embedder import Embedder
+from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
 
 BATCH, SHARD, CORES = 256, 256, os.cpu_count() or 2

@@ -36,9 +36,10 @@ from cluster.start import ray_cluster
 from fashion.data.decode import check, decode
 from fashion.data.demo import write_demo
 from fashion.data.plan import Plan
-from fashion.data.prepare import TableSettings, prepare
+from fashion.data.prepare import prepare
 from fashion.data.stream import FeedSettings, steps, stream_options, training_stream
 from fashion.data.table import ItemTable
+from fashion.data.table_settings import TableSettings
 from fashion.data.views import choose_views
 from fashion.storage import Store
 

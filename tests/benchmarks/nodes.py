@@ -31,18 +31,20 @@ from ray.data import DataContext
 
 from fashion.data.demo import write_demo
 from fashion.data.plan import Plan
-from fashion.data.prepare import TableSettings, prepare
+from fashion.data.prepare import prepare
 from fashion.data.stream import FeedSettings, stream_options, training_stream
 from fashion.data.table import ItemTable
+from fashion.data.table_settings import TableSettings
 from fashion.networks.files import save_network
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
 from fashion.retrieval.embed import embed
-from fashion.retrieval.embedder import Embedder, EmbedSettings
+from fashion.retrieval.embedder import Embedder
 from fashion.retrieval.rank import rank
 from fashion.retrieval.search.block import Block
 from fashion.retrieval.search.relevance import Queries
 from fashion.retrieval.search.sharded import ray_sweep
+from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
 
 ITEMS, SHARD_IMAGES, SIZE = 120, 30, 32

@@ -31,7 +31,7 @@ from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
 from fashion.storage import Store
 from fashion.training.loop import Hooks, Trainer
-from fashion.training.optimise import OptimizerSettings
+from fashion.training.recipe import OptimizerSettings
 from fashion.training.settings import TrainSettings, ValidationSettings
 from fashion.training.validate import Validation
 

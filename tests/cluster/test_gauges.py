@@ -54,7 +54,7 @@ def test_preparing_counts_what_is_set_aside(told, tmp_path, monkeypatch):
         progress(9, 9, {"bad": 2})
         return SimpleNamespace(manifest={"splits": {}}, fingerprint="0")
 
-    monkeypatch.setattr(prepare, "prepare", prepared)
+    monkeypatch.setattr("fashion.data.prepare.prepare", prepared)
     prepare.prepare_table(Store(tmp_path / "shop"), Store(tmp_path / "table"), TableSettings())
     folder = str(tmp_path / "table")
     assert told == {

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from fashion.data.demo import write_demo
-from fashion.data.prepare import TableSettings, prepare
+from fashion.data.prepare import prepare
 from fashion.data.table import ItemTable
+from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
 from fashion.retrieval.gate.history import read_history
 from fashion.storage import Store
@@ -146,7 +147,7 @@ def test_evaluating_again_embeds_nothing_and_says_the_same(metrics, run, table, 
 
 
 def test_protocol_options_change_the_number_and_are_written_beside_it(metrics, run, table):
-    from fashion.retrieval.protocol import ProtocolSettings
+    from fashion.retrieval.settings import ProtocolSettings
 
     def evaluated(name, **options):
         settings = EvaluateSettings(

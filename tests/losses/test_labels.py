@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fashion.losses import labels as of
+from fashion.losses.settings import TASKS
 
 N, C, A = 9, 4, 5
 
@@ -51,7 +52,7 @@ def entropy(logits, target):
 
 def oracle(found, labels):
     """name -> terms, one a counted part."""
-    terms = {name: [] for name in of.TASKS}
+    terms = {name: [] for name in TASKS}
     for n in range(N):
         for slot in range(8):
             visibility, x, y = labels.landmarks_N83[n, slot].double().tolist()
@@ -81,7 +82,7 @@ def test_sums_and_counts_are_those_of_loops(seed):
         assert float(result.total) == pytest.approx(sum(terms), rel=1e-10), name
 
 
-@pytest.mark.parametrize("name", of.TASKS)
+@pytest.mark.parametrize("name", TASKS)
 def test_gradients_are_the_numerical_ones(name):
     found, labels = given(1)
 
@@ -97,14 +98,14 @@ def test_parts_of_a_batch_add_up_to_the_whole():
     parts = []
     for part in (slice(0, 1), slice(1, 5), slice(5, None)):
         parts.append(losses({k: v[part] for k, v in found.items()}, labels.map(lambda x, part=part: x[part])))
-    for name in of.TASKS:
+    for name in TASKS:
         assert sum(int(p[name].count) for p in parts) == int(whole[name].count)
         torch.testing.assert_close(sum(p[name].total for p in parts), whole[name].total)
     joined = labels.map(lambda x: x[:4]).followed_by(labels.map(lambda x: x[4:]))
     assert torch.equal(joined.landmarks_N83, labels.landmarks_N83) and torch.equal(joined.known_NA, labels.known_NA)
 
 
-@pytest.mark.parametrize("name", of.TASKS)
+@pytest.mark.parametrize("name", TASKS)
 def test_pictures_without_the_label_get_no_gradient_and_a_batch_without_it_gets_zeros(name):
     found, labels = given(3)
     unknown = {"landmarks": [2, 3], "visibility": [2, 3], "category": [2, 4], "attributes": [4]}[name]

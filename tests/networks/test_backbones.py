@@ -13,10 +13,11 @@ from torchvision import models
 from fashion.networks.backbones import build_stages, feature_length
 from fashion.networks.files import fingerprint, load_network, save_network
 from fashion.networks.model import EmbeddingNetwork, build_network, parameter_depths
+from fashion.networks.normalise import Normalise
 from fashion.networks.of_timm import timm_network
 from fashion.networks.settings import NetworkSettings
 from fashion.networks.stages import cut
-from fashion.networks.transform import USUAL, Normalise
+from fashion.networks.transform import USUAL
 from fashion.storage import Store
 
 from .peers import penultimate, torchvision_network

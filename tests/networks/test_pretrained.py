@@ -8,8 +8,9 @@ from torchvision import models
 
 from fashion.errors import InputError
 from fashion.networks.model import EmbeddingNetwork, build_network
+from fashion.networks.normalise import Normalise
 from fashion.networks.settings import NetworkSettings
-from fashion.networks.transform import USUAL, Normalise
+from fashion.networks.transform import USUAL
 
 from .peers import penultimate, torchvision_network
 

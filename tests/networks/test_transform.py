@@ -10,9 +10,10 @@ from torchvision.transforms import v2
 
 from fashion.networks.files import fingerprint, load_network, save_network
 from fashion.networks.model import build_network
+from fashion.networks.normalise import Normalise
 from fashion.networks.records import recorded
 from fashion.networks.settings import NetworkSettings
-from fashion.networks.transform import USUAL, Normalise, Transform
+from fashion.networks.transform import USUAL, Transform
 from fashion.storage import Store
 
 HALF = (0.5, 0.5, 0.5)

@@ -5,9 +5,10 @@ import pyarrow as pa
 import pytest
 
 from fashion.errors import InputError
-from fashion.retrieval.gate.compare import GateSettings, check_metric, compare
+from fashion.retrieval.gate.compare import check_metric, compare
 from fashion.retrieval.gate.earlier import Scored
 from fashion.retrieval.gate.text import comparison_text, verdict_sentence
+from fashion.retrieval.settings import GateSettings
 
 PROTOCOL = {"benchmark": "in-shop", "gallery_splits": ["test"], "ranking": "image"}
 FAST = GateSettings(draws=1000)

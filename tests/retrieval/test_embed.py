@@ -20,8 +20,9 @@ from fashion.errors import InputError
 from fashion.networks.files import load_network
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embed import EmbedResources, decide_embed_resources, embed
-from fashion.retrieval.embedder import Embedder, EmbedSettings
+from fashion.retrieval.embedder import Embedder
 from fashion.retrieval.embeddings import open_catalogue, read_embeddings
+from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import NETWORK, checkpoints
 

@@ -8,8 +8,9 @@ from catalogues import make_catalogue
 from fashion.errors import InputError
 from fashion.retrieval.embeddings import open_catalogue
 from fashion.retrieval.index.files import build_part, load_part, open_index, plan_parts, write_index_manifest
-from fashion.retrieval.index.kinds import KINDS, LEAST, AnnSettings, agreement, merge, search
+from fashion.retrieval.index.kinds import LEAST, agreement, merge, search
 from fashion.retrieval.index.report import compare_indexes, sample_queries
+from fashion.retrieval.settings import KINDS, AnnSettings
 from fashion.storage import Store
 
 D = 16

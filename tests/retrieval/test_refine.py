@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from fashion.errors import InputError
-from fashion.retrieval.protocol import ProtocolSettings, describe
+from fashion.retrieval.protocol import describe
 from fashion.retrieval.rank import rank
 from fashion.retrieval.search import pick, refine
 from fashion.retrieval.search.expansion import Expansion
 from fashion.retrieval.search.relevance import Queries
 from fashion.retrieval.search.reranking import Reranking, rerank
+from fashion.retrieval.settings import ProtocolSettings
 from tests.retrieval.galleries import held_parts, measures, order, score_matrix, vectors
 
 Q, G, D = 12, 90, 5

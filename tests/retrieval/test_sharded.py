@@ -12,10 +12,10 @@ from fashion.errors import InputError
 from fashion.retrieval.embeddings import EMBEDDING
 from fashion.retrieval.evaluate import evaluate, query_table
 from fashion.retrieval.gallery import Shard
-from fashion.retrieval.protocol import ProtocolSettings
 from fashion.retrieval.rank import rank
 from fashion.retrieval.search.relevance import Queries
 from fashion.retrieval.search.sharded import FAN, RaySweep, _runs
+from fashion.retrieval.settings import ProtocolSettings
 from fashion.storage import Store
 from tests.retrieval.galleries import item_table, vectors, write_shards
 

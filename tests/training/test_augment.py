@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from fashion.errors import InputError
-from fashion.training.augment import AugmentationSettings, Draws, augment, draw, move_landmarks
+from fashion.training.augment import Draws, augment, draw, move_landmarks
+from fashion.training.recipe import AugmentationSettings
 
 NONE = dict(zoom=0, stretch=0, rotation=0, flip=False, brightness=0, contrast=0, saturation=0, tint=0, erase=0)
 

@@ -13,7 +13,8 @@ from fashion.data.plan import Plan
 from fashion.data.schema import DOMAINS
 from fashion.data.stream import Feed, FeedSettings, steps
 from fashion.losses import LossSettings, build_loss
-from fashion.losses.labels import TASKS, balance_of
+from fashion.losses.labels import balance_of
+from fashion.losses.settings import TASKS
 from fashion.networks.files import load_network
 from fashion.networks.heads import Head, new_parameters
 from fashion.networks.model import build_network
@@ -22,9 +23,9 @@ from fashion.networks.vocabulary import Vocabulary
 from fashion.storage import Store
 from fashion.training.checkpoint import NETWORK, read_training_state, write_checkpoint
 from fashion.training.loop import Trainer
-from fashion.training.optimise import OptimizerSettings, build_optimizer
+from fashion.training.optimise import build_optimizer
+from fashion.training.recipe import OptimizerSettings, TaskSettings
 from fashion.training.settings import BatchSettings, TrainSettings
-from fashion.training.tasks import TaskSettings
 from fashion.training.validate import Validation
 from tests.catalogues import make_table, photos, with_labels
 from tests.training.running import numbers, run

@@ -8,8 +8,8 @@ import torch.multiprocessing as mp
 from fashion.losses import LossSettings, build_loss
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
-from fashion.training.augment import AugmentationSettings
 from fashion.training.distributed import average_gradients, bare, gather_rows, rank, replicate, world
+from fashion.training.recipe import AugmentationSettings
 from fashion.training.step import Batch, StepContext, backward
 
 P, K, SIZE = 8, 2, 16

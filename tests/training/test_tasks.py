@@ -9,14 +9,16 @@ import torch.multiprocessing as mp
 from fashion.errors import InputError
 from fashion.losses import LossSettings, build_loss
 from fashion.losses import labels as of
+from fashion.losses.settings import TASKS
 from fashion.networks.heads import to_sphere
 from fashion.networks.outputs import Outputs
 from fashion.networks.settings import NetworkSettings
-from fashion.training.augment import AugmentationSettings, draw, move_landmarks
+from fashion.training.augment import draw, move_landmarks
 from fashion.training.distributed import replicate
+from fashion.training.recipe import AugmentationSettings, TaskSettings
 from fashion.training.settings import BatchSettings, ResourceSettings, TrainSettings
 from fashion.training.step import Batch, Labelled, StepContext, backward
-from fashion.training.tasks import Tasks, TaskSettings
+from fashion.training.tasks import Tasks
 
 P, K, M, SIZE, C, A = 6, 2, 4, 16, 3, 5
 WORKERS = 2
@@ -198,7 +200,7 @@ def test_turns_weigh_landmarks_first_and_then_the_rest():
         ({"schedule": "turns"}, r"tasks\.schedule: found 'turns', expected one of joint, alternating"),
         ({"attribute_balance": "both"}, r"tasks\.attribute_balance: found 'both'"),
         ({"pose_epochs": 0}, r"tasks\.pose_epochs: found 0, expected at least 1"),
-        (dict.fromkeys(("embedding", *of.TASKS), 0.0), r"tasks: all weights are 0"),
+        (dict.fromkeys(("embedding", *TASKS), 0.0), r"tasks: all weights are 0"),
     ],
 )
 def test_task_settings_are_checked(values, message):

@@ -7,7 +7,6 @@ p-values that Holm's procedure corrects for their number.
 """
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,31 +14,9 @@ from fashion.errors import InputError
 from fashion.retrieval.gate.earlier import Scored
 from fashion.retrieval.gate.statistics import bootstrap, bootstrap_p, holm, interval, mcnemar
 from fashion.retrieval.labels.text import headline
+from fashion.retrieval.settings import MEASURES, GateSettings
 
-MEASURES = {"map": "average_precision", "r_precision": "r_precision", "mrr": "rank"}  # and the column they come from
 VERDICTS = ("worse", "a little worse", "no difference", "better")
-
-
-@dataclass(frozen=True, kw_only=True)
-class GateSettings:
-    """When an evaluation counts as worse than the one it is compared with."""
-
-    metric: str = "recall@1"
-    """The one number that decides: recall@K, map, r_precision or mrr."""
-    alpha: float = 0.05
-    """Chance of calling a difference real where there is none, on either side."""
-    draws: int = 4000
-    """Bootstrap samples."""
-    seed: int = 0
-    """Seed of the bootstrap."""
-
-    def __post_init__(self):
-        if self.metric not in MEASURES and not re.fullmatch(r"recall@[1-9]\d*", self.metric):
-            raise InputError(f"gate.metric: found {self.metric!r}, expected recall@K, {', '.join(MEASURES)}")
-        if not 0 < self.alpha < 1:
-            raise InputError(f"gate.alpha: found {self.alpha}, expected a fraction above 0 and below 1, such as 0.05")
-        if self.draws < 100:
-            raise InputError(f"gate.draws: found {self.draws}, expected at least 100")
 
 
 def check_metric(earlier: Scored, settings: GateSettings) -> None:

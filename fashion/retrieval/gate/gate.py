@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from fashion.errors import InputError
-from fashion.retrieval.gate.compare import GateSettings, check_metric, compare
+from fashion.retrieval.gate.compare import check_metric, compare
 from fashion.retrieval.gate.earlier import Scored, read_earlier
 from fashion.retrieval.gate.history import history_row, read_history, record, trend
+from fashion.retrieval.settings import GateSettings
 from fashion.storage import Store
 
 

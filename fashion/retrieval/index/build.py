@@ -5,7 +5,7 @@ import ray
 from fashion.errors import InputError
 from fashion.retrieval.embeddings import Catalogue
 from fashion.retrieval.index.files import build_part, plan_parts, write_index_manifest
-from fashion.retrieval.index.kinds import AnnSettings
+from fashion.retrieval.settings import AnnSettings
 
 
 def build_indexes(catalogue: Catalogue, kind: str, settings: AnnSettings) -> dict:

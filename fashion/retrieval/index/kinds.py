@@ -1,69 +1,12 @@
 """Approximate nearest-neighbour indexes of faiss: which kind, how it is built, how it is searched. No files, no Ray."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import faiss
 import numpy as np
 
-from fashion.errors import InputError
-
-KINDS = ("flat", "ivf", "hnsw", "ivfpq")
 A_LIST = 39  # vectors that faiss wants for each centroid it trains
 LEAST = 16 * A_LIST  # vectors; fewer are indexed flat, which is as quick and exact
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnnSettings:
-    """The indexes for serving."""
-
-    domain: Literal["shop", "consumer", "any"] = "shop"
-    """Whose images are indexed."""
-    vectors: int = 100_000
-    """Vectors an index, about: neighbouring shards share one until there are so many. 1: an index a shard."""
-    nprobe: int = 32
-    """ivf, ivfpq: lists that a query visits, of about 4 sqrt(vectors)."""
-    hnsw_m: int = 32
-    """hnsw: neighbours a vector is linked with."""
-    ef_construction: int = 200
-    """hnsw: candidates while it is built."""
-    ef_search: int = 64
-    """hnsw: candidates of a query."""
-    pq_m: int | None = None
-    """ivfpq: parts that a vector is cut into, of one byte each. Default: parts of four numbers."""
-    queries: int = 1000
-    """Queries that recall and speed are measured with: customers' photos where the catalogue has some."""
-    seed: int = 0
-    """Seed of the choice of those queries."""
-
-    def __post_init__(self):
-        for name in ("vectors", "nprobe", "hnsw_m", "ef_construction", "ef_search", "pq_m", "queries"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"ann.{name}: found {value}, expected at least 1")
-
-    def of(self, kind: str, dimension: int) -> dict:
-        """What an index of this kind depends on. Raises InputError."""
-        ivf = {"nprobe": self.nprobe}
-        settings = {
-            "flat": {},
-            "ivf": ivf,
-            "hnsw": {
-                "hnsw_m": self.hnsw_m,
-                "ef_construction": self.ef_construction,
-                "ef_search": self.ef_search,
-            },
-            "ivfpq": ivf | {"pq_m": self._parts(dimension)},
-        }
-        return {"kind": kind, "domain": self.domain, "vectors": self.vectors, **settings[kind]}
-
-    def _parts(self, dimension: int) -> int:
-        if self.pq_m is None:
-            return next(parts for parts in range(max(1, dimension // 4), 0, -1) if dimension % parts == 0)
-        if dimension % self.pq_m:
-            raise InputError(f"ann.pq_m: found {self.pq_m}, expected a divisor of the embedding's length {dimension}")
-        return self.pq_m
 
 
 def build(x_ND: np.ndarray, settings: dict) -> faiss.Index:

@@ -8,7 +8,8 @@ import numpy as np
 from fashion.retrieval.embeddings import EMBEDDING, Catalogue, read_embeddings
 from fashion.retrieval.finite import check_finite
 from fashion.retrieval.index.files import ANY, gallery_of, load_part
-from fashion.retrieval.index.kinds import AnnSettings, agreement, merge, search
+from fashion.retrieval.index.kinds import agreement, merge, search
+from fashion.retrieval.settings import AnnSettings
 from fashion.seeds import generator
 
 KS = (1, 10, 50)

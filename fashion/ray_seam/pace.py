@@ -1,4 +1,4 @@
-"""What leans on Ray's internals, in one place. tests/test_ray_seam.py says what each part relies on."""
+"""Ray Data's executor rests where it would spin."""
 
 import time
 

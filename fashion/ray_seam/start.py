@@ -1,0 +1,26 @@
+"""A Ray that a job starts for itself, on one machine, is spared what a cluster needs: a dashboard, a monitor that starts
+machines, and one that forwards log files. On two cores they take a fifth of the time until training begins."""
+
+import os
+from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
+
+OWN = "FASHION_OWN_RAY"  # set in the environment of a job that started its own Ray, and so in all of its processes
+
+
+def owned() -> bool:
+    """Whether this process belongs to a Ray that the job started for itself."""
+    return OWN in os.environ
+
+
+@contextmanager
+def lean_start():
+    """`ray.init` in this block starts no dashboard, no autoscaler and no log monitor, and the smallest agent."""
+    from ray._private import utils
+    from ray._private.node import Node
+
+    with ExitStack() as stack:
+        for process in ("start_api_server", "start_monitor", "start_log_monitor"):
+            stack.enter_context(patch.object(Node, process, lambda self, **_: None))
+        stack.enter_context(patch.object(utils, "get_dashboard_dependency_error", lambda: "not wanted"))
+        yield
