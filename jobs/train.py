@@ -82,7 +82,7 @@ def train_run(
     from fashion.training.job import plan_job
 
     plan = plan_job(settings, table, run, labelled, start)
-    s, r = settings, plan.resources
+    s, r = plan.settings, plan.resources
     device = "GPU" if r.gpu else "CPU"
     print(f"on {r.workers} {device} worker{'s' if r.workers > 1 else ''} and {r.feed_actors} feed actors", flush=True)
     if plan.begin.said:
@@ -101,10 +101,14 @@ def announce(settings: TrainSettings, table: ItemTable, run: Store, labelled: Se
     """Say what is about to be trained, before Ray starts. Raises InputError for what settings and storage tell."""
     from fashion.training.job import draft_job
 
-    plan, s = draft_job(settings, table, run, labelled).plan, settings
+    draft = draft_job(settings, table, run, labelled)
+    plan, s = draft.plan, draft.settings
+    shown = "boxes" if s.batch.crop == "box" else "whole pictures"
+    start = s.network.pretrained or "random"
     print(
-        f"train {s.network.name} ({s.network.branches}) with the {s.loss.name} loss: {plan.items:,} items, "
-        f"{plan.steps} steps of {s.batch.items} items x {s.batch.views} views an epoch, {s.epochs} epochs",
+        f"train {s.network.name} ({s.network.branches}, {start} weights, {shown} at {s.network.size} pixels) with the "
+        f"{s.loss.name} loss: {plan.items:,} items, {plan.steps} steps of {s.batch.items} items x {s.batch.views} views an "
+        f"epoch, {s.epochs} epochs",
         flush=True,
     )
 

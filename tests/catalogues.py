@@ -121,7 +121,7 @@ def make_run(
     folder, *, seed: int = 0, crop: str = "whole", branches: str = "shared", vocabulary: Vocabulary | None = None
 ) -> Store:
     """A run's folder with one checkpoint of an untrained network: a FashionNet where there is a vocabulary."""
-    settings = NetworkSettings(size=32, width=0.25, dimension=16, branches=branches)
+    settings = NetworkSettings(name="embnet", size=32, width=0.25, dimension=16, branches=branches)
     if vocabulary:
         settings = replace(settings, design="fashionnet", hidden=32)
     network = build_network(settings, seed=seed, vocabulary=vocabulary)

@@ -29,8 +29,8 @@ class LabelCounts:
         """Rows of schema ANNOTATIONS, of one split."""
         counts = self.labels.setdefault(split, Counter())
         counts["images"] += rows.num_rows
-        for name in LABELS:
-            counts[name] += rows.num_rows - rows[name].null_count
+        for name, column in (*zip(LABELS, LABELS, strict=True), ("boxes", "box")):
+            counts[name] += rows.num_rows - rows[column].null_count
         train = split == "train"
         for row in pc.value_counts(pc.list_flatten(rows["attributes"])).to_pylist():
             self.positives[row["values"]] += row["counts"] if train else 0

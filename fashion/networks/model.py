@@ -2,13 +2,15 @@
 
 import copy
 from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 
 import torch
 from torch import nn
 
 from fashion.errors import InputError
-from fashion.networks.backbones import build_stages, feature_length, stages_apart
+from fashion.networks.backbones import build_stages, feature_length, output_shape, stages_apart
 from fashion.networks.fashionnet import FashionNet
 from fashion.networks.heads import Head, new_parameters, to_sphere
 from fashion.networks.normalise import Normalise
@@ -183,8 +185,27 @@ def _finer(stages: list[nn.Module]) -> list[list[nn.Parameter]]:
 def check_network(settings: NetworkSettings) -> None:
     """Raises InputError for settings that no network can be built from, without reading `settings.pretrained`: in a
     second or two and with no memory for the weights (torch's meta device), except that a regnet is really built."""
+    with _without_memory(settings):
+        make_network(settings)
+
+
+def takes_size(settings: NetworkSettings, size: int) -> bool:
+    """Whether a network that is made for pictures of `settings.size` looks at those of `size` too. As cheap as
+    `check_network`."""
+    if settings.design != "plain":  # its landmarks are found on a map of one size
+        return size == settings.size
+    with _without_memory(settings):
+        stages = build_stages(settings)
+        try:
+            return output_shape(stages, replace(settings, size=size)) == output_shape(stages, settings)
+        except InputError:
+            return False
+
+
+@contextmanager
+def _without_memory(settings: NetworkSettings):
     # torchvision computes a regnet's widths with tensors, which the meta device cannot do. An embnet is small, and the
     # meta device takes five seconds to import.
     device = "cpu" if settings.name == EMBNET or settings.name.startswith("regnet") else "meta"
     with torch.device(device), torch.random.fork_rng(devices=[]):
-        make_network(settings)
+        yield

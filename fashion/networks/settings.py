@@ -11,6 +11,7 @@ from fashion.networks.transform import FITS, INTERPOLATIONS, Channels, Transform
 EMBNET = "embnet"
 TIMM = "timm:"
 SHIPPED = "timm:tf_efficientnet_lite0"  # its ImageNet weights come with the package; see shipped.py
+AUTO = "auto"
 WEIGHTS_FILE = ".safetensors"
 _FOREIGN = (
     "pth",
@@ -30,9 +31,9 @@ _FOREIGN = (
 class NetworkSettings:
     """The network: which backbone, how many branches, how long the embedding."""
 
-    name: str = EMBNET
-    """The backbone: embnet, a torchvision classification network (resnet50, vgg16, convnext_tiny, vit_b_16, ...), or
-    timm:NAME with the optional package timm."""
+    name: str = SHIPPED
+    """The backbone: timm:NAME, a torchvision classification network (resnet50, vgg16, convnext_tiny, vit_b_16, ...), or
+    embnet, the small network that this task began with."""
     design: Literal["plain", "fashionnet"] = "plain"
     """What is built on the backbone: an embedding (plain), or an embedding, landmarks, category and attributes that
     learn together, local features pooled round the estimated landmarks (fashionnet; vgg16 is the published backbone)."""
@@ -49,13 +50,14 @@ class NetworkSettings:
     shared_stages: int = 1
     """Only for dual: how many first stages of the backbone both branches have in common. A stage is what lies between
     two halvings of the resolution (in a vit: the patches, then each block); some of timm's backbones are one stage."""
-    pretrained: str | None = None
+    pretrained: str | None = AUTO
     """Weights to start from: a name of torchvision's (DEFAULT, IMAGENET1K_V2, ...), or DEFAULT of timm's, which is
     downloaded (timm:tf_efficientnet_lite0's is installed with this package); the path (local or s3://) of a .safetensors
     file with the backbone's weights under torchvision's or timm's own names; or the folder of a training run or of one of
-    its checkpoints, whose network goes on with other data, another loss, size or dimension. null: random."""
-    size: int = 64
-    """Side of the square input, in pixels."""
+    its checkpoints, whose network goes on with other data, another loss, size or dimension; null: random. auto: those
+    that are installed, for other networks random."""
+    size: int | None = None
+    """Side of the square input, in pixels. Default: 160 for the network whose weights are installed, else 64."""
     mean: Channels | None = None
     """Mean of the input a channel (red, green, blue; of values in 0..1). null, here and below: what the weights that it
     starts from are recorded to expect; ImageNet's and a stretched, bilinear picture where it starts from random ones."""
@@ -75,6 +77,10 @@ class NetworkSettings:
     """Only for embnet: its numbers of channels are multiplied by this."""
 
     def __post_init__(self):
+        if self.size is None:
+            object.__setattr__(self, "size", 160 if self.name == SHIPPED else 64)
+        if self.pretrained == AUTO:
+            object.__setattr__(self, "pretrained", "DEFAULT" if self.name == SHIPPED else None)
         for field in ("dimension", "size"):
             if getattr(self, field) < 1:
                 raise InputError(f"network.{field}: {getattr(self, field)}; expected 1 or more")

@@ -11,7 +11,7 @@ from fashion.data.labels import Names, count_attributes
 from fashion.data.plan import Plan
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
-from fashion.networks.settings import NetworkSettings
+from fashion.networks.settings import SHIPPED, NetworkSettings
 from fashion.provenance import now, versions
 from fashion.storage import Store
 from fashion.training.resources import Resources, decide_resources
@@ -23,6 +23,9 @@ if TYPE_CHECKING:  # the processes that only hand a job on need neither torch no
     from fashion.losses.labels import Balance
     from fashion.networks.model import Network
     from fashion.networks.vocabulary import Vocabulary
+
+TRAINED_AT = 0.75  # side of the training pictures, of the side that the network looks at
+LEAST_EPOCHS, LEAST_STEPS = 12, 160  # of a run whose epochs are not set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,7 @@ class Job:
         s = self.settings
         return FeedSettings(
             views=s.batch.views,
-            size=s.network.size,
+            size=s.batch.size,
             slots=workers,
             crop=s.batch.crop,
             pairs=s.loss.positives == "pair",
@@ -129,7 +132,31 @@ def plan_job(
     job = draft_job(settings, table, run, labelled)
     check_possible(settings.network)
     begin = begin or find_start(settings.network, run)
-    return replace(job, resources=resources, settings=replace(job.settings, network=begin.settings), begin=begin)
+    batch = replace(job.settings.batch, size=training_size(settings))
+    settings = replace(job.settings, network=begin.settings, batch=batch)
+    return replace(job, resources=resources, settings=settings, begin=begin)
+
+
+def training_size(settings: TrainSettings) -> int:
+    """Side of the training pictures, in pixels. Raises InputError for one that the network cannot take."""
+    network, wanted = settings.network, settings.batch.size
+    size = wanted or round(TRAINED_AT * network.size)
+    if size == network.size or _takes(network, size):
+        return size
+    if wanted:
+        raise InputError(
+            f"batch.size: found {wanted}, but {network.name} takes pictures of network.size ({network.size}) alone; leave "
+            "it out, or set that"
+        )
+    return network.size
+
+
+def _takes(network: NetworkSettings, size: int) -> bool:
+    if network.name == SHIPPED and network.design == "plain":  # known, and torch takes a while to import
+        return True
+    from fashion.networks.model import takes_size
+
+    return takes_size(network, size)
 
 
 def check_possible(network: NetworkSettings) -> None:
@@ -142,8 +169,8 @@ def check_possible(network: NetworkSettings) -> None:
 
 def draft_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: Sequence[ItemTable] = ()) -> Job:
     """What settings and storage say of a job: all but its resources. Raises InputError. Needs no Ray, and no torch."""
-    settings = settle(settings, table.manifest["domains"])
     plan = Plan.of(table.shards("train"), items_per_step=settings.batch.items, seed=settings.seed)
+    settings = settle(settings, table, plan.steps)
     table.shards("val")
     table.check_categories("train", "val")
     job = Job(settings=settings, table=table, run=run, plan=plan)
@@ -156,11 +183,30 @@ def draft_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: S
     return replace(job, labels=labels)
 
 
-def settle(settings: TrainSettings, domains: list[str]) -> TrainSettings:
-    """The settings with the loss's comparison across domains decided by what domains the data has."""
+def settle(settings: TrainSettings, table: ItemTable, steps: int) -> TrainSettings:
+    """The settings with what was left open decided by the data: the loss's comparison across domains, the crop, and the
+    epochs, of so many `steps` each."""
+    domains = table.manifest["domains"]
     wanted = settings.loss.domains or ("cross" if len(domains) > 1 else "any")
     if wanted == "cross" and len(domains) < 2:
         raise InputError(
             f"loss.domains: found cross, and the data has {domains[0]} photos only; set any, or leave it out"
         )
-    return replace(settings, loss=replace(settings.loss, domains=wanted))
+    return replace(
+        settings,
+        loss=replace(settings.loss, domains=wanted),
+        batch=replace(settings.batch, crop=settings.batch.crop or usual_crop(table)),
+        epochs=settings.epochs or usual_epochs(steps),
+    )
+
+
+def usual_crop(table: ItemTable) -> str:
+    """box where at least half of the training pictures have one that they are not cut to already."""
+    counts = table.manifest["labels"]["train"]
+    whole = table.manifest["settings"]["crop"] or 2 * counts.get("boxes", 0) < counts["images"]
+    return "whole" if whole else "box"
+
+
+def usual_epochs(steps: int) -> int:
+    """Epochs of `steps` each where none are asked for."""
+    return max(LEAST_EPOCHS, -(-LEAST_STEPS // steps))

@@ -14,11 +14,11 @@ POSE = ("landmarks", "visibility")
 class AugmentationSettings:
     """How training pictures are varied. All zero (and flip false) trains on the plain pictures."""
 
-    zoom: float = 0.4
+    zoom: float = 0.3
     """A crop keeps at least 1 - zoom of each side, 0 to 0.9."""
     stretch: float = 0.15
     """Change of the aspect ratio, as a fraction, 0 to 0.5."""
-    rotation: float = 15.0
+    rotation: float = 0.0
     """Largest rotation either way, degrees."""
     flip: bool = True
     """Mirror half of the pictures."""
@@ -28,9 +28,9 @@ class AugmentationSettings:
     """Largest change of contrast, as a fraction, 0 to 0.9."""
     saturation: float = 0.3
     """Largest change of saturation, as a fraction, 0 to 0.9."""
-    tint: float = 0.1
+    tint: float = 0.0
     """Largest change of each colour channel, as a fraction, 0 to 0.9: the light's colour."""
-    erase: float = 0.25
+    erase: float = 0.0
     """Share of the pictures that lose a rectangle (2 to 15 % of the area), 0 to 1."""
 
     def __post_init__(self):
@@ -51,7 +51,7 @@ class OptimizerSettings:
     """Highest learning rate, for the whole global batch."""
     weight_decay: float = 1e-4
     """AdamW's decoupled decay; biases and normalisation weights are left out of it."""
-    warmup: float = 0.05
+    warmup: float = 0.3
     """Share of the run's steps in which the rate rises linearly from 0, 0 to 1."""
     backbone_factor: float = 1.0
     """Factor on the rate of the backbone's layers, not of heads and other new ones. 0.1 is usual with pretrained

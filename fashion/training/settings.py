@@ -20,8 +20,13 @@ class BatchSettings:
     """P, items a step."""
     views: int = 2
     """K, pictures an item: half consumer and half shop photos where the item has both."""
-    crop: Literal["whole", "box"] = "whole"
-    """Look at whole pictures, or at the annotated box of each; evaluation does the same."""
+    crop: Literal["whole", "box"] | None = None
+    """Look at whole pictures, or at the annotated box of each; evaluation does the same. Default: box where most training
+    pictures have one."""
+    size: int | None = None
+    """Side of the training pictures, in pixels. A crop shows a garment larger than the whole picture does, so a network is
+    best where it looks at pictures that are larger than those it was trained on (Touvron et al. 2019), and a step is
+    cheaper. Default: three quarters of network.size, or network.size for a backbone that takes no other."""
     labels: int = 64
     """Pictures a step, over all workers, of the tables that are given for their labels alone (--labels)."""
     chunk: int = 0
@@ -33,6 +38,8 @@ class BatchSettings:
             raise InputError(f"batch.items: found {self.items}, expected at least 2: a negative is another item")
         if self.views < 1:
             raise InputError(f"batch.views: found {self.views}, expected at least 1")
+        if self.size is not None and self.size < 8:
+            raise InputError(f"batch.size: found {self.size}, expected at least 8 pixels")
         if self.labels < 1:
             raise InputError(f"batch.labels: found {self.labels}, expected at least 1")
         if self.chunk < 0:
@@ -112,8 +119,8 @@ class ResourceSettings:
 class TrainSettings:
     """A training run."""
 
-    epochs: int = 20
-    """Epochs; in each one every training item is seen once."""
+    epochs: int | None = None
+    """Epochs; in each one every training item is seen once. Default: 12, and more where those are fewer than 160 steps."""
     seed: int = 0
     """Seed of the initial weights, the plan of batches, the views, the augmentation and the random mining."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
@@ -135,14 +142,14 @@ class TrainSettings:
     resources: ResourceSettings = field(default_factory=ResourceSettings)
 
     def __post_init__(self):
-        if self.epochs < 1:
+        if self.epochs is not None and self.epochs < 1:
             raise InputError(f"epochs: found {self.epochs}, expected at least 1")
         self.check_shares("items")
         if self.network.design == "plain":
             self._check_plain()
         if self.precision not in ("auto", "float32", "bf16"):
             raise InputError(f"precision: found {self.precision!r}, expected auto, float32 or bf16")
-        if self.optimizer.freeze_epochs > self.epochs:
+        if self.epochs is not None and self.optimizer.freeze_epochs > self.epochs:
             raise InputError(
                 f"optimizer.freeze_epochs: found {self.optimizer.freeze_epochs}, expected at most the {self.epochs} "
                 "epochs of the run (epochs)"

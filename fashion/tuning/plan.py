@@ -7,7 +7,7 @@ from functools import cached_property
 from fashion.data.plan import Plan
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
-from fashion.training.job import check_possible, settle
+from fashion.training.job import check_possible, settle, usual_epochs
 from fashion.training.resources import decide_resources
 from fashion.training.settings import ResourceSettings, TrainSettings
 from fashion.tuning.overrides import Values, override
@@ -79,6 +79,10 @@ class SweepPlan:
 
 def plan_sweep(settings: SweepSettings, table: ItemTable) -> SweepPlan:
     """Check names, budgets, every end of every range and the trials that will be drawn. Raises InputError."""
+    shards, batch = table.shards("train"), settings.train.batch
+    steps = Plan.of(shards, items_per_step=batch.items, seed=0).steps
+    epochs = settings.train.epochs or usual_epochs(steps)
+    settings = replace(settings, train=replace(settings.train, epochs=epochs))
     plan = SweepPlan(settings=settings)
     _check_names(plan)
     settings.scheduler.grace_of(plan.epochs)
@@ -148,7 +152,7 @@ def _check_on_data(found: list[TrainSettings], table: ItemTable) -> None:
     seen = set()
     for s in found:
         if s.loss.domains not in seen:
-            settle(s, table.manifest["domains"])
+            settle(s, table, 1)
             seen.add(s.loss.domains)
 
 

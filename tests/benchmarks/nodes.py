@@ -129,7 +129,7 @@ def feeding(root: Path, wait: float, nodes: int) -> float:
 
 def embedding(root: Path, wait: float, nodes: int) -> float:
     run = Store(root / "network")
-    network = build_network(NetworkSettings(size=SIZE, width=0.25, dimension=DIMENSION), seed=0)
+    network = build_network(NetworkSettings(name="embnet", size=SIZE, width=0.25, dimension=DIMENSION), seed=0)
     fingerprint = save_network(run, "network.safetensors", network, {})
     embedder = Embedder(
         folder=run,

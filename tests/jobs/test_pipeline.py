@@ -29,7 +29,7 @@ from jobs.evaluate import EvaluateSettings, evaluate_run, job
 SETTINGS = TrainSettings(
     epochs=3,
     batch=BatchSettings(items=16),
-    network=NetworkSettings(size=32, width=0.25, dimension=16),
+    network=NetworkSettings(name="embnet", size=32, width=0.25, dimension=16),
     resources=ResourceSettings(workers=2, worker_cpus=0.5, feed_cpus=0.5, feed_actors=2, threads=1, max_failures=2),
 )
 

@@ -5,10 +5,10 @@ from fashion.networks.model import build_network, parameter_depths
 from fashion.networks.settings import NetworkSettings
 
 SETTINGS = {
-    "embnet": (NetworkSettings(width=0.125, dimension=8), 4),
-    "dual": (NetworkSettings(width=0.125, dimension=8, branches="dual", shared_stages=1), 4),
+    "embnet": (NetworkSettings(name="embnet", width=0.125, dimension=8), 4),
+    "dual": (NetworkSettings(name="embnet", width=0.125, dimension=8, branches="dual", shared_stages=1), 4),
     "resnet18": (NetworkSettings(name="resnet18", dimension=8), 6),
-    "fashionnet": (NetworkSettings(width=0.125, dimension=8, size=32, hidden=8, design="fashionnet"), 4),
+    "fashionnet": (NetworkSettings(name="embnet", width=0.125, dimension=8, size=32, hidden=8, design="fashionnet"), 4),
 }
 
 

@@ -24,13 +24,13 @@ def test_is_the_published_sequence_of_layers(size):
 
 
 def test_width_multiplies_the_channels():
-    network = build_network(NetworkSettings(width=0.25, dimension=8), seed=0)
+    network = build_network(NetworkSettings(name="embnet", width=0.25, dimension=8), seed=0)
     assert [m.out_channels for m in network.modules() if isinstance(m, torch.nn.Conv2d)] == [16, 16, 32]
 
 
 def test_tells_where_in_the_picture_a_thing_is():
     # A garment's neckline and hem must not be interchangeable, which they would be after global pooling.
-    network = build_network(NetworkSettings(), seed=0).eval()
+    network = build_network(NetworkSettings(name="embnet"), seed=0).eval()
     picture = torch.zeros(1, 3, 64, 64)
     picture[:, :, :16] = 255
     z = network(torch.cat([picture, picture.roll(48, dims=2)]))

@@ -18,7 +18,7 @@ from fashion.networks.settings import NetworkSettings
 from fashion.networks.vocabulary import Vocabulary
 from fashion.storage import Store
 
-SMALL = {"design": "fashionnet", "width": 0.125, "dimension": 8, "size": 32, "hidden": 12}
+SMALL = {"name": "embnet", "design": "fashionnet", "width": 0.125, "dimension": 8, "size": 32, "hidden": 12}
 WORDS = Vocabulary(categories=("Dress", "Tee", "Coat"), attributes=("striped", "long sleeve"))
 
 
@@ -48,7 +48,7 @@ def test_it_is_called_like_a_plain_network():
     torch.testing.assert_close(z.norm(dim=1), torch.ones(7))
     shapes = [tuple(x.shape) for x in vars(network(images, everything=True)).values()]
     assert shapes == [(7, 8), (7,), (7, 8, 2), (7, 8, 4), (7, 3), (7, 2)]
-    assert build_network(NetworkSettings(), seed=0).vocabulary is None and network.vocabulary == WORDS
+    assert build_network(NetworkSettings(name="embnet"), seed=0).vocabulary is None and network.vocabulary == WORDS
 
 
 def test_a_new_network_places_every_landmark_in_the_middle():
@@ -188,7 +188,7 @@ def test_the_file_holds_the_vocabulary_and_the_fingerprint_counts_it(tmp_path):
 
 
 def test_a_plain_networks_fingerprint_is_what_it_was_before_there_were_designs():
-    network = build_network(NetworkSettings(width=0.125, dimension=8, size=32), seed=0)
+    network = build_network(NetworkSettings(name="embnet", width=0.125, dimension=8, size=32), seed=0)
     assert isinstance(network, EmbeddingNetwork)
     with torch.no_grad():
         for tensor in network.state_dict().values():  # not drawn: another torch may draw otherwise

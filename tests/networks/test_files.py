@@ -10,7 +10,7 @@ from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
 from fashion.storage import Store
 
-SETTINGS = NetworkSettings(width=0.125, dimension=8, size=32, branches="dual", head="bnneck")
+SETTINGS = NetworkSettings(name="embnet", width=0.125, dimension=8, size=32, branches="dual", head="bnneck")
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def test_a_reloaded_network_gives_identical_embeddings_and_has_the_same_fingerpr
 
 def test_a_network_is_loaded_without_the_weights_it_started_from(store, tmp_path):
     start = tmp_path / "start.safetensors"
-    embnet = build_network(NetworkSettings(width=0.125), seed=0).shared
+    embnet = build_network(NetworkSettings(name="embnet", width=0.125), seed=0).shared
     safetensors.torch.save_file(embnet.state_dict(), start)
-    settings = NetworkSettings(width=0.125, pretrained=str(start))
+    settings = NetworkSettings(name="embnet", width=0.125, pretrained=str(start))
     digest = save_network(store, "network.safetensors", build_network(settings, seed=1))
     start.unlink()
     loaded, _ = load_network(store, "network.safetensors")
@@ -61,7 +61,7 @@ def test_the_fingerprint_differs_for_any_changed_tensor_or_setting_and_not_for_t
         tensor.copy_(kept)
     assert len(seen) == 1 + len(network.state_dict())
     assert fingerprint(network) == digest
-    network.settings = NetworkSettings(width=0.125, dimension=8, size=40, branches="dual", head="bnneck")
+    network.settings = NetworkSettings(name="embnet", width=0.125, dimension=8, size=40, branches="dual", head="bnneck")
     assert fingerprint(network) != digest
 
 

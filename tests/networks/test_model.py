@@ -7,7 +7,7 @@ from torch.nn.parallel import DistributedDataParallel
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
 
-SMALL = {"width": 0.125, "dimension": 8, "size": 32}
+SMALL = {"name": "embnet", "width": 0.125, "dimension": 8, "size": 32}
 CONSUMER, SHOP = 0, 1
 
 

@@ -39,7 +39,7 @@ def test_normalising_keeps_channels_last():
 
 @pytest.mark.parametrize("design", ["plain", "fashionnet"])
 def test_a_network_normalises_what_it_is_shown_as_its_settings_say(design):
-    settings = NetworkSettings(width=0.25, dimension=8, size=32, design=design, mean=HALF, std=HALF)
+    settings = NetworkSettings(name="embnet", width=0.25, dimension=8, size=32, design=design, mean=HALF, std=HALF)
     shown, usual = (
         build_network(settings, seed=0).eval(),
         build_network(NetworkSettings(**_usual(settings)), seed=0).eval(),
@@ -77,7 +77,9 @@ def _settings_in(file):
 
 
 def test_what_is_not_usual_is_in_the_file_and_comes_back(tmp_path):
-    settings = NetworkSettings(width=0.25, dimension=8, size=32, mean=HALF, interpolation="bicubic", fit="pad")
+    settings = NetworkSettings(
+        name="embnet", width=0.25, dimension=8, size=32, mean=HALF, interpolation="bicubic", fit="pad"
+    )
     network = build_network(settings, seed=0)
     digest = save_network(Store(tmp_path), "network.safetensors", network)
     loaded, _ = load_network(Store(tmp_path), "network.safetensors")

@@ -34,7 +34,7 @@ SETTINGS = TrainSettings(
     epochs=4,
     precision="float32",
     batch=BatchSettings(items=4, labels=3, chunk=5),
-    network=NetworkSettings(design="fashionnet", size=32, width=0.25, dimension=16, hidden=24),
+    network=NetworkSettings(name="embnet", design="fashionnet", size=32, width=0.25, dimension=16, hidden=24),
     loss=LossSettings(name="triplet", mining="random", domains="cross"),
     tasks=TaskSettings(schedule="alternating", landmarks=5.0),
 )
@@ -122,7 +122,7 @@ def test_validation_counts_every_labelled_picture_of_all_tables(tables):
 
 
 def test_the_rate_of_the_backbone_is_not_that_of_new_layers():
-    for settings in (NetworkSettings(width=0.125), replace(SETTINGS.network, width=0.125)):
+    for settings in (NetworkSettings(name="embnet", width=0.125), replace(SETTINGS.network, width=0.125)):
         network = build_network(settings, seed=0)
         loss = build_loss(LossSettings(), dimension=settings.dimension, classes=3)
         groups = build_optimizer(network, loss, OptimizerSettings(backbone_factor=0.1)).param_groups

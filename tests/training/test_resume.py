@@ -33,7 +33,7 @@ SETTINGS = TrainSettings(
     epochs=4,
     precision="float32",
     batch=BatchSettings(items=8),
-    network=NetworkSettings(size=32, width=0.25, dimension=16),
+    network=NetworkSettings(name="embnet", size=32, width=0.25, dimension=16),
     loss=LossSettings(name="triplet", mining="random", memory=24),
 )
 CPU = torch.device("cpu")

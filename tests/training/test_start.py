@@ -15,7 +15,7 @@ from fashion.training.checkpoint import NETWORK, RUN, checkpoint_name, write_che
 from fashion.training.settings import TrainSettings
 from fashion.training.start import START, find_start
 
-SMALL = {"width": 0.25, "dimension": 8, "size": 32}
+SMALL = {"name": "embnet", "width": 0.25, "dimension": 8, "size": 32}
 
 
 def a_network(**values):

@@ -136,7 +136,7 @@ def test_gradient_caching_counts_batch_statistics_once_and_repeats_dropout():
     """The oracle is a plain step over the same chunks with one graph: each chunk normalised by itself."""
 
     def network():
-        net = build_network(NetworkSettings(size=SIZE, dimension=8), seed=1)
+        net = build_network(NetworkSettings(name="embnet", size=SIZE, dimension=8), seed=1)
         return Dropped(net).train()
 
     cached, plain = network(), network()

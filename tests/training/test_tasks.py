@@ -214,7 +214,7 @@ def test_a_plain_network_has_no_tasks_and_its_run_is_what_it_was_before_there_we
     plain = TrainSettings().identity()
     assert "tasks" not in plain and "labels" not in plain["batch"] and "hidden" not in plain["network"]
     fashionnet = TrainSettings(
-        network=NetworkSettings(design="fashionnet"), tasks=TaskSettings(category=2.0)
+        network=NetworkSettings(name="embnet", design="fashionnet"), tasks=TaskSettings(category=2.0)
     ).identity()
     assert fashionnet["tasks"]["category"] == 2 and fashionnet["batch"]["labels"] == 64
 

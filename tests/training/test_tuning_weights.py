@@ -21,7 +21,7 @@ from fashion.training.loop import Hooks, Trainer
 from fashion.training.optimise import OptimizerSettings, rate_at, rate_factors
 from fashion.training.settings import BatchSettings, TrainSettings
 
-NETWORK = NetworkSettings(size=16, width=0.125, dimension=8)
+NETWORK = NetworkSettings(name="embnet", size=16, width=0.125, dimension=8)
 CPU = torch.device("cpu")
 STEPS = 4
 
@@ -105,7 +105,7 @@ def trainer(pretrained, **optimizer):
         epochs=2,
         precision="float32",
         batch=BatchSettings(items=8),
-        network=NetworkSettings(size=16, width=0.125, dimension=8, pretrained=pretrained),
+        network=NetworkSettings(name="embnet", size=16, width=0.125, dimension=8, pretrained=pretrained),
         loss=LossSettings(domains="cross"),
         optimizer=OptimizerSettings(**optimizer),
     )
