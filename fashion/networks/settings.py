@@ -41,7 +41,7 @@ class NetworkSettings:
     """Only for fashionnet: width of its new dense layers."""
     window: int = 3
     """Only for fashionnet: side, in cells of the feature map, of the window that is pooled round a landmark; odd."""
-    dimension: int = 128
+    dimension: int = 256
     """Length of the embedding."""
     head: Literal["linear", "bnneck"] = "linear"
     """What follows the backbone: a dense layer (linear), or a dense layer and a batch normalisation (bnneck)."""
