@@ -10,16 +10,27 @@ from fashion.retrieval.embeddings import EMBEDDING, to_table
 from fashion.retrieval.search.block import Block, Held
 from fashion.storage import Store
 
+KINDS = ("plain", "coarse", "copies", "close", "halfway", "tiny", "mixed")
+
 
 def vectors(rng: np.random.Generator, n: int, D: int, kind: str) -> np.ndarray:
-    """(n, D) float32. plain: none alike. coarse: scores tie often. copies: of three vectors, which differ in their last
-    bits from their neighbours: products in float32 cannot tell which is the greater."""
+    """(n, D) float32. plain: none alike. coarse: scores tie often, and some vectors are zero. copies: of three vectors,
+    which differ in their last bits from their neighbours: products in float32 cannot tell which is the greater. close: the
+    same, further apart, but not for products in bfloat16. halfway: between two bfloat16, so that rounding takes away as
+    much as it can. tiny: around the smallest normal number, and below. mixed: of very different lengths, zero too."""
     if kind == "coarse":
         return rng.integers(-1, 2, (n, D)).astype(np.float32)
-    if kind == "plain":
-        return rng.normal(size=(n, D)).astype(np.float32)
+    x = rng.normal(size=(n, D)).astype(np.float32)
+    if kind == "halfway":
+        return ((x.view(np.uint32) & 0xFFFF0000) | 0x8000).view(np.float32)
+    if kind == "tiny":
+        return x * np.float32(2.0) ** rng.integers(-140, -120, (n, 1)).astype(np.float32)
+    if kind == "mixed":
+        return x * np.where(rng.random((n, 1)) < 0.1, 0, 2.0 ** rng.integers(-40, 40, (n, 1))).astype(np.float32)
     three = np.random.default_rng(D).normal(size=(3, D)).astype(np.float32)[rng.integers(0, 3, n)]
-    return np.where(rng.random((n, D)) < 0.1, np.nextafter(three, np.float32(9)), three)
+    if kind == "close":
+        return three * (1 + np.float32(1e-4) * x)
+    return np.where(rng.random((n, D)) < 0.1, np.nextafter(three, np.float32(9)), three) if kind == "copies" else x
 
 
 def score(x_D: np.ndarray, y_D: np.ndarray) -> np.float32:

@@ -16,9 +16,9 @@ from fashion.retrieval.search import deep, exact, floors, nearest, precede, scan
 from fashion.retrieval.search.block import Block, Held
 from fashion.retrieval.search.exact import error_bound, exact_scores, lengths
 from fashion.retrieval.search.relevance import Queries
-from tests.retrieval.galleries import held_parts, measures, order, score, score_matrix, vectors
+from tests.retrieval.galleries import KINDS, held_parts, measures, order, score, score_matrix, vectors
 
-KINDS = st.sampled_from(["plain", "coarse", "copies"])
+KINDS, PRECISIONS = st.sampled_from(KINDS), st.sampled_from(["float32", "bfloat16"])
 
 
 @contextmanager
@@ -69,14 +69,14 @@ def check(found, scores_QG, ids, matches_QG, left_out_QG, k) -> None:
 @given(
     Q=st.integers(1, 10), G=st.integers(1, 90), D=st.integers(1, 9), k=st.integers(0, 30), labels=st.integers(1, 25),
     kind=KINDS, parts=st.integers(1, 6), seed=st.integers(0, 10**6), device=st.sampled_from([None, None, "cpu"]),
-    precision=st.sampled_from(["float32", "bfloat16"]),
+    precision=PRECISIONS,
 )  # fmt: skip
 def test_any_cut_of_the_gallery_ranks_as_sorting_everything_does(
     Q, G, D, k, labels, kind, parts, seed, device, precision
 ):
     rng = np.random.default_rng(seed)
     z_GD = vectors(rng, G, D, kind)
-    z_QD = z_GD[rng.integers(0, G, Q)] if kind == "copies" else vectors(rng, Q, D, kind)
+    z_QD = z_GD[rng.integers(0, G, Q)] if kind in ("copies", "close") else vectors(rng, Q, D, kind)
     ids = [f"image {n:03d}" for n in rng.permutation(G)]
     asked, held = rng.integers(0, labels, Q), rng.integers(0, labels, G)
     cuts = sorted(rng.integers(0, G + 1, parts - 1).tolist())
@@ -89,8 +89,8 @@ def test_any_cut_of_the_gallery_ranks_as_sorting_everything_does(
 
 @settings(max_examples=60, deadline=None)
 @given(Q=st.integers(1, 8), G=st.integers(1, 60), k=st.integers(1, 20), kind=KINDS, parts=st.integers(1, 4),
-       seed=st.integers(0, 10**6))  # fmt: skip
-def test_annotated_pairs_match_and_the_items_other_photos_take_no_rank(Q, G, k, kind, parts, seed):
+       seed=st.integers(0, 10**6), precision=PRECISIONS)  # fmt: skip
+def test_annotated_pairs_match_and_the_items_other_photos_take_no_rank(Q, G, k, kind, parts, seed, precision):
     rng = np.random.default_rng(seed)
     z_QD, z_GD = vectors(rng, Q, 5, kind), vectors(rng, G, 5, kind)
     images = [f"shop {n:03d}" for n in rng.permutation(G)]
@@ -100,14 +100,14 @@ def test_annotated_pairs_match_and_the_items_other_photos_take_no_rank(Q, G, k, 
     cuts = sorted(rng.integers(0, G + 1, parts - 1).tolist())
     with small_pieces(rng):
         asks = Queries.of(z_QD, asked, pairs)
-        found = rank(asks, held_parts(z_GD, images, held.tolist(), cuts, images), k)
+        found = rank(asks, held_parts(z_GD, images, held.tolist(), cuts, images), k, precision=precision)
     check(found, score_matrix(z_QD, z_GD), images, paired, (asked[:, None] == held) & ~paired, k)
 
 
 @settings(max_examples=60, deadline=None)
 @given(Q=st.integers(1, 8), G=st.integers(1, 60), k=st.integers(1, 20), kind=KINDS, parts=st.integers(1, 4),
-       seed=st.integers(0, 10**6))  # fmt: skip
-def test_items_rank_by_their_best_image(Q, G, k, kind, parts, seed):
+       seed=st.integers(0, 10**6), precision=PRECISIONS)  # fmt: skip
+def test_items_rank_by_their_best_image(Q, G, k, kind, parts, seed, precision):
     rng = np.random.default_rng(seed)
     z_QD, z_GD = vectors(rng, Q, 5, kind), vectors(rng, G, 5, kind)
     starts = np.unique(np.r_[0, rng.integers(0, G, G // 3)])
@@ -121,7 +121,7 @@ def test_items_rank_by_their_best_image(Q, G, k, kind, parts, seed):
         held.append(Held(block=block))
     asked = rng.choice([*names, "nowhere"], Q)
     with small_pieces(rng):
-        found = rank(Queries.of(z_QD, asked.tolist()), held, k)
+        found = rank(Queries.of(z_QD, asked.tolist()), held, k, precision=precision)
     best = np.maximum.reduceat(score_matrix(z_QD, z_GD), starts, axis=1)
     check(found, best, names, asked[:, None] == np.array(names), np.zeros(best.shape, bool), k)
 
@@ -171,13 +171,14 @@ def test_a_vector_that_is_not_finite_is_refused():
         rank(Queries.of(z[:1], ["a"]), held_parts(z, ["x", "y"], ["a", "b"], []), 1)
 
 
-def test_a_large_gallery_of_few_distinct_vectors_is_ranked_by_id():
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_large_gallery_of_few_distinct_vectors_is_ranked_by_id(precision):
     """Everything ties: the lists must still be exact, and memory must not grow with queries x gallery."""
     rng = np.random.default_rng(0)
     z_GD = vectors(rng, 3, 8, "plain")[rng.integers(0, 3, 20_000)]
     ids = [f"{n:05d}" for n in rng.permutation(20_000)]
     asked = ids[7:10]
-    found = rank(Queries.of(z_GD[7:10], asked), held_parts(z_GD, ids, ids, [5_000, 12_000]), 10)
+    found = rank(Queries.of(z_GD[7:10], asked), held_parts(z_GD, ids, ids, [5_000, 12_000]), 10, precision=precision)
     check(
         found,
         score_matrix(z_GD[7:10], z_GD),
