@@ -143,9 +143,9 @@ def _resized(picture: _Picture, part: Sequence[float], size: tuple[int, int], in
     # The last pixel of a scaled picture may stand for a part of one. Told the true factors, the resizing keeps its
     # place; given the two sizes alone it shifts by up to half a pixel, which is a mean difference of 1.6 levels, not 0.5.
     factors = size[0] * scale / high, size[1] * scale / wide
-    x_1CHW = torch.from_numpy(np.ascontiguousarray(x_HWC)).permute(2, 0, 1)[None]
+    x_1CHW = torch.from_numpy(x_HWC[None].transpose(0, 3, 1, 2))
     resize = getattr(torch.ops.aten, _TORCH[interpolation])
-    return resize(x_1CHW, list(size), False, *factors)[0].permute(1, 2, 0).numpy()
+    return resize(x_1CHW, size, False, *factors).numpy()[0].transpose(1, 2, 0)
 
 
 def _channels_first(x_HWC: np.ndarray) -> np.ndarray:
