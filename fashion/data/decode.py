@@ -84,12 +84,12 @@ class _Picture:
         return pixels_of(image)
 
 
-def check(data: bytes) -> tuple[int, int]:
+def check(data: bytes | memoryview) -> tuple[int, int]:
     """(width, height) of the upright picture, from its header alone, so that a truncated one may still pass.
 
     Raises BadPicture for what is no picture, has a side under LEAST_SIDE or more than MOST_PIXELS pixels.
     """
-    return _Picture(data).upright_size
+    return _Picture(bytes(data)).upright_size
 
 
 def decode(
