@@ -10,10 +10,9 @@ from PIL import ExifTags, Image
 
 from fashion.data.jpeg import is_jpeg
 
-# Pillow warns of every broken EXIF block; such a picture is upright, and there are some in any million. And of pictures
-# that it finds large, where the limit is ours.
-warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Pillow warns of broken EXIF blocks and of much else that leaves a picture usable, and there are some in any million;
+# what does not is said by an exception.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 MOST_PIXELS = 80_000_000  # 240 MB decoded; more is taken for a decompression bomb
 
@@ -91,5 +90,7 @@ def _reason(fault: Exception) -> str:
     text = str(fault).splitlines()[0] if str(fault) else ""
     if "truncated" in text.lower():
         return "truncated"
-    text = re.sub(r"0x[0-9a-f]+|\d+", "#", text)  # offsets and sizes, of which each picture has its own
+    text = re.sub(
+        r"b?'[^']*'|0x[0-9a-f]+|\d+", "#", text
+    )  # bytes, offsets and sizes, of which each picture has its own
     return f"cannot be decoded: {text or type(fault).__name__}"

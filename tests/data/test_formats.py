@@ -293,6 +293,21 @@ def test_a_picture_cut_off_anywhere_is_bad_with_a_reason_that_adds_up(form):
 
 
 @pytest.mark.parametrize("form", [*LOSSLESS, *LOSSY])
+@pytest.mark.filterwarnings("error")
+def test_whatever_is_broken_in_a_file_is_a_bad_picture_or_none(form):
+    rng = np.random.default_rng(1)
+    data = np.frombuffer(encode(garment(), form, **(LOSSLESS | LOSSY)[form]), np.uint8)
+    for _ in range(60):
+        broken = data.copy()
+        broken[rng.integers(0, len(data), 3)] = rng.integers(0, 256, 3)
+        try:
+            assert decode(broken.tobytes(), (16, 16)).shape == (3, 16, 16)
+        except BadPicture as fault:
+            text = str(fault).replace("8 pixels", "").replace(f"{MOST_PIXELS}", "")
+            assert not any(character.isdigit() for character in text), text
+
+
+@pytest.mark.parametrize("form", [*LOSSLESS, *LOSSY])
 def test_a_picture_of_one_pixel_is_too_small(form):
     for use in (check, decode):
         with pytest.raises(BadPicture, match=r"^too small: a side under 8 pixels$"):
