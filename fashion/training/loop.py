@@ -10,6 +10,7 @@ import torch
 from fashion.errors import TrainingDiverged
 from fashion.losses import MetricLoss, advice
 from fashion.losses.labels import Balance
+from fashion.training.autocast import quick_depthwise
 from fashion.training.averages import Average, between
 from fashion.training.batches import Batches, Stream
 from fashion.training.checkpoint import score
@@ -56,6 +57,8 @@ class Trainer:
         network = network.to(device, memory_format=torch.channels_last)
         if device.type == "cuda" and world() > 1:
             network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        if device.type == "cpu":
+            quick_depthwise(network)
         self.loss = loss.to(device)
         self.optimizer = build_optimizer(network, self.loss, settings.optimizer)
         self.backbone = Backbone(network)
