@@ -100,6 +100,8 @@ def job(settings: SearchSettings) -> None:
 
             check_storage(name, getattr(settings, name))
     catalogue = open_catalogue(settings.catalogue)
+    if sys.stderr.isatty():  # a word for those who wait
+        print(f"search {catalogue[1]['images']:,} images of {catalogue[0].uri}", file=sys.stderr)
     from fashion.retrieval.lookup import nearest
     from fashion.retrieval.photos import photo_files
 

@@ -200,10 +200,17 @@ def _values(values: dict) -> str:
 def demo(settings: SweepJobSettings) -> int:
     """Draw, prepare, sweep; the catalogue is that of jobs/train.py's demo."""
     root = Path.cwd() / DEMO
+    print(f"the demo of sweeps: the demo catalogue is drawn and prepared in {root}, many trials follow", flush=True)
     draw_demo(root, settings.train.seed)
     with ray_cluster():
         table = prepare_table(Store(root / "catalogue"), Store(root / "table"), TableSettings())
         return sweep_run(settings, plan_sweep(settings.sweep, table), table, Store(Path.cwd() / DEMO_SWEEP))
+
+
+def announce(table: ItemTable, store: Store) -> None:
+    """What is about to be done."""
+    items = sum(shard.items for shard in table.shards("train"))
+    print(f"sweep: trials on the {items:,} items of {table.store.uri}, in {store.uri}", flush=True)
 
 
 def job(settings: SweepJobSettings) -> int:
@@ -213,6 +220,7 @@ def job(settings: SweepJobSettings) -> int:
         check_storage("data", settings.data)
         check_storage("run", settings.run)
         table = ItemTable(Store(settings.data))
+        announce(table, Store(settings.run))
         plan = plan_sweep(settings.sweep, table)  # what is wrong is said before Ray starts
         with ray_cluster():
             return sweep_run(settings, plan, table, Store(settings.run))

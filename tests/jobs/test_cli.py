@@ -8,9 +8,13 @@ import pytest
 import yaml
 
 from fashion.errors import InputError
+from fashion.setting_types import check_nulls, options, types_of
 from jobs.cli import parse
+from jobs.embed import EmbedJobSettings
 from jobs.evaluate import EvaluateSettings
 from jobs.prepare import PrepareSettings
+from jobs.reevaluate import ReevaluateSettings
+from jobs.search import SearchSettings
 from jobs.sweep import SweepJobSettings
 from jobs.train import TrainJobSettings
 
@@ -93,3 +97,86 @@ def test_the_examples_of_settings_are_valid(file):
         return
     assert found.network.pretrained and found.network.size == 224 and found.epochs >= 40
     assert (found.network.design == "fashionnet") == file.stem.startswith("fashionnet")
+
+
+ALL = (TrainJobSettings, PrepareSettings, EvaluateSettings, EmbedJobSettings, SearchSettings, SweepJobSettings,
+       ReevaluateSettings)  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", ALL)
+def test_null_is_refused_for_every_setting_that_does_not_admit_it(settings):
+    for name, kind in types_of(settings).items():
+        values: dict | None = None
+        for part in reversed(name.split(".")):
+            values = {part: values}
+        if type(None) in options(kind):
+            check_nulls(settings, values)
+            continue
+        with pytest.raises(InputError, match=rf"^{name}: found null, expected [a-z ].*; leave it out for the default$"):
+            check_nulls(settings, values)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "said"),
+    [
+        (TrainJobSettings, "loss:\n  name: null\n", r"^loss\.name: found null, expected one of tuplet"),
+        (TrainJobSettings, "seed: null\n", "^seed: found null, expected a whole number"),
+        (TrainJobSettings, "batch:\n  crop: null\n", r"^batch\.crop: found null, expected one of whole, box"),
+        (TrainJobSettings, "labels: null\n", "^labels: found null, expected a list"),
+        (TrainJobSettings, "network: null\n", "^network: found null, expected a group of settings"),
+        (PrepareSettings, "holdout: null\n", "^holdout: found null, expected a number"),
+        (SweepJobSettings, "train:\n  loss:\n    memory: null\n", r"^train\.loss\.memory: found null"),
+    ],
+)
+def test_null_in_a_file_of_settings_is_one_line(settings, text, said, tmp_path):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(InputError, match=said) as found:
+        parse(settings, ["--config", str(tmp_path / "c.yaml")])
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong", "meant"),
+    [
+        (TrainJobSettings, "loss.margn", "loss.margin"),
+        (TrainJobSettings, "epoch", "epochs"),
+        (PrepareSettings, "benchmrk", "benchmark"),
+        (EvaluateSettings, "protocol.rerankin", "protocol.reranking"),
+        (EmbedJobSettings, "ann.nprob", "ann.nprobe"),
+        (SearchSettings, "catalog", "catalogue"),
+        (SweepJobSettings, "train.loss.margn", "train.loss.margin"),
+        (ReevaluateSettings, "baselin", "baseline"),
+    ],
+)
+def test_a_misspelt_setting_gets_a_suggestion_on_the_command_line_and_in_a_file(settings, wrong, meant, tmp_path):
+    values: object = 1
+    for part in reversed(wrong.split(".")):
+        values = {part: values}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(values))
+    for arguments in (["--" + wrong, "1"], [f"--{wrong}=1"], ["--config", str(tmp_path / "c.yaml")]):
+        with pytest.raises(InputError, match=rf"^{wrong}: no such setting; did you mean .*\b{meant}\b.*\?$"):
+            parse(settings, arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(None, "cannot be read"), ("a: [", "not YAML"), ("- 1\n", "found list, expected settings by name")],
+)
+def test_what_is_no_file_of_settings_is_one_line(text, said, tmp_path):
+    file = tmp_path / "c.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(InputError, match=f"^config: {file}: .*{said}") as found:
+        parse(TrainJobSettings, [f"--config={file}"])
+    assert "\n" not in str(found.value)
+
+
+def test_settings_are_read_from_a_bucket(s3):
+    s3.create_bucket(Bucket="sweeps")
+    s3.put_object(Bucket="sweeps", Key="first/best.yaml", Body=b"epochs: 7\nloss: {margin: 1e-1}\n")
+    found = parse(TrainJobSettings, ["--config", "s3://sweeps/first/best.yaml", "--network.size", "80"])
+    assert (found.epochs, found.loss.margin, found.network.size) == (7, 0.1, 80)
+    with pytest.raises(InputError, match=r"^config: s3://sweeps/first/other.yaml: cannot be read"):
+        parse(TrainJobSettings, ["--config", "s3://sweeps/first/other.yaml"])
+    with pytest.raises(InputError, match=r"^config: bucket 'nobodys': there is no such bucket"):
+        parse(TrainJobSettings, ["--config", "s3://nobodys/best.yaml"])
