@@ -26,6 +26,7 @@ _READERS: dict[str, Callable[..., Iterator[pa.RecordBatch]]] = {
 }
 # Of the benchmarks that have a list of attributes.
 _ATTRIBUTES: dict[str, Callable[[Store, Warn], dict[str, str]]] = {
+    "in-shop": inshop.attribute_types,
     "consumer-to-shop": consumer2shop.attribute_types,
     "category-attribute": category.attribute_types,
 }
