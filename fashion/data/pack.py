@@ -12,6 +12,7 @@ from fashion.data.boxes import scale_box, usable_box
 from fashion.data.decode import BadPicture, check, decode
 from fashion.data.jpeg import encode_jpeg, is_jpeg
 from fashion.data.pictures import Pictures
+from fashion.data.schema import ADDRESS
 from fashion.data.table import DIGESTS, ITEMS, QUARANTINE
 from fashion.errors import InputError
 from fashion.storage import READERS
@@ -54,8 +55,10 @@ def pack_shard(
     with ThreadPoolExecutor(READERS) as pool:
         annotations = rows.to_pylist()
         keys = [(row.pop("item"), row["image"]) for row in annotations]
-        needed = [row["image"] if key not in held else None for key, row in zip(keys, annotations, strict=True)]
-        loaded = pool.map(lambda image: _load(image, pictures, annotated) if image else None, needed)
+        addresses = [row.pop(ADDRESS.name) or row["image"] for row in annotations]
+        needed = [address if key not in held else None for key, address in zip(keys, addresses, strict=True)]
+        pictures.stage(filter(None, needed))
+        loaded = pool.map(lambda address: _load(address, pictures, annotated) if address else None, needed)
         for key, row, found in zip(keys, annotations, loaded, strict=True):
             try:
                 if found is None:
@@ -121,10 +124,10 @@ def pack_picture(
 
 
 def _load(
-    image: str, pictures: Pictures, annotated: Pictures | None
+    address: str, pictures: Pictures, annotated: Pictures | None
 ) -> tuple[bytes, tuple[int, int] | None] | BadPicture:
     try:
-        return pictures.read(image), check(annotated.read(image)) if annotated else None
+        return pictures.fetch(address), check(annotated.fetch(address)) if annotated else None
     except FileNotFoundError:
         return BadPicture("the file is not there")
     except BadPicture as fault:

@@ -57,8 +57,9 @@ class ShardPacker:
     def make(self, rows: pa.Table, **options) -> PackedShard:
         """Rows of annotations, packed in memory."""
         s = self.settings
-        annotated = Pictures(self.source) if s.pictures else None
-        pictures = Pictures(self.source, s.pictures)
+        access = {"follow_links": s.follow_links, "allow_private_hosts": s.allow_private_hosts}
+        annotated = Pictures(self.source, **access) if s.pictures else None
+        pictures = Pictures(self.source, s.pictures, **access)
         return pack_shard(rows, pictures, crop=s.crop, size=s.size, annotated=annotated, **options)
 
     def _held(self, old: str, same: Collection[Key] | None) -> dict[Key, tuple[dict, str]]:

@@ -48,7 +48,7 @@ def plan_table(
     """
     said = settings.identity | {"source": source.uri}
     records = _records(out, said, warn) if out else []
-    sources = digest_of_files(source, annotation_files(source, settings))
+    sources = digest_of_files(source, annotation_files(source, settings), settings)
     earlier = Earlier(out, [record for record, _ in records])
     if records and records[0][0]["sources"] == sources:
         record, unfinished = records[0]
@@ -120,8 +120,10 @@ def _plan(
 ) -> TablePlan:
     sides, changes = Sides(), Changes(earlier)
     labels = LabelCounts(read_attribute_types(settings.benchmark, source, fine=settings.fine))
-    options = {name: getattr(settings, name) for name in ("fine", "manifest") if getattr(settings, name)}
-    rows = _usable(read_annotations(settings.benchmark, source, warn=warn, **options), settings, rejects, progress)
+    names = ("fine", "manifest", "columns", "domains")
+    options = {name: getattr(settings, name) for name in names if getattr(settings, name)}
+    rows = read_annotations(settings.benchmark, source, warn=warn, reject=rejects.line, **options)
+    rows = _usable(rows, settings, rejects, progress)
     shards, categories, domains = [], set(), set()
     for shard in plan_shards(
         rows,
