@@ -133,7 +133,7 @@ def _load(
     except BadPicture as fault:
         return fault
     except InputError:  # in words without the path, so that reasons can be counted
-        return BadPicture("its path, or a link on it, leads out of the source")
+        return BadPicture("its path, or a link on it, leads out of the source; --follow_links true follows links")
 
 
 def _move(landmarks: list[float], origin: tuple[float, float], scale: tuple[float, float]) -> list[float]:
