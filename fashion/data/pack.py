@@ -57,7 +57,9 @@ def pack_shard(
         keys = [(row.pop("item"), row["image"]) for row in annotations]
         addresses = [row.pop(ADDRESS.name) or row["image"] for row in annotations]
         needed = [address if key not in held else None for key, address in zip(keys, addresses, strict=True)]
-        pictures.stage(filter(None, needed))
+        for place in (pictures, annotated):
+            if place:
+                place.stage(filter(None, needed))
         loaded = pool.map(lambda address: _load(address, pictures, annotated) if address else None, needed)
         for key, row, found in zip(keys, annotations, loaded, strict=True):
             try:

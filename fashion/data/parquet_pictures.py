@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fashion.data.decode import BadPicture
+from fashion.data.formats import BadPicture
 from fashion.storage import Store
 
 _PREFIX = "parquet:"

@@ -17,7 +17,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import pyarrow.fs as pafs
 import urllib3
 
-from fashion.data.decode import BadPicture
+from fashion.data.formats import BadPicture
 from fashion.data.image_places import WEB, scheme_of
 from fashion.storage import READERS, Store
 
