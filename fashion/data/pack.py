@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from fashion.data.boxes import scale_box, usable_box
 from fashion.data.decode import BadPicture, check, decode
+from fashion.data.image_places import scheme_of
 from fashion.data.jpeg import encode_jpeg, is_jpeg
 from fashion.data.pictures import Pictures
 from fashion.data.schema import ADDRESS
@@ -72,7 +73,7 @@ def pack_shard(
                     packed = pack_picture(data, row, crop=crop, size=size, annotated_size=counted_in)
                     digest = picture_digest(data, row["box"])
             except BadPicture as fault:
-                place = f"{pictures.source.uri}/{row['image']}"
+                place = row["image"] if scheme_of(row["image"]) else f"{pictures.source.uri}/{row['image']}"
                 about = {"item": key[0], "image": key[1], "split": row["split"]}
                 bad.append(about | {"place": place, "reason": str(fault)})
                 continue
