@@ -1,6 +1,7 @@
 """Whether the annotations are those of the last run: by the bytes of their files, which cost less than their rows."""
 
 import hashlib
+import json
 
 from fashion.data.manifest_files import find_manifest
 from fashion.data.table_settings import TableSettings
@@ -19,9 +20,10 @@ def annotation_files(source: Store, settings: TableSettings) -> list[str]:
     return sorted({name for folder in FOLDERS for name in source.names(folder)})
 
 
-def digest_of_files(source: Store, names: list[str]) -> str:
-    """Of the names and the bytes. Raises InputError where a file is not there."""
-    digest = hashlib.blake2b(digest_size=16)
+def digest_of_files(source: Store, names: list[str], settings: TableSettings) -> str:
+    """Of the names and the bytes, and of how they are read. Raises InputError where a file is not there."""
+    read_as = {name: getattr(settings, name) for name in ("columns", "domains") if getattr(settings, name)}
+    digest = hashlib.blake2b(json.dumps(read_as, sort_keys=True).encode(), digest_size=16)
     for name in names:
         digest.update(f"\0{name}\0".encode())
         try:

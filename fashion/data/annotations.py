@@ -79,10 +79,11 @@ def spread(points: Sequence[int], slots: Sequence[int]) -> list[int]:
 def names_and_types(source: Store, name: str, warn: Warn) -> list[tuple[str, str]]:
     """(name, type) of each row of a list of attributes or categories; the type is the last token.
 
-    Names may hold blanks. Where a Chinese name stands before the English one, the English one is returned.
+    Other files call them by their place here, so a wrong count is refused. Names may hold blanks. Where a Chinese name
+    stands before the English one, the English one is returned.
     """
     found = []
-    for number, row in counted_rows(source, name, warn):
+    for number, row in counted_rows(source, name, warn, exact=True):
         if len(row) < 2:
             raise malformed(name, number, repr(" ".join(row)), "a name and a type")
         *words, kind = row

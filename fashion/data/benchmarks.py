@@ -1,5 +1,6 @@
 """The benchmarks by name: where annotations come from, in one form whatever the files look like."""
 
+import functools
 import inspect
 import logging
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 
 from fashion.data import category, category_fine, consumer2shop, inshop, manifest
+from fashion.data.rejects import Reject
 from fashion.data.tables import Warn
 from fashion.errors import InputError
 from fashion.storage import Store
@@ -26,6 +28,7 @@ _READERS: dict[str, Callable[..., Iterator[pa.RecordBatch]]] = {
 }
 # Of the benchmarks that have a list of attributes.
 _ATTRIBUTES: dict[str, Callable[[Store, Warn], dict[str, str]]] = {
+    "in-shop": inshop.attribute_types,
     "consumer-to-shop": consumer2shop.attribute_types,
     "category-attribute": category.attribute_types,
 }
@@ -33,18 +36,23 @@ BENCHMARKS = tuple(_READERS)
 
 
 def read_annotations(
-    benchmark: str, source: Store, *, warn: Warn = _log.warning, **options
+    benchmark: str, source: Store, *, warn: Warn = _log.warning, reject: Reject | None = None, **options
 ) -> Iterator[pa.RecordBatch]:
     """The annotations of a benchmark's images, as batches of schema ANNOTATIONS with at most 10,000 rows, one an image.
 
     `warn` receives a line for whatever is odd but usable: counts that differ, rows without a match, optional files that
-    are missing. Options: category-attribute takes `fine` (bool: the 26-attribute annotation), manifest takes `manifest`
-    (the name of its file in `source`). Raises InputError, for what is in the files while the batches are drawn.
+    are missing. `reject` receives each row of a manifest that cannot be used; without it, they are listed in an
+    InputError at the end. Options: category-attribute takes `fine` (bool: the 26-attribute annotation), manifest takes
+    `manifest` (the name of its file in `source`), `columns` and `domains`. Raises InputError, for what is in the files
+    while the batches are drawn.
     """
     if benchmark not in _READERS:
         raise InputError(f"benchmark {benchmark!r}: expected one of {', '.join(BENCHMARKS)}")
     reader = _READERS[benchmark]
     known = [p.name for p in inspect.signature(reader).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    if "reject" in known:
+        known.remove("reject")
+        reader = functools.partial(reader, reject=reject)
     for option in options:
         if option not in known:
             raise InputError(f"benchmark {benchmark} has no option {option!r}; it has {', '.join(known) or 'none'}")

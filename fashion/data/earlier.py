@@ -72,7 +72,7 @@ class Changes:
         elif old.rows == digest:
             self.known += rows.num_rows
         else:
-            before, now = _texts(self.out.read_table(rows_file(old.rows))), _texts(rows)
+            before, now = _texts(self.out.read_table(rows_file(old.rows), rows.column_names)), _texts(rows)
             found = now.keys() & before.keys()
             self.known += len(found)
             self.added += len(now) - len(found)

@@ -5,8 +5,12 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from fashion.data.label_counts import FIELDS
-from fashion.data.planned import TablePlan
+from fashion.data.planned import WEB, PlannedShard, TablePlan
+from fashion.data.schema import ADDRESS
 from fashion.data.table import (
     FORMAT,
     MANIFEST,
@@ -57,7 +61,24 @@ def finish(source: Store, out: Store, settings: TableSettings, plan: TablePlan, 
             "created": now(),
         },
     )
+    if plan.about.get("signed"):
+        _forget_addresses(out, plan)
     _tidy(out, plan)
+
+
+def _forget_addresses(out: Store, plan: TablePlan) -> None:
+    """The addresses of pictures on the web may hold keys, which are not to be kept."""
+
+    def forget(shard: PlannedShard) -> None:
+        rows = out.read_table(rows_file(shard.rows))
+        held = rows[ADDRESS.name]
+        kept = pc.if_else(pc.starts_with(held, WEB), pa.scalar(None, held.type), held)
+        out.write_table(
+            rows_file(shard.rows), rows.set_column(rows.schema.get_field_index(ADDRESS.name), ADDRESS, kept)
+        )
+
+    with ThreadPoolExecutor(READERS) as pool:
+        list(pool.map(forget, plan.shards))
 
 
 def _tidy(out: Store, plan: TablePlan) -> None:

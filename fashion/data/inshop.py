@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from fashion.data.annotations import box_rows, check_items, folder_category, landmark_rows, one_of
+from fashion.data.annotations import box_rows, check_items, folder_category, label_rows, landmark_rows, one_of
 from fashion.data.join import Images
 from fashion.data.tables import Warn, counted_rows, have, malformed, require
 from fashion.errors import InputError
@@ -16,6 +16,8 @@ BOXES = "Anno/list_bbox_inshop.txt"
 LANDMARKS = "Anno/list_landmarks_inshop.txt"
 ITEMS = "Anno/list_item_inshop.txt"
 DESCRIPTIONS = "Anno/list_description_inshop.json"
+ATTRIBUTES = ("Anno/attributes", "Anno")  # the folder of the three lists, which releases before 2017 are without
+NAMES, ITEM_ATTRIBUTES, COLORS = "list_attr_cloth.txt", "list_attr_items.txt", "list_color_cloth.txt"
 LAYOUT = f"DeepFashion's In-shop layout: {PARTITION}, {BOXES}, Img/img/WOMEN/..."
 
 # Evaluation status -> split and role. There is no published validation split.
@@ -37,7 +39,60 @@ def read(source: Store, warn: Warn) -> Iterator[pa.RecordBatch]:
         described = descriptions(source, DESCRIPTIONS)
         for image in images:
             images.set(image, "description", described.get(images.value(image, "item")))
+    _attributes(source, images, warn)
     yield from images.batches()
+
+
+def attribute_types(source: Store, warn: Warn) -> dict[str, str]:
+    """Every attribute of the list, in its order -> `attribute`, and every colour -> `color`; empty where they are not
+    read. Raises InputError."""
+    folder = _attribute_folder(source)
+    if folder is None:
+        return {}
+    types = dict.fromkeys(_names(source, f"{folder}/{NAMES}", warn), "attribute")
+    if source.exists(f"{folder}/{COLORS}"):
+        types |= dict.fromkeys(sorted({color for _, color in _colors(source, f"{folder}/{COLORS}", warn)}), "color")
+    return types
+
+
+def _attribute_folder(source: Store) -> str | None:
+    """Where the lists of attributes are: the names and what each item has."""
+    return next((f for f in ATTRIBUTES if all(source.exists(f"{f}/{n}") for n in (NAMES, ITEM_ATTRIBUTES))), None)
+
+
+def _attributes(source: Store, images: Images, warn: Warn) -> None:
+    """Set the attributes, which are annotated by item, and with them the colour, which is by image.
+
+    An image whose item has no row stays without both: a list with its colour alone would say that it has none of the
+    others.
+    """
+    folder = _attribute_folder(source)
+    if folder is None:
+        return
+    labelled = dict(label_rows(source, f"{folder}/{ITEM_ATTRIBUTES}", warn, _names(source, f"{folder}/{NAMES}", warn)))
+    file = f"{folder}/{COLORS}"
+    colors = dict(_colors(source, file, warn)) if have(source, file, warn, "no colours are read") else {}
+    missing = 0
+    for image in images:
+        present = labelled.get(images.value(image, "item"))
+        missing += present is None
+        if present is not None:
+            images.set(image, "attributes", [*present, *([colors[image]] if image in colors else [])])
+    if missing:
+        warn(f"{folder}/{ITEM_ATTRIBUTES}: no row for the items of {missing} images; they stay without attributes")
+
+
+def _names(source: Store, name: str, warn: Warn) -> list[str]:
+    """Of the attributes: here a line is a name, and there are no types."""
+    return [" ".join(row) for _, row in counted_rows(source, name, warn, exact=True)]
+
+
+def _colors(source: Store, name: str, warn: Warn) -> Iterator[tuple[str, str]]:
+    """(image, its colour as an attribute), such as `color: Heather grey`; some attributes are called black or navy."""
+    for number, (image, *color) in counted_rows(source, name, warn):
+        if not color:
+            raise malformed(name, number, "1 column", "image_name color")
+        yield image, f"color: {' '.join(color)}"
 
 
 def _partition(source: Store, warn: Warn) -> Iterator[tuple[str, dict]]:

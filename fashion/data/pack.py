@@ -10,8 +10,10 @@ import pyarrow as pa
 
 from fashion.data.boxes import scale_box, usable_box
 from fashion.data.decode import BadPicture, check, decode
+from fashion.data.image_places import scheme_of
 from fashion.data.jpeg import encode_jpeg, is_jpeg
 from fashion.data.pictures import Pictures
+from fashion.data.schema import ADDRESS
 from fashion.data.table import DIGESTS, ITEMS, QUARANTINE
 from fashion.errors import InputError
 from fashion.storage import READERS
@@ -54,8 +56,12 @@ def pack_shard(
     with ThreadPoolExecutor(READERS) as pool:
         annotations = rows.to_pylist()
         keys = [(row.pop("item"), row["image"]) for row in annotations]
-        needed = [row["image"] if key not in held else None for key, row in zip(keys, annotations, strict=True)]
-        loaded = pool.map(lambda image: _load(image, pictures, annotated) if image else None, needed)
+        addresses = [row.pop(ADDRESS.name) or row["image"] for row in annotations]
+        needed = [address if key not in held else None for key, address in zip(keys, addresses, strict=True)]
+        for place in (pictures, annotated):
+            if place:
+                place.stage(filter(None, needed))
+        loaded = pool.map(lambda address: _load(address, pictures, annotated) if address else None, needed)
         for key, row, found in zip(keys, annotations, loaded, strict=True):
             try:
                 if found is None:
@@ -67,7 +73,7 @@ def pack_shard(
                     packed = pack_picture(data, row, crop=crop, size=size, annotated_size=counted_in)
                     digest = picture_digest(data, row["box"])
             except BadPicture as fault:
-                place = f"{pictures.source.uri}/{row['image']}"
+                place = row["image"] if scheme_of(row["image"]) else f"{pictures.source.uri}/{row['image']}"
                 about = {"item": key[0], "image": key[1], "split": row["split"]}
                 bad.append(about | {"place": place, "reason": str(fault)})
                 continue
@@ -121,16 +127,16 @@ def pack_picture(
 
 
 def _load(
-    image: str, pictures: Pictures, annotated: Pictures | None
+    address: str, pictures: Pictures, annotated: Pictures | None
 ) -> tuple[bytes, tuple[int, int] | None] | BadPicture:
     try:
-        return pictures.read(image), check(annotated.read(image)) if annotated else None
+        return pictures.fetch(address), check(annotated.fetch(address)) if annotated else None
     except FileNotFoundError:
         return BadPicture("the file is not there")
     except BadPicture as fault:
         return fault
     except InputError:  # in words without the path, so that reasons can be counted
-        return BadPicture("its path, or a link on it, leads out of the source")
+        return BadPicture("its path, or a link on it, leads out of the source; --follow_links true follows links")
 
 
 def _move(landmarks: list[float], origin: tuple[float, float], scale: tuple[float, float]) -> list[float]:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from fashion.data.pack import Key, PackedShard, pack_shard
 from fashion.data.pictures import Pictures
+from fashion.data.schema import ADDRESS
 from fashion.data.table import (
     GROUP_ITEMS,
     ItemTable,
@@ -50,15 +51,17 @@ class ShardPacker:
                 return stats
         same = None
         if old_rows != shard.rows:
-            before = _by_key(self.out.read_table(rows_file(old_rows)))
-            same = {key for key, row in _by_key(rows).items() if before.get(key) == row}
+            told = rows.drop_columns(ADDRESS.name)
+            before = _by_key(self.out.read_table(rows_file(old_rows), told.column_names))
+            same = {key for key, row in _by_key(told).items() if before.get(key) == row}
         return self._write(shard, self.make(rows, held=self._held(old, same), drop=drop), drop)
 
     def make(self, rows: pa.Table, **options) -> PackedShard:
         """Rows of annotations, packed in memory."""
         s = self.settings
-        annotated = Pictures(self.source) if s.pictures else None
-        pictures = Pictures(self.source, s.pictures)
+        access = {"follow_links": s.follow_links, "allow_private_hosts": s.allow_private_hosts}
+        annotated = Pictures(self.source, **access) if s.pictures else None
+        pictures = Pictures(self.source, s.pictures, **access)
         return pack_shard(rows, pictures, crop=s.crop, size=s.size, annotated=annotated, **options)
 
     def _held(self, old: str, same: Collection[Key] | None) -> dict[Key, tuple[dict, str]]:

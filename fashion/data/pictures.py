@@ -1,11 +1,16 @@
 """Where a benchmark's pictures are: an annotated path such as img/TOPS/T_Shirt/id_00000001/shop_01.jpg -> bytes."""
 
+import functools
 import os
 import threading
+from collections.abc import Iterable
 from functools import cached_property
 
 import pyarrow.fs as pafs
 
+from fashion.data.image_places import scheme_of
+from fashion.data.parquet_pictures import ParquetPictures
+from fashion.data.remote import Remote
 from fashion.errors import InputError
 from fashion.storage import Store
 
@@ -16,16 +21,38 @@ class Pictures:
     """The pictures of a source folder. Pickles as its address; may be shared between threads.
 
     Annotated paths start with img/, and the pictures lie in `Img/img/...` or in `img/...`, depending on who unpacked
-    them. `folder`, e.g. `Img/img_highres`, takes the place of the leading img/.
+    them. `folder`, e.g. `Img/img_highres`, takes the place of the leading img/. `follow_links`: links may lead out of the
+    source. `allow_private_hosts`: pictures may be fetched from loopback and private networks.
     """
 
-    def __init__(self, source: Store, folder: str | None = None):
+    def __init__(
+        self,
+        source: Store,
+        folder: str | None = None,
+        *,
+        follow_links: bool = False,
+        allow_private_hosts: bool = False,
+    ):
         self.source = source
         self.folder = inside(folder) if folder else None
+        self.follow_links, self.allow_private_hosts = follow_links, allow_private_hosts
         self._listings = _Listings(source)
+        self._remote = Remote(private=allow_private_hosts)
+        self._in_parquet = ParquetPictures(source)
 
     def __reduce__(self):
-        return Pictures, (self.source, self.folder)
+        settings = {"follow_links": self.follow_links, "allow_private_hosts": self.allow_private_hosts}
+        return functools.partial(Pictures, self.source, self.folder, **settings), ()
+
+    def stage(self, addresses: Iterable[str]) -> None:
+        """Read those of the pictures that lie in a Parquet file, in one pass, for `read` to give out."""
+        self._in_parquet.stage(filter(ParquetPictures.has, addresses))
+
+    def fetch(self, address: str) -> bytes:
+        """As `read`, of the `address` of an annotation or of its image."""
+        if ParquetPictures.has(address):
+            return self._in_parquet.take(address)
+        return self._remote.read(address) if scheme_of(address) else self.read(address)
 
     def read(self, image: str) -> bytes:
         """The file's bytes.
@@ -56,11 +83,14 @@ class Pictures:
         return self.source.fs.get_file_info(self.source.at("Img")).type == pafs.FileType.Directory
 
     def _read(self, name: str) -> bytes:
-        if self.source.local:
+        if self.source.local and not self.follow_links:
             root = os.path.realpath(self.source.path)
             path = os.path.realpath(self.source.at(name))
             if os.path.commonpath([root, path]) != root:
-                raise InputError(f"{name}: a link leads out of {self.source.uri}; expected the picture itself there")
+                raise InputError(
+                    f"{name}: a link leads out of {self.source.uri}; expected the picture itself there, or --follow_links "
+                    "true"
+                )
             if not os.path.isfile(path):
                 raise FileNotFoundError(f"{name}: no such file")
         return self.source.read(name)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from fashion.data.table import FORMAT
 
 PLAN = "plan/plan.json"
+WEB = "http"  # how addresses of pictures begin that may hold keys
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,15 @@
 """Rows of annotations that cannot be used: counted like bad pictures, and listed."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import pyarrow as pa
 
 from fashion.data.table import QUARANTINE
 
-SHOWN = 5
+Reject = Callable[[str, str | None, str], None]  # receives place ("mine.csv, line 7"), image if known, and reason
+
+SHOWN = 10
 
 
 class Rejects:

@@ -12,6 +12,9 @@ LANDMARKS = (
     "left waist", "right waist", "left hem", "right hem",
 )  # fmt: skip
 
+# Where an image is fetched from if not by its name: of use to `prepare` alone, and no part of the item table.
+ADDRESS = pa.field("address", pa.string())
+
 # One row an image. Null means "not annotated", which is not the same as an empty list.
 ANNOTATIONS = pa.schema(
     [
@@ -28,5 +31,6 @@ ANNOTATIONS = pa.schema(
         pa.field("landmarks", pa.list_(pa.float32())),  # 8 x (visibility, x, y); visibility -1 where a slot is not used
         pa.field("pairs", pa.list_(pa.string())),  # consumer images: the shop images they are annotated to match
         pa.field("description", pa.string()),
+        ADDRESS,
     ]
 )

@@ -21,7 +21,7 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fashion.data.schema import ANNOTATIONS
+from fashion.data.schema import ADDRESS, ANNOTATIONS
 from fashion.errors import InputError
 from fashion.storage import READERS, Store
 
@@ -31,7 +31,7 @@ MANIFEST = "manifest.json"
 FOOTERS_KEPT = 256  # a few KB each
 
 IMAGE = pa.struct(
-    [field for field in ANNOTATIONS if field.name != "item"]
+    [field for field in ANNOTATIONS if field.name not in ("item", ADDRESS.name)]
     # Box and landmarks are in pixels of the packed picture; a null box is the whole picture.
     + [pa.field("width", pa.int32()), pa.field("height", pa.int32()), pa.field("jpeg", pa.large_binary())]
 )

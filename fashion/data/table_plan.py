@@ -13,15 +13,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fashion.data.annotation_files import annotation_files, digest_of_files
 from fashion.data.benchmarks import read_annotations, read_attribute_types
 from fashion.data.earlier import Changes, Earlier
 from fashion.data.holdout import Sides
 from fashion.data.label_counts import LabelCounts
-from fashion.data.planned import PLAN, PlannedShard, TablePlan
+from fashion.data.planned import PLAN, WEB, PlannedShard, TablePlan
 from fashion.data.rejects import Rejects
-from fashion.data.schema import SPLITS
+from fashion.data.schema import ADDRESS, SPLITS
 from fashion.data.shards import Shard, plan_shards
 from fashion.data.table import FORMAT, MANIFEST, REJECTED, ItemTable, rows_file
 from fashion.data.table_settings import TableSettings
@@ -48,7 +49,7 @@ def plan_table(
     """
     said = settings.identity | {"source": source.uri}
     records = _records(out, said, warn) if out else []
-    sources = digest_of_files(source, annotation_files(source, settings))
+    sources = digest_of_files(source, annotation_files(source, settings), settings)
     earlier = Earlier(out, [record for record, _ in records])
     if records and records[0][0]["sources"] == sources:
         record, unfinished = records[0]
@@ -120,9 +121,11 @@ def _plan(
 ) -> TablePlan:
     sides, changes = Sides(), Changes(earlier)
     labels = LabelCounts(read_attribute_types(settings.benchmark, source, fine=settings.fine))
-    options = {name: getattr(settings, name) for name in ("fine", "manifest") if getattr(settings, name)}
-    rows = _usable(read_annotations(settings.benchmark, source, warn=warn, **options), settings, rejects, progress)
-    shards, categories, domains = [], set(), set()
+    names = ("fine", "manifest", "columns", "domains")
+    options = {name: getattr(settings, name) for name in names if getattr(settings, name)}
+    rows = read_annotations(settings.benchmark, source, warn=warn, reject=rejects.line, **options)
+    rows = _usable(rows, settings, rejects, progress)
+    shards, categories, domains, signed = [], set(), set(), False
     for shard in plan_shards(
         rows,
         shard_images=settings.shard_images,
@@ -132,17 +135,19 @@ def _plan(
         warn=warn,
         reject=rejects.row,
     ):
-        digest = hashlib.blake2b(json.dumps(shard.rows.to_pylist()).encode(), digest_size=16).hexdigest()
+        told = shard.rows.drop_columns(ADDRESS.name)  # which may be signed anew each day
+        digest = hashlib.blake2b(json.dumps(told.to_pylist()).encode(), digest_size=16).hexdigest()
         keep(digest, shard.rows)
         shards.append(_planned(shard, digest, earlier))
         labels.add(shard.split, shard.rows)
-        changes.add(shard.split, shard.start, shard.rows, digest)
+        changes.add(shard.split, shard.start, told, digest)
+        signed |= pc.any(pc.starts_with(shard.rows[ADDRESS.name], WEB), min_count=0).as_py()
         if settings.benchmark != "category-attribute":  # which matches by category
             sides.add(shard.split, shard.rows)
         categories.update(shard.rows["category"].unique().to_pylist())
         domains.update(shard.rows["domain"].unique().to_pylist())
     shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.start))
-    about = {"categories": sorted(categories - {None}), "domains": sorted(domains), **labels.fields()}
+    about = {"categories": sorted(categories - {None}), "domains": sorted(domains), **labels.fields(), "signed": signed}
     for line in sides.check():
         warn(line)
     packed = sum(shard.name not in earlier.written for shard in shards)

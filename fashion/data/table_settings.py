@@ -5,8 +5,9 @@ from typing import Literal
 
 from fashion.errors import InputError
 
-# What may differ between two runs on one table: how strict they are, and where the annotations lie.
-FREE = ("bad_fraction", "duplicates", "manifest")
+# What may differ between two runs on one table: how strict they are, where the annotations lie and how they are read,
+# and what may be read beside the source's own files.
+FREE = ("bad_fraction", "duplicates", "manifest", "columns", "domains", "allow_private_hosts", "follow_links")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,15 @@ class TableSettings:
     fine: bool = False
     """category-attribute: read Anno_fine (26 attributes) in place of the 1,000."""
     manifest: str | None = None
-    """manifest: the file's name in the source. Default: the only .csv or .parquet there."""
+    """manifest: the file's name in the source. Default: the only .csv, .tsv or .parquet there."""
+    columns: dict[str, str] | None = None
+    """manifest: which of its columns holds what, such as {image: photo_url, item: sku}. Default: by their names."""
+    domains: dict[str, str] | None = None
+    """manifest: what its domains mean, such as {customer: consumer, street: consumer, catalogue: shop}."""
+    allow_private_hosts: bool = False
+    """manifest: fetch pictures from https:// addresses on this machine or a private network too."""
+    follow_links: bool = False
+    """Read pictures that links on disk lead to outside of the source."""
     holdout: float = 0.1
     """Share of the train items that becomes the validation split, and the same again for the test split, where the
     annotations have none of their own. 0: nothing is held out."""
@@ -53,10 +62,11 @@ class TableSettings:
             raise InputError(
                 f"fine: has a meaning for category-attribute only, not for {self.benchmark}; leave it false"
             )
-        if self.manifest and self.benchmark != "manifest":
-            raise InputError(
-                f"manifest: has a meaning for benchmark manifest only, not for {self.benchmark}; leave it out"
-            )
+        for name in ("manifest", "columns", "domains", "allow_private_hosts"):
+            if getattr(self, name) and self.benchmark != "manifest":
+                raise InputError(
+                    f"{name}: has a meaning for benchmark manifest only, not for {self.benchmark}; leave it out"
+                )
 
     @property
     def identity(self) -> dict:

@@ -11,6 +11,8 @@ from fashion.storage import Store
 
 Warn = Callable[[str], None]  # receives one line for a person to read
 
+OWN = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")  # names of tables that users make
+
 _CHUNK = 1 << 20  # bytes read at once
 _LONGEST = 1 << 22  # bytes in a line; more means that this is no text table
 _BOM = b"\xef\xbb\xbf"
@@ -43,11 +45,14 @@ def lines(source: Store, name: str) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def counted_lines(source: Store, name: str, warn: Warn, *, header: bool = True) -> Iterator[tuple[int, bytes]]:
+def counted_lines(
+    source: Store, name: str, warn: Warn, *, header: bool = True, exact: bool = False
+) -> Iterator[tuple[int, bytes]]:
     """The rows of a table whose line 1 is their count and, with `header`, line 2 the column names.
 
-    A count that differs from the rows is a warning with both numbers, as published files have such. Raises
-    FileNotFoundError, and InputError where line 1 is not a count.
+    A count that differs from the rows is a warning with both numbers, as published files have such; with `exact`, where
+    a row's place in the list is what other files call it by, an error. Raises FileNotFoundError, and InputError where
+    line 1 is not a count.
     """
     rows = lines(source, name)
     number, first = next(rows, (1, b""))
@@ -59,13 +64,20 @@ def counted_lines(source: Store, name: str, warn: Warn, *, header: bool = True) 
     for row in rows:
         found += 1
         yield row
+    if found != int(first) and exact:
+        raise InputError(
+            f"{name}: line 1 says {int(first)} rows, found {found}; other files call them by their place in this list, so "
+            "each after one that is missing would be taken for another; expected the list as published"
+        )
     if found != int(first):
         warn(f"{name}: line 1 says {int(first)} rows, found {found}; all {found} are used")
 
 
-def counted_rows(source: Store, name: str, warn: Warn, *, header: bool = True) -> Iterator[tuple[int, list[str]]]:
+def counted_rows(
+    source: Store, name: str, warn: Warn, *, header: bool = True, exact: bool = False
+) -> Iterator[tuple[int, list[str]]]:
     """(line number, the row's tokens) of `counted_lines`: tokens are separated by any run of white space."""
-    for number, line in counted_lines(source, name, warn, header=header):
+    for number, line in counted_lines(source, name, warn, header=header, exact=exact):
         yield number, tokens(name, number, line)
 
 
@@ -86,7 +98,14 @@ def require(source: Store, layout: str, *names: str) -> None:
     """Raises InputError naming the first file that is not there, and the layout it belongs to."""
     for name in names:
         if not source.exists(name):
-            raise InputError(f"{name}: not found in {source.uri}; expected {layout}; check the source folder")
+            own = " and ".join(own_tables(source))
+            hint = f"found {own}; did you mean --benchmark manifest?" if own else "check the source folder"
+            raise InputError(f"{name}: not found in {source.uri}; expected {layout}; {hint}")
+
+
+def own_tables(source: Store) -> list[str]:
+    """The CSV and Parquet files in the folder itself, which no published benchmark has: a user's own."""
+    return [name for name in source.names() if name.lower().endswith(OWN)]
 
 
 def have(source: Store, name: str, warn: Warn, without: str) -> bool:

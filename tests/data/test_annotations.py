@@ -33,8 +33,10 @@ def test_rows_are_split_on_runs_of_white_space_under_bom_crlf_and_a_missing_last
 
 
 @pytest.mark.parametrize("count", ["1", "007"])
-def test_a_count_that_differs_is_a_warning_with_both_numbers(tmp_path, count):
+def test_a_count_that_differs_is_a_warning_with_both_numbers_and_an_error_where_places_are_names(tmp_path, count):
     warnings = []
+    with pytest.raises(InputError, match=rf"^Anno/list.txt: line 1 says {int(count)} rows, found 2; other files call"):
+        names_and_types(*table(tmp_path, f"{count}\nname type\na 1\nb 2\n"), pytest.fail)
     rows = list(counted_rows(*table(tmp_path, f"{count}\nname\na\nb\n"), warnings.append))
     assert [row for _, row in rows] == [["a"], ["b"]]
     (warning,) = warnings

@@ -91,6 +91,7 @@ def test_batches_of_any_size_hold_the_same_rows(tmp_path, monkeypatch):
         ("list_category_img.txt", f"1\nh\n{A}\n", "line 3: found 1 columns, expected image_name category_label"),
         ("list_attr_img.txt", f"2\nh\n{A} 1 1 1\n{B} 1 1\n", "line 4: found 2 labels, expected 3"),
         ("list_attr_img.txt", f"1\nh\n{A} 1 2 1\n", "line 3: found a label that is not 1, -1 or 0"),
+        ("list_attr_img.txt", f"1\nh\n{A} 1 1\n", "line 3: found 2 labels, expected 3"),
         ("list_attr_cloth.txt", "1\nh\nlonely\n", "line 3: found 'lonely', expected a name and a type"),
     ],
 )
@@ -99,6 +100,21 @@ def test_a_malformed_row_is_named_with_its_line(tmp_path, file, text, message):
     with pytest.raises(InputError) as caught:
         read_rows("category-attribute", source)
     assert str(caught.value) == f"Anno_coarse/{file}, {message}"
+
+
+@pytest.mark.parametrize("file", ["list_category_cloth.txt", "list_attr_cloth.txt"])
+@pytest.mark.parametrize("fine", [False, True])
+def test_a_list_with_a_row_missing_in_the_middle_is_refused_as_each_later_one_would_be_taken_for_another(
+    tmp_path, file, fine
+):
+    files, name = (FINE, f"Anno_fine/{file}") if fine else (COARSE, f"Anno_coarse/{file}")
+    lines = files[name].splitlines()
+    rows = len(lines) - 2
+    source = write_tree(tmp_path, {**files, name: "\n".join([*lines[:2], *lines[3:]])})
+    with pytest.raises(
+        InputError, match=rf"^{name}: line 1 says {rows} rows, found {rows - 1}; other files call them by"
+    ):
+        read_rows("category-attribute", source, fine=fine)
 
 
 def test_missing_files_are_named_with_the_layout(tmp_path):

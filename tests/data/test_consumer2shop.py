@@ -124,3 +124,18 @@ def test_a_malformed_pair_is_named_with_its_line(tmp_path, row, message):
     source = write_tree(tmp_path, {**FILES, "Eval/list_eval_partition.txt": pairs})
     with pytest.raises(InputError, match=f"^Eval/list_eval_partition.txt, line 7: {message}"):
         read_rows("consumer-to-shop", source)
+
+
+@pytest.mark.parametrize("name", ["catalogue.csv", "Catalogue.TSV", "c.csv.gz", "c.parquet"])
+def test_a_table_of_ones_own_is_recognised(tmp_path, name):
+    with pytest.raises(InputError, match=rf"^Eval/list_eval_partition.txt: .*; found {name}; did you mean --be"):
+        read_rows("consumer-to-shop", write_tree(tmp_path, {name: "image,item,domain\n"}))
+    with pytest.raises(InputError, match=r"; check the source folder$"):
+        read_rows("consumer-to-shop", write_tree(tmp_path / "else", {"Eval/old.csv": ""}))
+
+
+def test_an_attribute_missing_from_the_list_is_refused(tmp_path):
+    name = "Anno/list_attr_cloth.txt"
+    source = write_tree(tmp_path, {**FILES, name: FILES[name].replace("圆领 Round Neck 2\r\n", "")})
+    with pytest.raises(InputError, match=rf"^{name}: line 1 says 3 rows, found 2; other files call them by"):
+        read_rows("consumer-to-shop", source)

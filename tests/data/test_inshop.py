@@ -3,6 +3,7 @@ import json
 import pytest
 from literal_trees import read_rows, write_tree
 
+from fashion.data.benchmarks import read_attribute_types
 from fashion.errors import InputError
 
 DRESS = "img/WOMEN/Dresses/id_00000002/02_1_front.jpg"
@@ -71,6 +72,7 @@ def test_statuses_become_splits_and_roles_and_every_column_is_joined_by_the_imag
         "landmarks": None,
         "pairs": None,
         "description": "Navy A pleated dress. Woven. Red",
+        "address": None,
     }
     assert rows[GALLERY]["box"] == [10, 20, 200, 250] and rows[GALLERY]["description"] is None
     assert rows[ALONE]["description"] == "White"
@@ -146,3 +148,76 @@ def test_broken_descriptions_are_one_line(tmp_path, broken):
     source = write_tree(tmp_path, {**FILES, "Anno/list_description_inshop.json": broken})
     with pytest.raises(InputError, match=r"^Anno/list_description_inshop.json: found .*$"):
         read_rows("in-shop", source)
+
+
+# As published since 2017: names without types that may hold blanks, items in rows, colours by image.
+ATTRIBUTES = {
+    "Anno/attributes/list_attr_cloth.txt": "4\nattribute_name\nlightweight\nheather grey\nblack\n3/4 sleeve\n",
+    "Anno/attributes/list_attr_items.txt": """2
+item_id  attribute_labels
+id_00000002      1 -1  0  1
+id_00000009     -1  0 -1 -1
+""",
+    "Anno/attributes/list_color_cloth.txt": f"""5
+image_name                                   color
+{DRESS}                  Black
+{BACK}                   Heather Grey
+{SKIRT}                  Light denim/white
+{ALONE}                  Black
+{QUERY}                  Navy
+""",
+}
+
+
+@pytest.mark.parametrize("folder", ["Anno/attributes", "Anno"])
+def test_attributes_of_the_item_and_the_colour_of_the_image_are_read_where_they_are(tmp_path, folder):
+    files = FILES | {name.replace("Anno/attributes", folder): text for name, text in ATTRIBUTES.items()}
+    source = write_tree(tmp_path, files)
+    rows, warnings = read_rows("in-shop", source)
+    assert {image: row["attributes"] for image, row in rows.items()} == {
+        DRESS: ["lightweight", "3/4 sleeve", "color: Black"],
+        BACK: ["lightweight", "3/4 sleeve", "color: Heather Grey"],
+        SKIRT: ["lightweight", "3/4 sleeve", "color: Light denim/white"],
+        ALONE: None,
+        QUERY: ["color: Navy"],
+        GALLERY: [],
+    }
+    assert any("list_attr_items.txt: no row for the items of 1 images" in warning for warning in warnings)
+    assert read_attribute_types("in-shop", source) == {
+        "lightweight": "attribute", "heather grey": "attribute", "black": "attribute", "3/4 sleeve": "attribute",
+        "color: Black": "color", "color: Heather Grey": "color", "color: Light denim/white": "color", "color: Navy": "color",
+    }  # fmt: skip
+
+
+def test_without_the_lists_of_attributes_there_are_none_and_without_the_colours_only_these(tmp_path):
+    assert read_attribute_types("in-shop", write_tree(tmp_path / "none", FILES)) == {}
+    source = write_tree(tmp_path, FILES | {name: text for name, text in ATTRIBUTES.items() if "color" not in name})
+    rows, warnings = read_rows("in-shop", source)
+    assert rows[DRESS]["attributes"] == ["lightweight", "3/4 sleeve"]
+    assert any("list_color_cloth.txt: not found; no colours are read" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        (
+            "list_attr_cloth.txt",
+            "black\n",
+            "",
+            "list_attr_cloth.txt: line 1 says 4 rows, found 3; other files call them by",
+        ),
+        (
+            "list_attr_cloth.txt",
+            "4\nattribute_name\n",
+            "5\nattribute_name\nred\n",
+            "list_attr_items.txt, line 3: found 4 labels, expected 5",
+        ),
+        ("list_color_cloth.txt", "Navy", "", "list_color_cloth.txt, line 7: found 1 column, expected image_name color"),
+    ],
+)
+def test_lists_that_do_not_fit_together_are_refused(tmp_path, file, old, new, message):
+    name = f"Anno/attributes/{file}"
+    source = write_tree(tmp_path, FILES | ATTRIBUTES | {name: ATTRIBUTES[name].replace(old, new)})
+    with pytest.raises(InputError) as caught:
+        read_rows("in-shop", source)
+    assert str(caught.value).startswith(f"Anno/attributes/{message}")

@@ -236,3 +236,34 @@ def test_contradictions_are_set_aside_with_the_rest(shop):
     assert sum(table.manifest["quarantined"].values()) == 2
     shop.list(listed)
     assert len(images(shop.prepare())) == 120 and not quarantined(ItemTable(shop.out))
+
+
+@pytest.mark.parametrize("shop", ["local"], indirect=True)
+def test_signed_addresses_change_nothing_and_are_not_kept(shop, monkeypatch):
+    fetched = Counter()
+
+    def fetch(pictures, address):
+        fetched[address] += 1
+        return jpeg(picture(hash_of(address.partition("?")[0])))
+
+    monkeypatch.setattr("fashion.data.pictures.Pictures.fetch", fetch)
+    signed = lambda day: [  # noqa: E731
+        f"https://shop.example/{i}-{d}.jpg?sig={day},{i},{d}" for i in range(40) for d in ("shop", "consumer")
+    ]
+    shop.list(signed("monday"))
+    first = shop.prepare()
+    assert all("sig=monday" in address for address in fetched) and len(fetched) == 80
+    assert "https://shop.example/3-shop.jpg" in images(first)
+    shop.list(signed("tuesday"))
+    assert shop.prepare().fingerprint == first.fingerprint and not shop.packed and len(fetched) == 80
+    kept = [row for name in shop.out.names("plan") for row in shop.out.read_table(name).to_pylist()]
+    assert len(kept) == 80 and {row["address"] for row in kept} == {None}
+
+
+def test_columns_and_domains_may_be_mended_on_a_table(shop):
+    listed = rows(shop, range(60))
+    shop.list([*listed, f"{shop.picture('street.jpg')},1,street"])
+    first = shop.prepare()
+    assert sum(first.manifest["quarantined"].values()) == 1 and "street.jpg" in quarantined(first)
+    mended = shop.prepare(domains={"street": "consumer"})
+    assert "street.jpg" in images(mended) and not quarantined(mended)

@@ -5,7 +5,11 @@ from contextlib import nullcontext
 import pytest
 from catalogues import jpeg, picture
 
+from fashion.data.table import ItemTable
+from fashion.networks.model import build_network
+from fashion.networks.settings import NetworkSettings
 from fashion.storage import Store
+from fashion.training.validate import Validation
 from jobs import prepare
 from jobs.cli import main
 
@@ -105,3 +109,20 @@ def test_a_rerun_with_nothing_to_pack_starts_no_ray(source, ray_starts, tmp_path
     source.write("shop.csv", b"\n".join(source.read("shop.csv").split(b"\n")[:-2]))
     assert run(source, out=out) == 0 and len(ray_starts) == 2
     assert "annotations changed: 0 images added, 2 removed, 0 changed; " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("domain", ["shop", "consumer"])
+def test_a_list_of_one_domain_without_splits_and_roles_can_be_validated_and_tested(
+    source, ray_starts, tmp_path, capsys, domain
+):
+    rows = [f"{kind}/{i}.jpg,{i},{domain}" for i in range(36) for kind in ("shop", "consumer")]
+    source.write("shop.csv", "\n".join(["image,item,domain", *rows]).encode())
+    out = Store(tmp_path / "table")
+    assert run(source, "--holdout", "0.3", out=out) == 0
+    said = capsys.readouterr().out
+    assert "no split column: 40 % of the train items stay train, 30 % val, 30 % test" in said
+    assert f"val and test: {domain} photos alone, without a role" in said
+    network = build_network(NetworkSettings(size=32, width=0.25, dimension=16), seed=0)
+    for split in ("val", "test"):
+        validation = Validation(ItemTable(out), items=100, size=32, crop="whole", threads=2, split=split)
+        assert 0 < validation.measure(network, autocast=False)["recall"]["20"] <= 1
