@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a ch
 
 from cluster.storage import check_storage
 from fashion.errors import InputError
-from fashion.networks.export import export_onnx, export_timm
+from fashion.networks.export import export_onnx, export_timm, for_timm
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint
 from jobs.cli import main
@@ -46,7 +46,7 @@ def job(settings: ExportSettings) -> int:
     network, _ = found.network()
     written = []
     try:
-        if settings.format == "timm" or (settings.format == "all" and _for_timm(network.settings)):
+        if settings.format == "timm" or (settings.format == "all" and for_timm(network)):
             written += export_timm(network, out)
         if settings.format != "timm":
             written += export_onnx(network, out)

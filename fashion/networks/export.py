@@ -1,4 +1,4 @@
-"""A tuned network in forms that others read: timm's folder, and ONNX. Each is checked against the network before it counts."""
+"""A tuned network in forms that others read: timm's folder, and ONNX. Each is checked against the network first."""
 
 import contextlib
 import io
@@ -6,6 +6,7 @@ import json
 import logging
 import warnings
 from dataclasses import asdict
+from functools import partial
 
 import safetensors.torch
 import torch
@@ -25,13 +26,20 @@ _CROP_MODES = {"stretch": "squash", "crop": "center", "pad": "border"}
 _DOMAINS = ("consumer", "shop")
 
 
+def for_timm(network: Network) -> bool:
+    """Whether timm has a form for the network: one of its own, with one branch and no labels."""
+    return (
+        network.settings.name.startswith(TIMM) and isinstance(network, EmbeddingNetwork) and len(network.branches) == 1
+    )
+
+
 def export_timm(network: Network, out: Store) -> list[str]:
     """Write `model.safetensors`, the weights under timm's own names with the head as the classifier, and `config.json`:
     `timm.create_model("local-dir:FOLDER", pretrained=True)` gives a model whose output, brought to unit length, is the
     embedding; timm's own transforms show it pictures as ours are shown. Returns the names of the files. Raises InputError
     for a network that is not timm's or is in two branches."""
     settings = network.settings
-    if not settings.name.startswith(TIMM) or not isinstance(network, EmbeddingNetwork) or len(network.branches) > 1:
+    if not for_timm(network):
         raise InputError(
             f"format: timm has no place for {settings.name} with network.design {settings.design} and network.branches "
             f"{settings.branches}; expected a plain, shared network timm:NAME, or take onnx"
@@ -100,8 +108,7 @@ def export_onnx(network: Network, out: Store) -> list[str]:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        run = lambda images, session=session: torch.from_numpy(session.run(None, {"pictures": images.numpy()})[0])
-        _check(network, run, "onnxruntime", domain)
+        _check(network, partial(_run, session), "onnxruntime", domain)
         out.write(name, data)
         names.append(name)
     return names
@@ -147,6 +154,10 @@ def _traced(model: nn.Module, size: int) -> bytes:
         torch.backends.mha.set_fastpath_enabled(fast)
         logging.disable(quiet)
     return file.getvalue()
+
+
+def _run(session, images: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(session.run(None, {"pictures": images.numpy()})[0])
 
 
 def _dense(head: Head) -> tuple[torch.Tensor, torch.Tensor]:
