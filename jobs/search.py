@@ -112,7 +112,7 @@ def job(settings: SearchSettings) -> None:
         raise InputError(f"box: found with {len(files)} photos, expected a single one")
     table = _pictures_of(catalogue, settings.data) if settings.sheet else None
     embedder = embedder_of(network_with(Store(settings.run), catalogue[1]["network"]), EmbedSettings())
-    photos, bad = _read(files, settings.corners, embedder.size)
+    photos, bad = _read(files, settings.corners, embedder)
     if photos:
         found = nearest(catalogue, _embed(embedder, photos, settings.query_domain), settings.k, domain=settings.domain)
         if not any(found):
@@ -143,16 +143,18 @@ def skipped_line(skipped: list[Path]) -> str:
     return f"skipped {len(skipped)} that {'is no photo' if len(skipped) == 1 else 'are no photos'}: {shown}"
 
 
-def _read(files: list[Path], box: Box | None, size: int) -> tuple[list[Photo], list[str]]:
+def _read(files: list[Path], box: Box | None, embedder: Embedder) -> tuple[list[Photo], list[str]]:
     """The photos that can be used, and a line for each of the others."""
     from fashion.data.decode import BadPicture
     from fashion.retrieval.photos import read_photo
     from fashion.retrieval.sheet import PICTURE
 
-    photos, bad = [], []
+    photos, bad, shown = [], [], embedder.transform
     for file in files:
         try:
-            pixels, picture = read_photo(file, box, size, PICTURE)
+            pixels, picture = read_photo(
+                file, box, embedder.size, PICTURE, fit=shown.fit, interpolation=shown.interpolation
+            )
         except BadPicture as fault:
             bad.append(f"{file}: {fault}; give another photo")
             continue

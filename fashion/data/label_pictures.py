@@ -53,8 +53,10 @@ class LabelTables:
 class LabelFeed:
     """Steps of the run -> micro-batches of labelled pictures."""
 
-    def __init__(self, held: LabelTables, names: Names, *, size: int, slots: int, crop: str):
-        self.held, self.size, self.crop = held, size, crop
+    def __init__(
+        self, held: LabelTables, names: Names, *, size: int, slots: int, crop: str, interpolation: str = "bilinear"
+    ):
+        self.held, self.size, self.crop, self.interpolation = held, size, crop, interpolation
         self.slots, self.count = slots, held.plan.items_per_step // slots
         self.labellers = [Labeller(names, table, crop) for table in held.tables]
         self.columns = read_columns(["domain", *self.labellers[0].columns])
@@ -101,7 +103,7 @@ class Chosen:
             for i, (planned, row, epoch) in enumerate(self.chosen[start : start + m]):
                 group = self.groups[planned.start]
                 picture = group.start[row] + self._view(group, row, epoch)
-                arrays["images"][0, t, i] = group.pixels(picture, size, f.crop)
+                arrays["images"][0, t, i] = group.pixels(picture, size, f.crop, interpolation=f.interpolation)
                 arrays["domain"][0, t, i] = DOMAINS.index(group.columns["domain"][picture])
                 f.labellers[planned.table].put(arrays, (0, t, i), group.columns, picture)
         return {PREFIX + name: array for name, array in arrays.items()}

@@ -40,6 +40,8 @@ class FeedSettings:
     size: int  # side of the decoded square pictures, pixels
     slots: int  # micro-batches a step, one for each worker
     crop: str  # whole or box
+    fit: str = "stretch"  # as decode has it
+    interpolation: str = "bilinear"
     pairs: bool  # views are annotated pairs: a consumer photo and a shop photo that it is paired with
     names: Names | None = None  # add the labels of each view, in this order
 
@@ -56,7 +58,11 @@ class Feed:
         self.categories = {name: i for i, name in enumerate(table.categories)}
         self.items = plan.items_per_step // s.slots  # b, items of a micro-batch
         self.labeller = Labeller(s.names, table, s.crop) if s.names else None
-        self.labelled = LabelFeed(labels, s.names, size=s.size, slots=s.slots, crop=s.crop) if labels else None
+        self.labelled = (
+            LabelFeed(labels, s.names, size=s.size, slots=s.slots, crop=s.crop, interpolation=s.interpolation)
+            if labels
+            else None
+        )
         step_bytes = self.items * s.views * 3 * s.size**2 + (self.labelled.step_bytes if self.labelled else 0)
         self.row_steps = max(1, ROW_BYTES // step_bytes)
         fields = ["domain"]
@@ -88,7 +94,8 @@ class Feed:
                 yield row | (labelled.arrays(steps, slot) if labelled else {})
 
     def _row(self, ticket: Ticket, groups: list[ItemGroup], steps: range, slot: int) -> dict[str, np.ndarray]:
-        T, b, K, size = len(steps), self.items, self.settings.views, self.settings.size
+        s = self.settings
+        T, b, K, size = len(steps), self.items, s.views, s.size
         label = np.empty((1, T, b), np.int64)
         domain, image, pair = (np.empty((1, T, b, K), np.int64) for _ in range(3))
         pixels = np.empty((1, T, b, K, 3, size, size), np.uint8)
@@ -104,7 +111,7 @@ class Feed:
                 held = group.start[place]
                 domain[0, t, i] = [DOMAINS.index(group.columns["domain"][held + j]) for j, _ in views]
                 for k, (j, _) in enumerate(views):
-                    pixels[0, t, i, k] = group.pixels(held + j, size, self.settings.crop)
+                    pixels[0, t, i, k] = group.pixels(held + j, size, s.crop, fit=s.fit, interpolation=s.interpolation)
                     if self.labeller:
                         self.labeller.put(labels, (0, t, i, k), group.columns, held + j)
         about = {

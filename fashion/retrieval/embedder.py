@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from fashion.data.decode import decode
+from fashion.data.decode import TRANSFORM, decode
 from fashion.data.schema import DOMAINS
 from fashion.networks.files import load_network
 from fashion.networks.model import EmbeddingNetwork, build_network
@@ -50,7 +50,7 @@ class Embedder:
             "format": FORMAT,
             "network": self.fingerprint,
             "data": data,
-            "transform": self.transform.identity(self.size, self.crop),
+            "transform": self.transform.identity(self.size, self.crop) | {"decoded": TRANSFORM},
             "precision": self.precision,
             "dtype": self.dtype,
             "baselines": self.baselines,
@@ -63,7 +63,9 @@ class Embedder:
 
     def decode(self, jpeg: bytes, box: Sequence[int] | None) -> np.ndarray:
         """The network's view of a picture: uint8 (3, size, size). Raises BadPicture."""
-        return decode(jpeg, size=(self.size, self.size), box=box if self.crop == "box" else None)
+        t = self.transform
+        box = box if self.crop == "box" else None
+        return decode(jpeg, size=(self.size, self.size), box=box, fit=t.fit, interpolation=t.interpolation)
 
     def digest(self, jpeg: bytes, box: Sequence[int] | None, domain: str) -> str:
         """32 hexadecimal digits over all that the network sees of a picture: equal digests have equal embeddings."""

@@ -37,7 +37,9 @@ def photo_files(names: Iterable[str]) -> tuple[list[Path], list[Path]]:
     return found, skipped
 
 
-def read_photo(path: Path, box: Box | None, size: int, side: int) -> tuple[np.ndarray, Image.Image]:
+def read_photo(
+    path: Path, box: Box | None, size: int, side: int, *, fit: str = "stretch", interpolation: str = "bilinear"
+) -> tuple[np.ndarray, Image.Image]:
     """A photo as the network sees it, uint8 (3, size, size); and all of it, at most `side` pixels high and wide, with a
     frame round the box.
 
@@ -55,7 +57,7 @@ def read_photo(path: Path, box: Box | None, size: int, side: int) -> tuple[np.nd
     if part is not None:
         x1, y1, x2, y2 = scale_box(part, (width, height), picture.size)
         ImageDraw.Draw(picture).rectangle((x1, y1, x2 - 1, y2 - 1), outline=FRAME, width=2)
-    return decode(data, size=(size, size), box=box), picture
+    return decode(data, size=(size, size), box=box, fit=fit, interpolation=interpolation), picture
 
 
 def hit_pictures(table: ItemTable, hits: Iterable[Hit], side: int) -> dict[tuple[str, str], Image.Image]:

@@ -175,6 +175,7 @@ def _worker(config: dict) -> None:
         items=settings.validation.items,
         size=settings.network.size,
         crop=settings.batch.crop,
+        transform=settings.network.transform,
         threads=job.resources.threads,
         ks=settings.validation.ks,
         labelled=job.tables[1:],

@@ -98,6 +98,8 @@ class Job:
             size=s.batch.size,
             slots=workers,
             crop=s.batch.crop,
+            fit=s.network.transform.fit,
+            interpolation=s.network.transform.interpolation,
             pairs=s.loss.positives == "pair",
             names=self.names,
         )

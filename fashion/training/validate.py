@@ -12,6 +12,7 @@ from fashion.data.decode import decode
 from fashion.data.schema import DOMAINS
 from fashion.data.table import ItemTable, flatten
 from fashion.networks.model import Network
+from fashion.networks.transform import USUAL, Transform
 from fashion.retrieval.metrics import summary
 from fashion.retrieval.rank import rank
 from fashion.retrieval.search.block import Block, Held
@@ -37,12 +38,14 @@ class Validation:
         items: int,
         size: int,
         crop: str,
+        transform: Transform = USUAL,
         threads: int,
         ks: tuple[int, ...] = KS,
         split: str = "val",
         labelled: tuple[ItemTable, ...] = (),
     ):
         self.table, self.size, self.crop, self.threads, self.ks = table, size, crop, threads, ks
+        self.transform = transform
         self.groups = _share(table, split, items)
         self.labelled = [
             (other, group)
@@ -111,7 +114,8 @@ class Validation:
 
     def _decode(self, row: dict) -> np.ndarray:
         box = row["box"] if self.crop == "box" else None
-        return decode(row["jpeg"], size=(self.size, self.size), box=box)
+        t = self.transform
+        return decode(row["jpeg"], size=(self.size, self.size), box=box, fit=t.fit, interpolation=t.interpolation)
 
 
 def _share(table: ItemTable, split: str, items: int) -> list[tuple[str, int, int, int]]:

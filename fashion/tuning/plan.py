@@ -10,6 +10,7 @@ from fashion.errors import InputError
 from fashion.training.job import check_possible, settle, usual_epochs
 from fashion.training.resources import decide_resources
 from fashion.training.settings import ResourceSettings, TrainSettings
+from fashion.training.start import find_start
 from fashion.tuning.overrides import Values, override
 from fashion.tuning.settings import BudgetSettings, SchedulerSettings, SearchSettings
 from fashion.tuning.space import Space, parse_space
@@ -148,7 +149,10 @@ def _check_on_data(found: list[TrainSettings], table: ItemTable) -> None:
     for items in {s.batch.items for s in found}:
         Plan.of(shards, items_per_step=items, seed=0)
     for network in {s.network for s in found}:
-        check_possible(network)
+        if network.pretrained:
+            find_start(network)
+        else:
+            check_possible(network)
     seen = set()
     for s in found:
         if s.loss.domains not in seen:
