@@ -17,6 +17,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
 
+from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.data.table import ItemTable, ShardInfo
@@ -82,7 +83,7 @@ def embed_shards(
 def job(settings: EmbedJobSettings) -> None:
     for name in ("data", "run", "out", "since"):
         if value := getattr(settings, name):
-            check_storage(name, value)
+            check_storage(name, value, writes=name == "out")
     table, out = ItemTable(Store(settings.data)), Store(settings.out)
     splits = settings.splits or dict.fromkeys(shard["split"] for shard in table.manifest["shards"])
     shards = table.shards(*splits)
@@ -103,6 +104,7 @@ def job(settings: EmbedJobSettings) -> None:
         check_comparable(since, identity)
     claim(out, identity)  # what is refused is said before Ray starts
     with ray_cluster() if settings.index or unfinished(out, shards) else nullcontext():
+        check_shared({"out": settings.out})
         manifest = embed_shards(table, shards, embedder, out, settings, since)
         _tell(manifest, out)
         if settings.index:

@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     """A catalogue of 8 items, the network it was embedded with, and a customer's photo: the shop photo of id_005."""
-    root = tmp_path_factory.mktemp("shop")
+    root = tmp_path_factory.mktemp("In-shop Clothes Retrieval Benchmark") / "é日本 #1%20"
+    root.mkdir()
     run = make_run(root / "run")
     table = make_table(Store(root / "table"), photos(8))
     embed_here(table, embedder(run), Store(root / "catalogue"))
