@@ -177,7 +177,7 @@ def test_endpoint_and_region_come_from_the_environment(monkeypatch):
 
 def test_a_build_without_a_filesystem_says_so(monkeypatch):
     monkeypatch.delattr(pafs, "GcsFileSystem")
-    with pytest.raises(InputError, match=r"gs://...: pyarrow .* is built without GcsFileSystem; install"):
+    with pytest.raises(InputError, match=r"gs://...: this build of pyarrow .* has no GcsFileSystem; install"):
         Store("gs://bucket/x")
 
 
