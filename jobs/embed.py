@@ -47,7 +47,7 @@ class EmbedJobSettings(EmbedSettings):
     splits: tuple[str, ...] | None = None
     """Splits of the table to embed. Default: all that it has."""
     since: str | None = None
-    """An earlier catalogue of the same network: its folder or manifest.json. Only pictures that it does not have, or
+    """An earlier catalogue of the same network: its folder or _manifest.json. Only pictures that it does not have, or
     that have changed, are embedded; the vectors of the others are copied from it."""
 
     index: Literal["flat", "ivf", "hnsw", "ivfpq", "all"] | None = None
@@ -120,7 +120,7 @@ def _tell(manifest: dict, out: Store) -> None:
     carried = f", {manifest['carried']:,} of them copied" if manifest["carried"] else ""
     print(f"{manifest['images']:,} images in {len(shards)} shards, {manifest['dimension']} numbers each{carried}")
     if manifest["unreadable"]:
-        print(f"{manifest['unreadable']:,} pictures cannot be decoded: they are listed in {out.uri}/quarantine")
+        print(f"{manifest['unreadable']:,} pictures cannot be decoded: they are listed in {out.uri}/_quarantine")
     print("seconds of the actors: " + ", ".join(f"{stage} {seconds:,.1f}" for stage, seconds in spent.items()))
     print(f"embeddings of network {manifest['network']} in {out.uri}")
 

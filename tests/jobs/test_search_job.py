@@ -157,7 +157,7 @@ def test_a_catalogue_in_a_bucket(shop, s3, capsys):
     for file in (shop / "catalogue").rglob("*.*"):
         s3.upload_file(str(file), "search", f"catalogue/{file.relative_to(shop / 'catalogue')}")
     photo = ["--image", shop / "photos/upright.png"]
-    found = find(shop, capsys, *photo, "--catalogue", "s3://search/catalogue/manifest.json")
+    found = find(shop, capsys, *photo, "--catalogue", "s3://search/catalogue/_manifest.json")
     assert found == find(shop, capsys, *photo)
     with pytest.raises(InputError, match=r"^catalogue: bucket 'nowhere': there is no such bucket"):
         find(shop, capsys, *photo, "--catalogue", "s3://nowhere/catalogue")
