@@ -29,14 +29,14 @@ def read(source: Store, warn: Warn) -> Iterator[pa.RecordBatch]:
     """
     require(source, LAYOUT, PARTITION, BOXES)
     images = Images.of(PARTITION, _partition(source, warn), warn)
-    check_items(source, ITEMS, {images.value(image, "item") for image in images}, warn)
+    check_items(source, ITEMS, {images.value(row, "item") for row in images}, warn)
     images.join(BOXES, box_rows(source, BOXES, warn, ("clothes_type", "pose")), warn)
     if have(source, LANDMARKS, warn, "no landmarks are read"):
         images.join(LANDMARKS, landmark_rows(source, LANDMARKS, warn), warn)
     if have(source, DESCRIPTIONS, warn, "no descriptions are read"):
         described = descriptions(source, DESCRIPTIONS)
-        for image in images:
-            images.set(image, "description", described.get(images.value(image, "item")))
+        for row in images:
+            images.set(row, "description", described.get(images.value(row, "item")))
     yield from images.batches()
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from fashion.data.boxes import scale_box, usable_box
 from fashion.data.decode import BadPicture, check, decode
+from fashion.data.garments import picture_of
 from fashion.data.jpeg import encode_jpeg, is_jpeg
 from fashion.data.pictures import Pictures
 from fashion.data.table import DIGESTS, ITEMS, QUARANTINE
@@ -54,7 +55,9 @@ def pack_shard(
     with ThreadPoolExecutor(READERS) as pool:
         annotations = rows.to_pylist()
         keys = [(row.pop("item"), row["image"]) for row in annotations]
-        needed = [row["image"] if key not in held else None for key, row in zip(keys, annotations, strict=True)]
+        needed = [
+            picture_of(row["image"]) if key not in held else None for key, row in zip(keys, annotations, strict=True)
+        ]
         loaded = pool.map(lambda image: _load(image, pictures, annotated) if image else None, needed)
         for key, row, found in zip(keys, annotations, loaded, strict=True):
             try:
@@ -67,7 +70,7 @@ def pack_shard(
                     packed = pack_picture(data, row, crop=crop, size=size, annotated_size=counted_in)
                     digest = picture_digest(data, row["box"])
             except BadPicture as fault:
-                place = f"{pictures.source.uri}/{row['image']}"
+                place = f"{pictures.source.uri}/{picture_of(row['image'])}"
                 about = {"item": key[0], "image": key[1], "split": row["split"]}
                 bad.append(about | {"place": place, "reason": str(fault)})
                 continue
