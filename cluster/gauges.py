@@ -1,13 +1,14 @@
 """A job's figures as Ray's custom metrics: Ray's metrics endpoint exports them, and its Grafana shows them."""
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
 
 class Gauges:
     """Named numbers of one job, tagged with the folder that it writes to. Needs a running Ray."""
 
     def __init__(self, job: str, folder: str):
-        self.job, self.tags = job, {"folder": folder}
+        self.job, self.tags = job, {"folder": _ascii(folder)}
         self.held = {}
 
     def set(self, figures: Mapping[str, float | None]) -> None:
@@ -21,3 +22,8 @@ class Gauges:
                 text = f"{name.replace('_', ' ')} of jobs/{self.job}.py"
                 self.held[name] = Gauge(f"fashion_{self.job}_{name}", description=text, tag_keys=("folder",))
             self.held[name].set(float(value), tags=self.tags)
+
+
+def _ascii(folder: str) -> str:
+    """What is not ASCII, percent-encoded: Ray refuses a tag with anything else."""
+    return "".join(letter if letter.isascii() else quote(letter) for letter in folder)

@@ -1,30 +1,95 @@
-"""Can this bucket be used? Asked before anything starts, so that the answer is one line and not a stack of retries."""
+"""Can this folder or bucket be used? Asked before anything starts, so that the answer is one line and not a stack of
+retries."""
 
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from fashion.addresses import azure_account, split
 from fashion.errors import InputError
+from fashion.storage import Store
 
-PROBE = {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 2}}
+PATIENCE_S = 10
+MISSING = "there is no such bucket"
+JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it in the process that `ray job submit` starts
+# In a process of its own: where no credentials are found, Azure's client ends the process that asks.
+AZURE = "import sys, pyarrow.fs as f; print(f.AzureFileSystem(sys.argv[1]).get_file_info(sys.argv[2]).type.name)"
 
 
-def check_storage(setting: str, uri: str) -> None:
-    """Raise InputError, naming `setting`, where `uri` is in a bucket that cannot be reached. Local folders pass."""
-    if not uri.startswith("s3://"):
+def check_storage(setting: str, uri: str, *, writes: bool = False) -> None:
+    """Raise InputError, naming `setting`, where `uri` is in a bucket that cannot be reached. Local folders pass, except one
+    that a job `writes` to and that goes with the job.
+
+    The working folder of a job that was sent to a cluster is a temporary copy of Ray's: a relative path lies in it.
+    """
+    store = Store(uri)
+    if store.local:
+        if writes and JOB in os.environ and not Path(os.path.expanduser(uri.removeprefix("file://"))).is_absolute():
+            raise InputError(
+                f"{setting}: {uri} is relative, and the working folder of a job on a cluster is a temporary one that goes "
+                "with the job; give s3://bucket/prefix, or the absolute path of a folder that all machines share"
+            )
         return
-    import boto3  # here, for it takes a while and local folders need none
+    scheme, bucket, _ = split(store.uri)
+    what = {"s3": _s3, "gs": _gs, "abfs": _abfs}[scheme](bucket)
+    if what:
+        raise InputError(f"{setting}: bucket {bucket!r}{what}")
+
+
+def check_run(setting: str, uri: str) -> None:
+    """`check_storage` of a training run's folder, which has a name of its own and a folder that it lies in."""
+    check_storage(setting, uri, writes=True)
+    try:
+        Store(uri).parent()
+    except InputError as fault:
+        raise InputError(f"{setting}: {fault}") from None
+
+
+def _s3(bucket: str) -> str | None:
+    import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
-    bucket = uri.removeprefix("s3://").split("/")[0]
+    quick = Config(connect_timeout=5, read_timeout=PATIENCE_S, retries={"max_attempts": 2})
     try:
-        boto3.client("s3", config=Config(**PROBE)).head_bucket(Bucket=bucket)
+        boto3.client("s3", config=quick).head_bucket(Bucket=bucket)
     except ClientError as fault:
         code = fault.response.get("Error", {}).get("Code", "?")
-        what = {"404": "there is no such bucket", "403": "these credentials may not use it"}.get(code, f"error {code}")
-        raise InputError(
-            f"{setting}: bucket {bucket!r}: {what}; create it, or check the name and the AWS settings"
-        ) from None
+        return _refused({"404": MISSING, "403": "these credentials may not use it"}.get(code, f"error {code}"))
     except BotoCoreError as fault:
-        text = " ".join(str(fault).split())
-        raise InputError(
-            f"{setting}: bucket {bucket!r} cannot be reached ({text}); check AWS_ENDPOINT_URL, AWS_REGION and the "
-            "credentials"
-        ) from None
+        return _unreachable(fault, "AWS_ENDPOINT_URL, AWS_REGION")
+    return None
+
+
+def _gs(bucket: str) -> str | None:
+    import pyarrow.fs as pafs
+
+    try:
+        found = pafs.GcsFileSystem(retry_time_limit=timedelta(seconds=PATIENCE_S)).get_file_info(bucket)
+    except OSError as fault:
+        return _unreachable(fault, "GOOGLE_APPLICATION_CREDENTIALS")
+    return _refused(MISSING) if found.type == pafs.FileType.NotFound else None
+
+
+def _abfs(bucket: str) -> str | None:
+    command = [sys.executable, "-c", AZURE, azure_account(bucket), bucket.split("@")[0]]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=6 * PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        return _unreachable("no answer", "AZURE_TENANT_ID, AZURE_CLIENT_ID")
+    if asked.returncode:
+        said = [line.strip() for line in asked.stderr.splitlines() if "what():" in line or "Error" in line]
+        return _unreachable((said or ["no answer"])[0], "AZURE_TENANT_ID, AZURE_CLIENT_ID")
+    return _refused(MISSING) if asked.stdout.strip() == "NotFound" else None
+
+
+def _refused(what: str) -> str:
+    return f": {what}; create it, or check the name and the credentials"
+
+
+def _unreachable(fault: object, names: str) -> str:
+    text = " ".join(str(fault).split())
+    text = text if len(text) < 300 else f"{text[:300]}..."
+    return f" cannot be reached ({text}); check {names} and the credentials"

@@ -1,7 +1,7 @@
-"""Files under a local folder or an `s3://` prefix, through pyarrow, with whole-file writes only.
+"""Files under a local folder or a bucket's prefix, through pyarrow, with whole-file writes only.
 
 A file is either there and complete or not there: local writes go to a temporary name and are renamed, object-store
-writes are one upload of a finished buffer. The S3 endpoint, region and credentials come from the AWS environment
+writes are one upload of a finished buffer. Endpoint, region and credentials come from the environment of each process
 (AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, ... or an instance profile); nothing of them is kept in a `Store`.
 """
 
@@ -15,7 +15,10 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from fashion.addresses import check_key, normalise, open_filesystem
 from fashion.errors import InputError
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
 
 READERS = 16  # threads that wait for storage: a bucket answers each request in tens of milliseconds
 
@@ -24,8 +27,8 @@ class Store:
     """A folder, local or in a bucket. Names are relative, with forward slashes; pickles as its address alone."""
 
     def __init__(self, uri: str | os.PathLike):
-        self.uri = _normalise(os.fspath(uri))
-        self.fs, self.path = _filesystem(self.uri)
+        self.uri = normalise(os.fspath(uri))
+        self.fs, self.path = open_filesystem(self.uri)
 
     def __reduce__(self):
         return Store, (self.uri,)
@@ -39,6 +42,20 @@ class Store:
     @property
     def local(self) -> bool:
         return "://" not in self.uri
+
+    @property
+    def bucket(self) -> str | None:
+        """The bucket; None for a local folder."""
+        return None if self.local else self.path.split("/", 1)[0]
+
+    def parent(self) -> tuple[str, str]:
+        """The path of the folder that this one lies in, inside `self.fs`, and its own name there. Raises InputError."""
+        folder, found, name = self.path.rpartition("/")
+        if not found or not name:
+            raise InputError(
+                f"{self.uri}: is the root of a bucket or of the disk; expected a folder in it, such as {self.uri}/first"
+            )
+        return folder or "/", name
 
     def at(self, name: str) -> str:
         """The path of `name` inside `self.fs`."""
@@ -71,7 +88,7 @@ class Store:
                 stream.write(data)
             return
         self.fs.create_dir(os.path.dirname(path), recursive=True)
-        temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+        temporary = f"{os.path.dirname(path)}/.{uuid.uuid4().hex}.tmp"
         try:
             with self.fs.open_output_stream(temporary) as stream:
                 stream.write(data)
@@ -107,33 +124,12 @@ class Store:
             self.fs.delete_dir(self.at(name))
 
 
-def _normalise(uri: str) -> str:
-    if "://" not in uri:
-        return str(Path(uri).expanduser().absolute())
-    scheme, rest = uri.split("://", 1)
-    if scheme == "file":
-        return str(Path(rest))
-    if scheme != "s3":
-        raise InputError(f"{scheme}://...: expected a local folder or s3://bucket/prefix")
-    if "@" in rest.split("/")[0]:
-        raise InputError("s3://...@...: keys inside an address are not accepted; set AWS_ACCESS_KEY_ID and its secret")
-    if not re.match(r"[^/?]+", rest):
-        raise InputError(f"{uri!r}: expected s3://bucket/prefix")
-    return f"s3://{rest.rstrip('/')}"
-
-
-def _filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
-    if "://" not in uri:
-        return pafs.LocalFileSystem(), uri
-    return pafs.FileSystem.from_uri(uri)
-
-
 def _relative(name: str) -> str:
-    parts = name.split("/")
-    if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
+    if "\\" in name:
         raise InputError(f"{name!r}: a path must stay inside its folder")
+    check_key(name, name)
     return name
 
 
 def _is_temporary(name: str) -> bool:
-    return name.endswith(".tmp")
+    return _TEMPORARY.fullmatch(name.rsplit("/", 1)[-1]) is not None

@@ -17,6 +17,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
 
+from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.data.table import ItemTable, ShardInfo
@@ -46,7 +47,7 @@ class EmbedJobSettings(EmbedSettings):
     splits: tuple[str, ...] | None = None
     """Splits of the table to embed. Default: all that it has."""
     since: str | None = None
-    """An earlier catalogue of the same network: its folder or manifest.json. Only pictures that it does not have, or
+    """An earlier catalogue of the same network: its folder or _manifest.json. Only pictures that it does not have, or
     that have changed, are embedded; the vectors of the others are copied from it."""
 
     index: Literal["flat", "ivf", "hnsw", "ivfpq", "all"] | None = None
@@ -82,7 +83,7 @@ def embed_shards(
 def job(settings: EmbedJobSettings) -> None:
     for name in ("data", "run", "out", "since"):
         if value := getattr(settings, name):
-            check_storage(name, value)
+            check_storage(name, value, writes=name == "out")
     table, out = ItemTable(Store(settings.data)), Store(settings.out)
     splits = settings.splits or dict.fromkeys(shard["split"] for shard in table.manifest["shards"])
     shards = table.shards(*splits)
@@ -103,6 +104,7 @@ def job(settings: EmbedJobSettings) -> None:
         check_comparable(since, identity)
     claim(out, identity)  # what is refused is said before Ray starts
     with ray_cluster() if settings.index or unfinished(out, shards) else nullcontext():
+        check_shared({"out": settings.out})
         manifest = embed_shards(table, shards, embedder, out, settings, since)
         _tell(manifest, out)
         if settings.index:
@@ -118,7 +120,7 @@ def _tell(manifest: dict, out: Store) -> None:
     carried = f", {manifest['carried']:,} of them copied" if manifest["carried"] else ""
     print(f"{manifest['images']:,} images in {len(shards)} shards, {manifest['dimension']} numbers each{carried}")
     if manifest["unreadable"]:
-        print(f"{manifest['unreadable']:,} pictures cannot be decoded: they are listed in {out.uri}/quarantine")
+        print(f"{manifest['unreadable']:,} pictures cannot be decoded: they are listed in {out.uri}/_quarantine")
     print("seconds of the actors: " + ", ".join(f"{stage} {seconds:,.1f}" for stage, seconds in spent.items()))
     print(f"embeddings of network {manifest['network']} in {out.uri}")
 

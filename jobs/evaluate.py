@@ -18,6 +18,7 @@ if __name__ == "__main__":
 
 from dataclasses import asdict, dataclass, field
 
+from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.data.table import ItemTable
@@ -165,12 +166,14 @@ def announce(table: ItemTable, best: Found, split: str) -> None:
 def job(settings: EvaluateSettings) -> int:
     for name in ("data", "run", "out", "against", "history"):
         if getattr(settings, name):
-            check_storage(name, getattr(settings, name))
+            writes = name in ("out", "history") or (name == "run" and not settings.out)
+            check_storage(name, getattr(settings, name), writes=writes)
     table, run = ItemTable(Store(settings.data)), Store(settings.run)
     table.manifest  # noqa: B018  a missing table is said before Ray starts
     gate = settings.open_gate()
     announce(table, best_network(run), settings.protocol.query_split)
     with ray_cluster():
+        check_shared({"out" if settings.out else "run": settings.results().uri})
         metrics = evaluate_run(settings, table, run, gate)
     return WORSE if is_worse(metrics) else 0
 

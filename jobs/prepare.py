@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from cluster.gauges import Gauges
+from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.data.table import ItemTable
@@ -121,7 +122,7 @@ def job(settings: PrepareSettings) -> int:
     if settings.check:
         check_table(source, settings.table, task_cpus=settings.task_cpus)
         return 0
-    check_storage("out", settings.out)
+    check_storage("out", settings.out, writes=True)
     out = Store(settings.out)
     table = "item table" if settings.benchmark == "manifest" else f"item table of the {settings.benchmark} benchmark"
     print(f"prepare the {table}: {source.uri} -> {out.uri}", flush=True)
@@ -130,6 +131,7 @@ def job(settings: PrepareSettings) -> int:
     with Progress("read annotations", unit="rows") as bar:  # what is wrong with them is told before Ray starts
         plan = plan_table(source, out, settings.table, warn=lambda text: bar.say(f"note: {text}"), progress=bar.to)
     with ray_cluster() if needs_ray(plan, out, settings.table) else nullcontext():
+        check_shared({"out": settings.out})
         try:
             prepare_table(source, out, settings.table, task_cpus=settings.task_cpus, plan=plan)
         except TooManyBadPictures as fault:

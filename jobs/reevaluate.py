@@ -20,6 +20,7 @@ if __name__ == "__main__":
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.data.table import ItemTable
@@ -128,9 +129,10 @@ def accept(results: Store, baseline: Store) -> None:
 
 def job(settings: ReevaluateSettings) -> int:
     settings = settings.dated()
+    written = {"data": bool(settings.source), "baseline": settings.accept, "out": True, "history": True}
     for name in ("run", "data", "baseline", "source", "out", "history"):
         if getattr(settings, name):
-            check_storage(name, getattr(settings, name))
+            check_storage(name, getattr(settings, name), writes=written.get(name, False))
     if not settings.accept and not Store(settings.baseline).exists(METRICS):
         raise InputError(
             f"baseline: nothing is accepted in {settings.baseline}; the same command with --accept true accepts what "
@@ -145,6 +147,7 @@ def job(settings: ReevaluateSettings) -> int:
     from fashion.data.prepare import TooManyBadPictures
 
     with ray_cluster():
+        check_shared({"data": settings.data if settings.source else None, "out": settings.out})
         try:
             metrics = reevaluate(settings, gate)
         except TooManyBadPictures as fault:

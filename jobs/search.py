@@ -95,7 +95,7 @@ class Photo:
 
 def job(settings: SearchSettings) -> None:
     for name in ("catalogue", "run", "data"):
-        if (getattr(settings, name) or "").startswith("s3://"):
+        if "://" in (getattr(settings, name) or ""):
             from cluster.storage import check_storage  # here, for boto3 is slow to import and local folders need none
 
             check_storage(name, getattr(settings, name))

@@ -19,6 +19,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.data.table import ItemTable
@@ -199,6 +200,7 @@ def _values(values: dict) -> str:
 
 def demo(settings: SweepJobSettings) -> int:
     """Draw, prepare, sweep; the catalogue is that of jobs/train.py's demo."""
+    check_storage("run", DEMO_SWEEP, writes=True)
     root = Path.cwd() / DEMO
     print(f"the demo of sweeps: the demo catalogue is drawn and prepared in {root}, many trials follow", flush=True)
     draw_demo(root, settings.train.seed)
@@ -218,11 +220,12 @@ def job(settings: SweepJobSettings) -> int:
         if not settings.data:
             return demo(settings)
         check_storage("data", settings.data)
-        check_storage("run", settings.run)
+        check_storage("run", settings.run, writes=True)
         table = ItemTable(Store(settings.data))
         announce(table, Store(settings.run))
         plan = plan_sweep(settings.sweep, table)  # what is wrong is said before Ray starts
         with ray_cluster():
+            check_shared({"run": settings.run})
             return sweep_run(settings, plan, table, Store(settings.run))
     except RuntimeError as fault:
         print(f"failed: {fault}", file=sys.stderr)

@@ -20,8 +20,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 
 from cluster.gauges import Gauges
+from cluster.shared import check_shared
 from cluster.start import ray_cluster
-from cluster.storage import check_storage
+from cluster.storage import check_run, check_storage
 from fashion.data.label_counts import LABELS
 from fashion.data.table import ItemTable
 from fashion.data.table_settings import TableSettings
@@ -192,6 +193,7 @@ def draw_demo(root: Path, seed: int) -> None:
 
 def demo(settings: TrainJobSettings) -> None:
     """Draw, prepare, train, evaluate; all of it under runs/demo."""
+    check_storage("run", DEMO, writes=True)
     root = Path.cwd() / DEMO
     print(f"the demo: {DEMO_ITEMS} garments are drawn, prepared, trained on and searched, in {root}", flush=True)
     draw_demo(root, settings.seed)
@@ -210,7 +212,7 @@ def job(settings: TrainJobSettings) -> int:
             demo(settings)
             return 0
         check_storage("data", settings.data)
-        check_storage("run", settings.run)
+        check_run("run", settings.run)
         for uri in settings.labels:
             check_storage("labels", uri)
         table, run = ItemTable(Store(settings.data)), Store(settings.run)
@@ -218,6 +220,7 @@ def job(settings: TrainJobSettings) -> int:
         announce(settings.train, table, run, labelled)
         start = find_start(settings.network, run)
         with ray_cluster():
+            check_shared({"run": settings.run})
             train_run(settings.train, table, run, settings.tracking, labelled, start)
         best = best_checkpoint(run, settings.validation.metric)
         value = score(best.history[-1], settings.validation.metric)

@@ -18,7 +18,8 @@ from fashion.networks.settings import NetworkSettings
 from fashion.networks.vocabulary import Vocabulary
 from fashion.retrieval.embed_shard import ShardEmbedder
 from fashion.retrieval.embedder import Embedder
-from fashion.retrieval.embeddings import claim, to_table, write_manifest
+from fashion.retrieval.embeddings import FORMAT as EMBEDDINGS_FORMAT
+from fashion.retrieval.embeddings import claim, stats_file, to_table, write_manifest
 from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import checkpoint_name, checkpoints, write_checkpoint
@@ -150,9 +151,9 @@ def embed_here(table: ItemTable, embedder: Embedder, out: Store, *, earlier=None
     work = ShardEmbedder(table, embedder, out, device=CPU, threads=2, earlier=earlier)
     shards = table.shards(*splits)
     for shard in shards:
-        if not out.exists(f"{shard.name}.json"):
+        if not out.exists(stats_file(shard.name)):
             work.embed(shard)
-    stats = [out.read_json(f"{shard.name}.json") for shard in shards]
+    stats = [out.read_json(stats_file(shard.name)) for shard in shards]
     return write_manifest(out, identity, stats, data_uri=table.store.uri)
 
 
@@ -179,7 +180,7 @@ def with_labels(rows: list[Photo], *, categories: tuple[str, ...], attributes: t
 
 def make_catalogue(store: Store, x_ND: np.ndarray, about: pa.Table, *, shards: int) -> dict:
     """A catalogue of given vectors; `about`: image, item, domain. Returns the manifest."""
-    identity = {"format": 2, "network": "f" * 16, "data": "d" * 16}
+    identity = {"format": EMBEDDINGS_FORMAT, "network": "f" * 16, "data": "d" * 16}
     claim(store, identity)
     stats = []
     for number, rows in enumerate(np.array_split(np.arange(len(x_ND)), shards)):

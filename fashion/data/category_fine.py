@@ -46,7 +46,7 @@ def read_fine(source: Store, warn: Warn) -> Iterator[pa.RecordBatch]:
     for split, listed in order.items():
         for image, values in _rows(source, split, listed, names, categories, warn):
             for column, value in values.items():
-                images.set(image, column, value)
+                images.set(images.rows(image)[0], column, value)
     yield from images.batches()
 
 

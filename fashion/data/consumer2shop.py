@@ -15,6 +15,7 @@ from fashion.data.annotations import (
     one_of,
     type_names,
 )
+from fashion.data.garments import some
 from fashion.data.join import Images
 from fashion.data.schema import SPLITS
 from fashion.data.tables import Warn, counted_rows, have, malformed, require
@@ -34,14 +35,14 @@ SOURCES = {1: "shop", 2: "consumer"}  # source_type of the list of boxes
 
 
 def read(source: Store, warn: Warn) -> Iterator[pa.RecordBatch]:
-    """Batches of schema ANNOTATIONS, one row an image, in the order in which the pairs name them. Raises InputError.
+    """Batches of schema ANNOTATIONS, a row an image and item, in the order in which the pairs name them. Raises InputError.
 
     The item is that of the pair's item_id, never the folder: the photos of a pair may lie in different ones. Images
     that no pair names are left out.
     """
     require(source, LAYOUT, PAIRS, BOXES)
     images = _pairs(source, warn)
-    check_items(source, ITEMS, {images.value(image, "item") for image in images}, warn)
+    check_items(source, ITEMS, {images.value(row, "item") for row in images}, warn)
     images.join(BOXES, _boxes(source, images, warn), warn)
     if have(source, LANDMARKS, warn, "no landmarks are read"):
         images.join(LANDMARKS, landmark_rows(source, LANDMARKS, warn), warn)
@@ -59,8 +60,8 @@ def attribute_types(source: Store, warn: Warn) -> dict[str, str]:
 
 
 def _pairs(source: Store, warn: Warn) -> Images:
-    """Every image that a pair names, once; each consumer image with all the shop images it is paired with."""
-    images, clashes = Images(), 0
+    """Every image that a pair names, once an item; each consumer image with all the shop images it is paired with."""
+    images, clashes = Images(), []
     for number, row in counted_rows(source, PAIRS, warn):
         if len(row) != 4:
             expected = "image_pair_name_1 image_pair_name_2 item_id evaluation_status"
@@ -68,19 +69,23 @@ def _pairs(source: Store, warn: Warn) -> Images:
         consumer, shop, item, split = row
         one_of(PAIRS, number, split, SPLITS, "status")
         for image, domain in ((consumer, "consumer"), (shop, "shop")):
-            if image not in images:
+            held = images.find(image, item)
+            if held is None:
                 pairs = [] if domain == "consumer" else None
                 category = folder_category(image)
                 images.add(
                     image, item=item, domain=domain, split=split, role=ROLES[domain], category=category, pairs=pairs
                 )
-            elif [images.value(image, column) for column in ("item", "domain", "split")] != [item, domain, split]:
-                clashes += 1
-        pairs = images.value(consumer, "pairs")
+            elif [images.value(held, column) for column in ("domain", "split")] != [domain, split]:
+                clashes.append(image)
+        pairs = images.value(images.find(consumer, item), "pairs")
         if pairs is not None and shop not in pairs:
             pairs.append(shop)
     if clashes:
-        warn(f"{PAIRS}: {clashes} times an image has another item, column or status than before; the first is used")
+        warn(
+            f"{PAIRS}: {len(clashes)} times an image of an item has another column or status than before; the first is "
+            f"used: {some(clashes)}"
+        )
     return images
 
 
@@ -88,7 +93,7 @@ def _boxes(source: Store, images: Images, warn: Warn) -> Iterator[tuple[str, dic
     differ = 0
     for image, values in box_rows(source, BOXES, warn, ("clothes_type", "source_type")):
         domain = SOURCES.get(values.pop("source_type"))
-        differ += image in images and domain != images.value(image, "domain")
+        differ += image in images and domain not in {images.value(row, "domain") for row in images.rows(image)}
         yield image, values
     if differ:
         warn(f"{BOXES}: source_type of {differ} images is not that of their column in {PAIRS}; the column is used")
@@ -101,5 +106,5 @@ def _attributes(source: Store, images: Images, warn: Warn) -> None:
         return
     names = [name for name, _ in names_and_types(source, ATTRIBUTES, warn)]
     labelled = dict(label_rows(source, ITEM_ATTRIBUTES, warn, names))
-    for image in images:
-        images.set(image, "attributes", labelled.get(images.value(image, "item")))
+    for row in images:
+        images.set(row, "attributes", labelled.get(images.value(row, "item")))

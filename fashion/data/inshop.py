@@ -31,14 +31,14 @@ def read(source: Store, warn: Warn) -> Iterator[pa.RecordBatch]:
     """
     require(source, LAYOUT, PARTITION, BOXES)
     images = Images.of(PARTITION, _partition(source, warn), warn)
-    check_items(source, ITEMS, {images.value(image, "item") for image in images}, warn)
+    check_items(source, ITEMS, {images.value(row, "item") for row in images}, warn)
     images.join(BOXES, box_rows(source, BOXES, warn, ("clothes_type", "pose")), warn)
     if have(source, LANDMARKS, warn, "no landmarks are read"):
         images.join(LANDMARKS, landmark_rows(source, LANDMARKS, warn), warn)
     if have(source, DESCRIPTIONS, warn, "no descriptions are read"):
         described = descriptions(source, DESCRIPTIONS)
-        for image in images:
-            images.set(image, "description", described.get(images.value(image, "item")))
+        for row in images:
+            images.set(row, "description", described.get(images.value(row, "item")))
     _attributes(source, images, warn)
     yield from images.batches()
 
@@ -73,11 +73,12 @@ def _attributes(source: Store, images: Images, warn: Warn) -> None:
     file = f"{folder}/{COLORS}"
     colors = dict(_colors(source, file, warn)) if have(source, file, warn, "no colours are read") else {}
     missing = 0
-    for image in images:
-        present = labelled.get(images.value(image, "item"))
+    for row in images:
+        present = labelled.get(images.value(row, "item"))
         missing += present is None
         if present is not None:
-            images.set(image, "attributes", [*present, *([colors[image]] if image in colors else [])])
+            color = colors.get(images.value(row, "image"))
+            images.set(row, "attributes", [*present, *([color] if color else [])])
     if missing:
         warn(f"{folder}/{ITEM_ATTRIBUTES}: no row for the items of {missing} images; they stay without attributes")
 

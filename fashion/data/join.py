@@ -1,4 +1,4 @@
-"""Annotations of images joined from several files, one row an image, and handed out as record batches."""
+"""Annotations of images joined from several files, a row an image and item, and handed out as record batches."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from fashion.data.garments import some
 from fashion.data.schema import ANNOTATIONS
 from fashion.data.tables import Warn
 
@@ -16,49 +17,63 @@ _NUMBERS = {"box": (4, np.int32), "landmarks": (24, np.float32), "clothes_type":
 
 
 class Images:
-    """The images of a benchmark, in the order they were added, and what is known of each so far."""
+    """The rows of a benchmark, in the order they were added, and what is known of each so far. An image that shows
+    several items has a row for each."""
 
     def __init__(self):
-        self._rows: dict[str, int] = {}  # image -> row
+        self._rows: dict[str, int] = {}  # image -> its first row
+        self._more: dict[str, list[int]] = {}  # image -> its further rows
         self._columns: dict[str, list] = {name: [] for name in ANNOTATIONS.names if name not in _NUMBERS}
         self._numbers: dict[str, np.ndarray] = {}
         self._known: dict[str, np.ndarray] = {}  # column -> whether each row has a value
 
     @classmethod
     def of(cls, name: str, rows: Iterable[tuple[str, dict]], warn: Warn) -> "Images":
-        """The images of (image, {column: value}) rows of file `name`; repeats are dropped with a warning."""
-        images, repeated = cls(), 0
+        """The images of (image, {column: value}) rows of file `name`; rows that repeat an image with the same item are
+        dropped with a warning."""
+        images, repeated = cls(), []
         for image, values in rows:
-            if image in images:
-                repeated += 1
-            else:
+            if images.find(image, values["item"]) is None:
                 images.add(image, **values)
+            else:
+                repeated.append(image)
         if repeated:
-            warn(f"{name}: {repeated} rows repeat an image; its first row is used")
+            warn(f"{name}: {len(repeated)} rows repeat an image and its item; the first row is used: {some(repeated)}")
         return images
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._columns["image"])
 
     def __contains__(self, image: str) -> bool:
         return image in self._rows
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
+    def __iter__(self) -> Iterator[int]:
+        """The numbers of the rows."""
+        return iter(range(len(self)))
 
-    def add(self, image: str, **values: Any) -> None:
+    def rows(self, image: str) -> list[int]:
+        """The image's rows, in their order; none where it has none."""
+        return [self._rows[image], *self._more.get(image, ())] if image in self._rows else []
+
+    def find(self, image: str, item: str) -> int | None:
+        """The image's row of that item."""
+        return next((row for row in self.rows(image) if self._columns["item"][row] == item), None)
+
+    def add(self, image: str, **values: Any) -> int:
         """A new row. All rows are added before the first `join`."""
-        assert image not in self._rows and not self._numbers, "rows are added once, and before values are joined"
-        self._rows[image] = len(self._rows)
+        assert not self._numbers, "rows are added before values are joined"
+        row = len(self)
+        if self._rows.setdefault(image, row) != row:
+            self._more.setdefault(image, []).append(row)
         for name, column in self._columns.items():
             column.append(image if name == "image" else values.get(name))
+        return row
 
-    def value(self, image: str, column: str) -> Any:
+    def value(self, row: int, column: str) -> Any:
         """What `add` or `set` gave for a column that is not of numbers."""
-        return self._columns[column][self._rows[image]]
+        return self._columns[column][row]
 
-    def set(self, image: str, column: str, value: Any) -> None:
-        row = self._rows[image]
+    def set(self, row: int, column: str, value: Any) -> None:
         if column not in _NUMBERS:
             self._columns[column][row] = value
             return
@@ -72,27 +87,41 @@ class Images:
     def join(self, name: str, rows: Iterable[tuple[str, dict]], warn: Warn) -> None:
         """Set the values of each (image, {column: value}) of file `name`.
 
-        Rows of other images, repeated rows (the first counts) and images without a row are counted and warned about.
+        Of an image with rows of several items, the file's first row is the first item's, and so on; a single one is of
+        them all. Rows of other images, repeated rows (the first counts) and images without a row are counted and warned
+        about.
         """
         seen = bytearray(len(self))
-        strange = repeated = 0
+        strange, repeated = 0, []
+        first: dict[str, dict] = {}  # of images with several items
         for image, values in rows:
-            row = self._rows.get(image)
-            if row is None:
+            held = self.rows(image)
+            row = next((row for row in held if not seen[row]), None)
+            if row is None and held:
+                repeated.append(image)
+            elif row is None:
                 strange += 1
-            elif seen[row]:
-                repeated += 1
             else:
                 seen[row] = True
-                for column, value in values.items():
-                    self.set(image, column, value)
+                self._set(row, values)
+                if len(held) > 1:
+                    first.setdefault(image, values)
+        for image, values in first.items():
+            if sum(seen[row] for row in self.rows(image)) == 1:
+                for row in self._more[image]:
+                    seen[row] = True
+                    self._set(row, values)
         missing = len(self) - sum(seen)
         if strange:
             warn(f"{name}: {strange} rows are of images that no evaluation list names; they are left out")
         if repeated:
-            warn(f"{name}: {repeated} rows repeat an image; its first row is used")
+            warn(f"{name}: {len(repeated)} rows repeat an image; its first row is used: {some(repeated)}")
         if missing:
             warn(f"{name}: no row for {missing} of the {len(self)} images; they stay without these annotations")
+
+    def _set(self, row: int, values: dict) -> None:
+        for column, value in values.items():
+            self.set(row, column, value)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Batches of schema ANNOTATIONS with at most BATCH_ROWS rows."""

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from fashion.data.boxes import scale_box, usable_box
 from fashion.data.decode import BadPicture, check, decode
+from fashion.data.garments import picture_of
 from fashion.data.image_places import scheme_of
 from fashion.data.jpeg import encode_jpeg, is_jpeg
 from fashion.data.pictures import Pictures
@@ -56,7 +57,7 @@ def pack_shard(
     with ThreadPoolExecutor(READERS) as pool:
         annotations = rows.to_pylist()
         keys = [(row.pop("item"), row["image"]) for row in annotations]
-        addresses = [row.pop(ADDRESS.name) or row["image"] for row in annotations]
+        addresses = [row.pop(ADDRESS.name) or picture_of(row["image"]) for row in annotations]
         needed = [address if key not in held else None for key, address in zip(keys, addresses, strict=True)]
         for place in (pictures, annotated):
             if place:
@@ -73,7 +74,8 @@ def pack_shard(
                     packed = pack_picture(data, row, crop=crop, size=size, annotated_size=counted_in)
                     digest = picture_digest(data, row["box"])
             except BadPicture as fault:
-                place = row["image"] if scheme_of(row["image"]) else f"{pictures.source.uri}/{row['image']}"
+                picture = picture_of(row["image"])
+                place = picture if scheme_of(picture) else f"{pictures.source.uri}/{picture}"
                 about = {"item": key[0], "image": key[1], "split": row["split"]}
                 bad.append(about | {"place": place, "reason": str(fault)})
                 continue

@@ -3,6 +3,7 @@
 import functools
 import os
 import threading
+import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
 
@@ -57,9 +58,9 @@ class Pictures:
     def read(self, image: str) -> bytes:
         """The file's bytes.
 
-        A path that differs from the file's in the case of letters alone is found too; that is tried only where the
-        exact one is missing, as it lists the folders. Raises InputError for a path that leads out of the source, and
-        FileNotFoundError.
+        A path that differs from the file's only in the case of letters, or in how accents are put together (archives made
+        on a Mac have them apart), is found too; that is tried only where the exact one is missing, as it lists the
+        folders. Raises InputError for a path that leads out of the source, and FileNotFoundError.
         """
         path = inside(image)
         if self.folder is None:
@@ -97,7 +98,8 @@ class Pictures:
 
 
 class _Listings:
-    """Finds files whatever the case of letters, through the listings of their folders, of which the latest are kept."""
+    """Finds files whatever the case of letters and the composition of accents, through the listings of their folders, of
+    which the latest are kept."""
 
     def __init__(self, source: Store):
         self._source = source
@@ -105,13 +107,15 @@ class _Listings:
         self._lock = threading.Lock()
 
     def find(self, name: str) -> str | None:
-        """The name of a file that is `name` but for case: as written where it can be, else the first in order."""
+        """The name of a file that is `name` but for case and composition: as written where it can be, else with the same
+        letters, else the first in order."""
         found: list[str] = []
         for part in name.split("/"):
-            names = self._entries("/".join(found)).get(part.casefold(), [])
+            names = self._entries("/".join(found)).get(_folded(part), [])
             if not names:
                 return None
-            found.append(part if part in names else names[0])
+            composed = [name for name in names if _composed(name) == _composed(part)]
+            found.append(part if part in names else (composed or names)[0])
         return "/".join(found)
 
     def _entries(self, folder: str) -> dict[str, list[str]]:
@@ -133,8 +137,17 @@ class _Listings:
             return {}
         entries: dict[str, list[str]] = {}
         for name in sorted(info.base_name for info in infos):
-            entries.setdefault(name.casefold(), []).append(name)
+            entries.setdefault(_folded(name), []).append(name)
         return entries
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _folded(name: str) -> str:
+    """Equal for names that are equal but for case and composition: Unicode's canonical caseless matching."""
+    return _composed(unicodedata.normalize("NFD", name).casefold())
 
 
 def inside(image: str) -> str:

@@ -19,7 +19,7 @@ ADDRESS = pa.field("address", pa.string())
 ANNOTATIONS = pa.schema(
     [
         pa.field("item", pa.string(), nullable=False),
-        pa.field("image", pa.string(), nullable=False),  # path as annotated, e.g. img/TOPS/id_00000001/shop_01.jpg
+        pa.field("image", pa.string(), nullable=False),  # path as annotated; in the table an id: see garments.py
         pa.field("domain", pa.string(), nullable=False),  # one of DOMAINS
         pa.field("split", pa.string(), nullable=False),  # one of SPLITS
         pa.field("role", pa.string()),  # one of ROLES, null for images that are only trained on

@@ -3,14 +3,13 @@
 An item's place depends on the seed and its name alone, so every shard is a fair sample of its split, and the same
 annotations give the same shards on any machine. A shard is a range of hashes: where annotations change, the ranges of
 the earlier plan are kept, so that the other shards stay as they are; a shard that has grown to twice its size is cut.
-Memory is bounded by `SLOT_IMAGES` rows, whatever the data set's size.
+Memory is bounded by `SLOT_IMAGES` rows, whatever the data set's size, but for the names of items that share photos.
 """
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,8 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fashion.data.garments import Garments, name_garments, pairs_to_ids, some, together
 from fashion.data.holdout import HoldOut
 from fashion.data.schema import ANNOTATIONS, SPLITS
+from fashion.data.spool import distribute, hashes, read_spool, write_spool
 from fashion.errors import InputError
 from fashion.seeds import seed_of
 
@@ -56,13 +57,14 @@ def plan_shards(
     of a split in the order of their hashes.
 
     Where there is no validation or test split, the share `holdout` of the train items becomes each (`HoldOut`).
-    `earlier`: where the shards of an earlier plan begin, which is kept. Two rows of an image in an item that contradict
-    each other are both rejected; equal ones are one. Raises InputError where an item lies in two splits (its pictures
-    would be trained on and tested with) or there is nothing at all.
+    Items that share a photo are held out together. A picture that shows several garments (items, or boxes) has a row for
+    each, with an id of its own. `earlier`: where the shards of an earlier plan begin, which is kept. Two rows of a garment
+    that contradict each other are both rejected; equal ones are one. Raises InputError where an item lies in two splits
+    (its pictures would be trained on and tested with) or there is nothing at all.
     """
     with tempfile.TemporaryDirectory(prefix="fashion-plan-") as folder:
         spool = Path(folder) / "spool.arrow"
-        counts = _spool(batches, spool)
+        counts = write_spool(batches, spool)
         total = sum(counts.values())
         if not total:
             raise InputError("the annotations list no image: expected at least one row")
@@ -70,11 +72,13 @@ def plan_shards(
         for line in hold_out.say():
             warn(line)
         slots = -(-total // slot_images)
-        paths = [spool] if slots == 1 else _distribute(spool, Path(folder), slots, seed)
+        paths = distribute([spool], Path(folder) / "pictures", slots, seed, "image")
+        linked = _name(paths, warn)
+        paths = distribute(paths, Path(folder) / "items", slots, seed, "item")
         cutters = {split: _Cutter(split, shard_images, (earlier or {}).get(split)) for split in SPLITS}
         repeated, found = Counter(), set()
         for path in paths:
-            for split, rows in _slot(_read(path), seed, hold_out, reject, repeated):
+            for split, rows in _slot(read_spool(path), seed, hold_out, linked, reject, repeated):
                 found.add(split)
                 yield from cutters[split].add(rows)
         for cutter in cutters.values():
@@ -82,7 +86,7 @@ def plan_shards(
         for split in sorted(hold_out.shares.keys() - found):
             warn(f"{split}: none of the few train items fell into its share; raise holdout to have some")
         if repeated["rows"]:
-            warn(f"{repeated['rows']} rows repeat an image of the same item; the first of each is used")
+            warn(f"{repeated['rows']} rows repeat an image of the same item and box; the first of each is used")
 
 
 class _Cutter:
@@ -124,49 +128,26 @@ def _hash(rows: pa.Table, row: int) -> int:
     return rows["hash"][row].as_py()
 
 
-def _spool(batches: Iterable[pa.RecordBatch], path: Path) -> Counter:
-    """Writes the rows; returns how many there are by (split, domain, whether a role is given)."""
-    counts: Counter = Counter()
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, ANNOTATIONS) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-            about = pa.table([batch["split"], batch["domain"], batch["role"].is_valid()], ["split", "domain", "role"])
-            for row in about.group_by(["split", "domain", "role"]).aggregate([([], "count_all")]).to_pylist():
-                counts[row["split"], row["domain"], row["role"]] += row["count_all"]
-    return counts
-
-
-def _read(path: Path) -> pa.Table:
-    with pa.OSFile(str(path)) as file:
-        return pa.ipc.open_stream(file).read_all()
-
-
-def _hashes(items: pa.ChunkedArray | pa.Array, seed: int) -> np.ndarray:
-    """(N,) uint64, a seeded hash of each row's item."""
-    if isinstance(items, pa.ChunkedArray):
-        items = items.combine_chunks()
-    coded = items.dictionary_encode()
-    values = np.array([seed_of(seed, "shard", item) for item in coded.dictionary.to_pylist()], np.uint64)
-    return values[coded.indices.to_numpy(zero_copy_only=False)]
-
-
-def _distribute(spool: Path, folder: Path, slots: int, seed: int) -> list[Path]:
-    """Split the spool by item into slots that fit in memory, each a range of hashes."""
-    paths = [folder / f"slot-{i:05d}.arrow" for i in range(slots)]
-    with ExitStack() as stack:
-        files = [stack.enter_context(pa.OSFile(str(path), "wb")) for path in paths]
-        writers = [stack.enter_context(pa.ipc.new_stream(file, ANNOTATIONS)) for file in files]
-        source = stack.enter_context(pa.OSFile(str(spool)))
-        for batch in pa.ipc.open_stream(source):
-            slot = ((_hashes(batch["item"], seed) >> np.uint64(32)) * np.uint64(slots)) >> np.uint64(32)
-            for i in np.unique(slot):
-                writers[int(i)].write_batch(batch.filter(pa.array(slot == i)))
-    spool.unlink()
-    return paths
+def _name(paths: list[Path], warn: Callable[[str], None]) -> dict[str, str]:
+    """Write an id for each garment in place of the picture's name. Returns the items that share photos, each with the one
+    that stands for them all."""
+    found: list[Garments] = []
+    for path in paths:
+        garments = name_garments(read_spool(path))
+        write_spool(garments.rows.to_batches(), path)
+        found.append(replace(garments, rows=ANNOTATIONS.empty_table()))
+    if several := sum(part.several for part in found):
+        warn(
+            f"{several:,} photos show several garments, each a row of its own (ids NAME, NAME#2, ...); cut to the boxes "
+            "(--crop true, or --batch.crop box in training) each is seen by itself"
+        )
+    if shared := [text for part in found for text in part.shared]:
+        warn(f"{len(shared):,} photos show items of different splits: {some(shared)}; give these items one split")
+    return together(items for part in found for items in part.linked)
 
 
 def _slot(
-    rows: pa.Table, seed: int, hold_out: HoldOut, reject: Reject, repeated: Counter
+    rows: pa.Table, seed: int, hold_out: HoldOut, linked: Mapping[str, str], reject: Reject, repeated: Counter
 ) -> Iterator[tuple[str, pa.Table]]:
     """The rows of one slot by split, ordered by item hash, then item, then image; an image once an item. They have the
     `hash` beside the columns of ANNOTATIONS."""
@@ -179,12 +160,12 @@ def _slot(
             f"item {item!r} lies in the splits {' and '.join(splits)} ({torn.num_rows} such items): expected all "
             "images of an item in one split, or the test would be trained on; give the item one split"
         )
-    rows = rows.append_column("hash", pa.array(_hashes(rows["item"], seed)))
+    rows = rows.append_column("hash", pa.array(hashes(rows["item"], seed)))
     rows = rows.take(pc.sort_indices(rows, [("hash", "ascending"), ("item", "ascending"), ("image", "ascending")]))
-    rows = _once(rows, reject, repeated)
+    rows = pairs_to_ids(_once(rows, reject, repeated))
     split = rows["split"].to_numpy(zero_copy_only=False)
     if hold_out.shares:
-        split = hold_out.splits(split, _hashes(rows["item"], seed_of(seed, "hold-out")))
+        split = hold_out.splits(split, hashes(rows["item"], seed_of(seed, "hold-out"), linked))
     for name in SPLITS:
         mask = split == name
         if mask.any():

@@ -9,6 +9,7 @@
     digests/train/shard-00000.parquet    one a picture that was read, by which duplicates are found
     plan/3f2a....parquet                 the annotations that a shard was made from, by which changes are found
 
+`image` is unique in the table: the picture's name, and NAME#2, ... for further garments of a picture (`garments.py`).
 A row group holds `GROUP_ITEMS` items: the unit that training reads. A shard that is made anew gets a new name.
 """
 

@@ -17,7 +17,7 @@ from fashion.data.table import ItemTable, ShardInfo
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embed_shard import ShardEmbedder
 from fashion.retrieval.embedder import Embedder
-from fashion.retrieval.embeddings import Catalogue, check_comparable, claim, write_manifest
+from fashion.retrieval.embeddings import Catalogue, check_comparable, claim, stats_file, write_manifest
 from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import READERS, Store
 
@@ -56,8 +56,8 @@ def decide_embed_resources(nodes: list[tuple[float, float]], settings: EmbedSett
 
 def unfinished(out: Store, shards: list[ShardInfo]) -> list[ShardInfo]:
     """The shards without stats in `out`."""
-    held = set(out.names(recursive=True))
-    return [shard for shard in shards if f"{shard.name}.json" not in held]
+    held = set(out.names("_stats", recursive=True))
+    return [shard for shard in shards if stats_file(shard.name) not in held]
 
 
 def embed(
@@ -101,7 +101,7 @@ def embed(
             done += stats["images"] + stats["unreadable"]
             progress(done, total)
     with ThreadPoolExecutor(READERS) as pool:
-        stats = list(pool.map(lambda shard: out.read_json(f"{shard.name}.json"), shards))
+        stats = list(pool.map(lambda shard: out.read_json(stats_file(shard.name)), shards))
     return write_manifest(out, identity, stats, data_uri=table.store.uri)
 
 

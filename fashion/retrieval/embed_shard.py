@@ -19,7 +19,7 @@ from fashion.data.decode import BadPicture
 from fashion.data.table import QUARANTINE, ItemTable, ShardInfo, flatten
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embedder import Embedder, ahead
-from fashion.retrieval.embeddings import COLUMNS, EMBEDDING, layout, quarantine_file, to_table
+from fashion.retrieval.embeddings import COLUMNS, EMBEDDING, layout, quarantine_file, stats_file, to_table
 from fashion.retrieval.labels.columns import SCHEMA, Labels, label_columns
 from fashion.retrieval.labels.space import LabelSpace
 from fashion.retrieval.labels.truth import Truth, truths
@@ -129,7 +129,7 @@ class ShardEmbedder:
             "digest": written,
             "seconds": {name: round(seconds.by_stage[name], 3) for name in (*STAGES, "total")},
         }
-        self.out.write_json(f"{shard.name}.json", stats)
+        self.out.write_json(stats_file(shard.name), stats)
         return stats
 
     def _rows(self, shard: ShardInfo, about: list[pa.Table], seconds: Seconds) -> Iterator[Row]:

@@ -1,11 +1,14 @@
 """Embeddings on storage: one Parquet shard per shard of the item table, readable without Ray, and a manifest.
 
-identity.json                       written first: what the shards are of; another identity is refused
-test/shard-00000.parquet            image, item, ..., embedding: fixed_size_list<float>, one row an image; of a network
-                                    that predicts labels also category_scores and the columns of labels/columns.py
-test/shard-00000.json               stats, written once the shard is finished
-quarantine/test/shard-00000.parquet images that could not be decoded, with the reason
-manifest.json                       written last: identity, dimension, counts, the stats of all finished shards
+_identity.json                       written first: what the shards are of; another identity is refused
+test/shard-00000.parquet             image, item, ..., embedding: fixed_size_list<float>, one row an image; of a network
+                                     that predicts labels also category_scores and the columns of labels/columns.py
+_stats/test/shard-00000.json         written once the shard is finished
+_quarantine/test/shard-00000.parquet images that could not be decoded, with the reason
+_manifest.json                       written last: identity, dimension, counts, the stats of all finished shards
+
+pandas.read_parquet and pyarrow.dataset.dataset of the folder, or of test/ alone, read the shards: what begins with _ they
+leave out.
 """
 
 import json
@@ -18,8 +21,8 @@ from fashion.errors import InputError
 from fashion.provenance import now, versions
 from fashion.storage import Store
 
-FORMAT = 2
-IDENTITY, MANIFEST = "identity.json", "manifest.json"
+FORMAT = 3
+IDENTITY, MANIFEST = "_identity.json", "_manifest.json"
 COLUMNS = ("image", "item", "domain", "role", "category", "clothes_type", "pairs")
 EMBEDDING, UNTRAINED, HISTOGRAM = "embedding", "untrained", "histogram"
 
@@ -139,4 +142,8 @@ def read_embeddings(store: Store, shards: list[str], columns: list[str] | None =
 
 
 def quarantine_file(shard: str) -> str:
-    return f"quarantine/{shard}.parquet"
+    return f"_quarantine/{shard}.parquet"
+
+
+def stats_file(shard: str) -> str:
+    return f"_stats/{shard}.json"

@@ -57,7 +57,7 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     # Beside this process: the death of any other machine must not take it away.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     board = Board.options(scheduling_strategy=here).remote()
-    folder, name = job.run.uri.rsplit("/", 1)
+    folder, name = job.run.parent()
     r = job.resources
     trainer = trainer_class(group=r.gpu or r.workers > 1)(
         _worker,
@@ -72,6 +72,7 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
         run_config=RunConfig(
             name=name,
             storage_path=folder,
+            storage_filesystem=job.run.fs,  # an address would be taken apart as a URL
             failure_config=FailureConfig(max_failures=r.max_failures),
             checkpoint_config=CheckpointConfig(
                 num_to_keep=1, checkpoint_score_attribute="score", checkpoint_score_order="max"
@@ -108,7 +109,7 @@ def _next_epoch(job: Job) -> int:
     """The epoch after the newest checkpoint that Ray Train has registered, the one that its workers get back; else
     after the one to start from."""
     try:
-        newest = Result.from_path(job.run.uri).checkpoint
+        newest = Result.from_path(job.run.path, job.run.fs).checkpoint
     except RuntimeError:  # nothing registered yet
         newest = None
     found = newest or job.start

@@ -43,7 +43,7 @@ class Tracker:
     ):
         """`about`: what the trackers note as the run's settings; `steps`: of an epoch. Raises InputError."""
         self.steps, self.every, self.warn = steps, max(1, steps // POINTS), warn
-        name = run.uri.rsplit("/", 1)[-1]
+        _, name = run.parent()
         self.to_open: dict[str, Callable] = {}
         if settings.tensorboard:
             self.to_open["tensorboard"] = partial(_TensorBoard, run)

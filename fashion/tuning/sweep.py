@@ -101,14 +101,15 @@ def _tune(plan: SweepPlan, function: TrialFunction, past: list[Trial], concurren
         }
     with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
         # Tune's own files serve population-based training alone, where trials on several machines hand on weights.
-        place = function.sweep.uri if function.population else folder
+        place = function.sweep if function.population else Store(folder)
         tune.Tuner(
             tune.with_resources(trainable(function), resources),
             param_space=space,
             tune_config=tune.TuneConfig(**options, trial_name_creator=name_of, trial_dirname_creator=name_of),
             run_config=tune.RunConfig(
                 name="tune",
-                storage_path=place,
+                storage_path=place.path,
+                storage_filesystem=place.fs,
                 failure_config=tune.FailureConfig(max_failures=plan.settings.retries),
                 callbacks=[watch],
                 stop=BudgetStopper(watch),

@@ -29,6 +29,7 @@ def tidy(sweep: Store, trials: list[Trial]) -> None:
 def _registered(run: Store) -> set[str]:
     """Folders of the checkpoints that Ray Train knows of: the best and the last."""
     try:
-        return {checkpoint.path.rsplit("/", 1)[1] for checkpoint, _ in Result.from_path(run.uri).best_checkpoints}
+        found = Result.from_path(run.path, run.fs).best_checkpoints
+        return {checkpoint.path.rsplit("/", 1)[1] for checkpoint, _ in found}
     except RuntimeError:  # it ended before its first
         return set()

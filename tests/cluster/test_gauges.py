@@ -44,6 +44,12 @@ def test_training_says_how_it_goes(told):
     }  # fmt: skip
 
 
+def test_a_folder_of_other_letters_is_tagged_in_ascii(told):
+    """Ray's metrics take nothing else."""
+    Gauges("train", "s3://shop/In-shop Clothes/é日本 #1%20").set({"loss": 1.0})
+    assert told == {("fashion_train_loss", "s3://shop/In-shop Clothes/%C3%A9%E6%97%A5%E6%9C%AC #1%20"): 1.0}
+
+
 def test_preparing_counts_what_is_set_aside(told, tmp_path, monkeypatch):
     from fashion.data.table_settings import TableSettings
     from fashion.storage import Store

@@ -89,6 +89,15 @@ def test_the_exit_status_is_the_jobs_own(cluster):
     assert "error: baseline: nothing is accepted in s3://loopback/baseline" in done.stdout
 
 
+def test_a_relative_folder_for_results_is_refused_in_a_job(cluster):
+    """The job's working folder is a temporary copy."""
+    done = cluster.submit(
+        "relative", "python", "jobs/prepare.py", "--source", "s3://loopback/source", "--out", "a table"
+    )
+    assert done.returncode == 1 and cluster.job("relative")["driver_exit_code"] == 2
+    assert "error: out: a table is relative, and the working folder of a job" in cluster.logs("relative")
+
+
 def test_a_command_reaches_the_clusters_shell_as_it_was_written():
     words = ["python", "jobs/train.py", "--run", "s3://a b/c", "--space", '{"x": [1]}']
     line = entrypoint(words)

@@ -90,10 +90,18 @@ def test_images_that_contradict_an_earlier_pair_or_the_source_type_are_counted(t
     source = write_tree(
         tmp_path, {**FILES, "Eval/list_eval_partition.txt": pairs, "Anno/list_bbox_consumer2shop.txt": boxes}
     )
-    rows, warnings = read_rows("consumer-to-shop", source)
-    assert rows[RED]["domain"] == "shop" and rows[RED]["pairs"] is None
-    assert (rows[DRESS]["item"], rows[DRESS]["split"]) == ("id_00033886", "train")
-    assert any("2 times an image has another item" in w for w in warnings)
+    rows, warnings = read_rows("consumer-to-shop", source, several=True)
+    ((red,), (first, other)) = (rows[RED], rows[DRESS])
+    assert red["domain"] == "shop" and red["pairs"] is None
+    assert (first["item"], first["split"], other["item"], other["split"]) == (
+        "id_00033886", "train", "id_00000001", "test",
+    )  # fmt: skip
+    assert first["box"] == other["box"] == [55, 60, 200, 220]  # the one box that the file has is of both
+    assert any(
+        f"1 times an image of an item has another column or status than before; the first is used: {RED}" in w
+        for w in warnings
+    )
+    rows = {image: row for image, (row, *_) in rows.items()}
     assert any("source_type of 1 images" in w for w in warnings) and rows[TWO]["domain"] == "consumer"
 
 

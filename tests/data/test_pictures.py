@@ -1,5 +1,7 @@
 import os
 import pickle
+import unicodedata
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -50,6 +52,32 @@ def test_the_exact_case_wins_over_another(tmp_path):
     assert found.read("img/A/Y.jpg") == b"y"
     with pytest.raises(FileNotFoundError):
         found.read("img/a/y2.jpg")
+
+
+COMPOSED, APART = (unicodedata.normalize(form, "img/Édition d’été/Ångström é.jpg") for form in ("NFC", "NFD"))
+
+
+@pytest.mark.parametrize(("annotated", "on_disk"), [(COMPOSED, APART), (APART, COMPOSED), (COMPOSED, APART.upper())])
+@pytest.mark.parametrize("kind", ["local", "s3"])
+def test_accents_composed_or_not_are_the_same_name(tmp_path, request, kind, annotated, on_disk):
+    """A zip file from a Mac has them apart, and its list may not."""
+    source = Store(tmp_path)
+    if kind == "s3":
+        request.getfixturevalue("s3").create_bucket(Bucket="accents")
+        source = Store(f"s3://accents/{uuid.uuid4().hex}")
+    source.write(f"Img/{on_disk}", b"one")
+    assert Pictures(source).read(annotated) == b"one"
+    source.write("Img/img/É/X.jpg", b"upper")
+    source.write(f"Img/{unicodedata.normalize('NFD', 'img/É/x.jpg')}", b"lower")
+    source.write(f"Img/{annotated}", b"exact")
+    assert Pictures(source).read(annotated) == b"exact"
+    assert Pictures(source).read("img/É/X.jpg") == b"upper"
+
+
+def test_the_same_letters_win_over_another_case(tmp_path):
+    apart = unicodedata.normalize("NFD", "é.jpg")
+    found = Pictures(write_tree(tmp_path, {"img/É.jpg": b"capital", f"img/{apart}": b"small"}))
+    assert found.read("img/é.jpg") == b"small" and found.read(unicodedata.normalize("NFD", "img/É.jpg")) == b"capital"
 
 
 @pytest.mark.parametrize("image", ["img/none.jpg", "img/TOPS", "img/TOPS/T_Shirt/id_00000001/shop_01.jpg/x.jpg"])

@@ -1,4 +1,5 @@
-"""The whole path through an S3 endpoint: prepare, train with two workers, kill one, resume, evaluate."""
+"""The whole path through an S3 endpoint, under names that a URL would take apart: prepare, train with two workers, kill
+one, resume, evaluate."""
 
 import contextlib
 import json
@@ -26,6 +27,7 @@ from fashion.training.resources import Resources, decide_resources
 from fashion.training.settings import BatchSettings, NetworkSettings, ResourceSettings, TrainSettings
 from jobs.evaluate import EvaluateSettings, evaluate_run, job
 
+PLACE = "s3://shop/In-shop Clothes Retrieval Benchmark"
 SETTINGS = TrainSettings(
     epochs=3,
     batch=BatchSettings(items=16),
@@ -36,18 +38,18 @@ SETTINGS = TrainSettings(
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory, s3, ray_running):
-    root = tmp_path_factory.mktemp("pipeline") / "catalogue"
+    root = tmp_path_factory.mktemp("pipeline") / "é日本 #1%20"
     write_demo(root, items=50, seed=2, workers=1)
     s3.create_bucket(Bucket="shop")
     return prepare(
-        Store(root), Store("s3://shop/table"), TableSettings(shard_images=60), warn=print, progress=lambda *_: None
+        Store(root), Store(f"{PLACE}/é日本 #1%20"), TableSettings(shard_images=60), warn=print, progress=lambda *_: None
     )
 
 
 @pytest.fixture(scope="module")
 def run(table):
     """A run whose second worker is killed in the second epoch, once; and what it showed."""
-    run = Store("s3://shop/runs/first")
+    run = Store(f"{PLACE}/run é#1")
     rows, killed = [], []
 
     def show(row):
@@ -84,13 +86,14 @@ def test_a_killed_worker_costs_no_epoch_and_changes_no_batch(run):
 def test_the_same_run_unbroken_on_one_worker_learns_the_same(run, table):
     """Plan, views, augmentation and loss do not depend on the workers; only batch statistics do."""
     store, _ = run
-    again = Store("s3://shop/runs/second")
+    again = Store(f"{PLACE}/run é#2")
     one = TrainSettings(
         **{**_fields(SETTINGS), "epochs": 1, "optimizer": SETTINGS.optimizer, "resources": ResourceSettings(threads=1)}
     )
     fit(plan_job(one, table, again), lambda row: None)
     first, other = store.read_json("history.json")[0], again.read_json("history.json")[0]
     assert first["images"] == other["images"]
+    assert first != other and not Store(f"{PLACE}/run é").names()  # run é#2 is another folder than run é#1
     assert other["loss"] == pytest.approx(first["loss"], rel=0.2)
 
 
@@ -136,7 +139,8 @@ def test_evaluation_writes_numbers_rankings_and_a_report_that_agree(metrics, run
 
 def test_evaluating_again_embeds_nothing_and_says_the_same(metrics, run, table, s3):
     def shards():
-        found = s3.list_objects_v2(Bucket="shop", Prefix="runs/first/evaluation/embeddings")["Contents"]
+        prefix = f"{run[0].path.removeprefix('shop/')}/evaluation/embeddings"
+        found = s3.list_objects_v2(Bucket="shop", Prefix=prefix)["Contents"]
         return {o["Key"]: o["LastModified"] for o in found if o["Key"].endswith(".parquet")}
 
     before = shards()
@@ -151,7 +155,7 @@ def test_protocol_options_change_the_number_and_are_written_beside_it(metrics, r
 
     def evaluated(name, **options):
         settings = EvaluateSettings(
-            data=table.store.uri, run=run[0].uri, out=f"s3://shop/out/{name}", protocol=ProtocolSettings(**options)
+            data=table.store.uri, run=run[0].uri, out=f"{PLACE}/out?{name}=é", protocol=ProtocolSettings(**options)
         )
         return evaluate_run(settings, table, run[0])
 

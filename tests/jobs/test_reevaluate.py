@@ -14,7 +14,7 @@ from tests.catalogues import make_run
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
-    root = tmp_path_factory.mktemp("nights")
+    root = tmp_path_factory.mktemp("In-shop Clothes Retrieval Benchmark") / "é日本 #1%20"
     write_demo(root / "catalogue", items=40, seed=5, workers=1)
     (root / "run").mkdir()
     make_run(root / "run")

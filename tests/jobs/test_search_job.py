@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     """A catalogue of 8 items, the network it was embedded with, and a customer's photo: the shop photo of id_005."""
-    root = tmp_path_factory.mktemp("shop")
+    root = tmp_path_factory.mktemp("In-shop Clothes Retrieval Benchmark") / "é日本 #1%20"
+    root.mkdir()
     run = make_run(root / "run")
     table = make_table(Store(root / "table"), photos(8))
     embed_here(table, embedder(run), Store(root / "catalogue"))
@@ -156,7 +157,7 @@ def test_a_catalogue_in_a_bucket(shop, s3, capsys):
     for file in (shop / "catalogue").rglob("*.*"):
         s3.upload_file(str(file), "search", f"catalogue/{file.relative_to(shop / 'catalogue')}")
     photo = ["--image", shop / "photos/upright.png"]
-    found = find(shop, capsys, *photo, "--catalogue", "s3://search/catalogue/manifest.json")
+    found = find(shop, capsys, *photo, "--catalogue", "s3://search/catalogue/_manifest.json")
     assert found == find(shop, capsys, *photo)
     with pytest.raises(InputError, match=r"^catalogue: bucket 'nowhere': there is no such bucket"):
         find(shop, capsys, *photo, "--catalogue", "s3://nowhere/catalogue")

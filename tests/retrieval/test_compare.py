@@ -54,6 +54,17 @@ def test_numbers_are_those_of_the_pairs_by_brute_force():
     assert [row["name"] for row in found["measures"]] == ["recall@1", "recall@5", "map", "r_precision", "mrr"]
 
 
+def test_a_photo_of_several_garments_is_compared_garment_by_garment():
+    """Evaluations of before gave both the photo's id."""
+    now = scored([1, 2, 3], images=["a", "a#2", "b"], items=["shirt", "skirt", "hat"])
+    assert run(now, now)["queries"] == 3
+    old = [scored(ranks, images=["a", "a", "b"], items=items) for ranks, items in (
+        ([1, 2, 3], ["shirt", "skirt", "hat"]), ([2, 1, 3], ["skirt", "shirt", "hat"]),
+    )]  # fmt: skip
+    found = run(*old)
+    assert found["queries"] == 3 and measure(found, "mrr")["difference"] == 0
+
+
 def test_only_a_sure_fall_beyond_the_tolerance_is_worse():
     good, bad = [1] * 1000, [2] * 60 + [1] * 940
     assert run(scored(good), scored(bad), 0.05)["verdict"] == "worse"

@@ -9,6 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -22,10 +25,12 @@ from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embed import EmbedResources, decide_embed_resources, embed
 from fashion.retrieval.embedder import Embedder
 from fashion.retrieval.embeddings import open_catalogue, read_embeddings
+from fashion.retrieval.index.files import build_part
 from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import NETWORK, checkpoints
 
+KEPT = ["item", "image", "embedding"]
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -86,7 +91,7 @@ def test_a_picture_that_cannot_be_decoded_is_listed_and_changes_nothing_else(tmp
     del expected[broken.item, broken.image]
     same(held(Store(tmp_path / "out2")), expected)
     assert (manifest["images"], manifest["unreadable"]) == (17, 1)
-    listed = pq.read_table(tmp_path / "out2/quarantine").to_pylist()
+    listed = pq.read_table(tmp_path / "out2/_quarantine").to_pylist()
     assert [(row["item"], row["image"], row["reason"]) for row in listed] == [(broken.item, broken.image, "truncated")]
 
 
@@ -99,6 +104,26 @@ def test_a_shard_without_any_readable_picture_is_empty_and_not_an_error(tmp_path
     assert (manifest["images"], manifest["unreadable"], manifest["dimension"]) == (0, 3, 16)
     assert held(out) == {}
     assert read_embeddings(out, ["test/shard-00000"]).vectors["embedding"].shape == (0, 16)
+
+
+def test_plain_readers_of_a_folder_find_the_embeddings_and_nothing_else(tmp_path):
+    """With shards of two splits, a picture set aside, and an index beside them."""
+    rows = photos(9, splits=("test", "test", "train"))
+    rows = changed(rows, rows[4].image, jpeg=b"\xff\xd8\xff nothing")
+    out = Store(tmp_path / "é #1")
+    table = make_table(Store(tmp_path / "table"), rows)
+    manifest = embed_here(table, embedder(make_run(tmp_path / "run")), out, splits=("test", "train"))
+    build_part((out, manifest), 0, [row["name"] for row in manifest["shards"]], {"kind": "flat", "domain": "any"})
+    expected = held(out)
+    for found in (
+        ds.dataset(out.path).to_table(),
+        pa.Table.from_pandas(pd.read_parquet(out.path)),
+        pq.read_table(out.path),
+    ):
+        read = {(row["item"], row["image"]): row["embedding"] for row in found.select(KEPT).to_pylist()}
+        assert len(found) == len(read) == len(expected) == 26
+        same(read, expected)
+    assert pd.read_parquet(f"{out.path}/test")["item"].nunique() == 6
 
 
 class Fails(Store):
@@ -193,7 +218,7 @@ def test_the_pool_writes_the_same_as_one_process_and_a_second_time_nothing(tmp_p
     part = make_table(Store(tmp_path / "part"), photos(4, splits=("test", "train")))
     embed_here(part, embedder(run), Store(tmp_path / "earlier"), splits=("train",))
     embed_here(table, embedder(run), out)
-    manifest = embedded("train", since=open_catalogue(str(tmp_path / "earlier/manifest.json")))
+    manifest = embedded("train", since=open_catalogue(str(tmp_path / "earlier/_manifest.json")))
     assert steps[0] == (0, 18) and steps[-1] == (18, 18) and manifest["carried"] == 6
     assert [row["name"] for row in manifest["shards"]] == [
         f"{s}/shard-0000{i}" for s in ("test", "train") for i in (0, 1)
@@ -226,13 +251,13 @@ def test_a_killed_job_and_the_same_command_again(tmp_path):
     )
     try:
         deadline = time.monotonic() + 120
-        while not list(out.glob("test/*.json")):
+        while not list(out.glob("_stats/test/*.json")):
             assert job.poll() is None and time.monotonic() < deadline
             time.sleep(0.002)
     finally:
         os.kill(job.pid, signal.SIGKILL)
         job.wait()
-    assert not (out / "manifest.json").exists()
+    assert not (out / "_manifest.json").exists()
     done = subprocess.run([*command, "--index", "flat"], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and done.stderr == ""
     assert "180 images in 60 shards" in done.stdout and "flat" in done.stdout

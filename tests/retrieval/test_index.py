@@ -6,7 +6,7 @@ import pytest
 from catalogues import make_catalogue
 
 from fashion.errors import InputError
-from fashion.retrieval.embeddings import open_catalogue
+from fashion.retrieval.embeddings import MANIFEST, open_catalogue
 from fashion.retrieval.index.files import build_part, load_part, open_index, plan_parts, write_index_manifest
 from fashion.retrieval.index.kinds import LEAST, agreement, merge, search
 from fashion.retrieval.index.report import compare_indexes, sample_queries
@@ -97,7 +97,7 @@ def test_the_same_vectors_and_settings_give_the_same_file(catalogue, tmp_path):
         used = AnnSettings().of(kind, D)
         shards = [row["name"] for row in held[1]["shards"]]
         first = build_part(held, 0, shards, used)
-        (held[0] / "index").delete(f"{kind}/part-00000.json")
+        (held[0] / "_index").delete(f"{kind}/part-00000.json")
         assert build_part(held, 0, shards, used)["digest"] == first["digest"]
 
 
@@ -126,17 +126,17 @@ def test_an_index_of_another_version_is_refused(tmp_path):
         open_index(held, "ivf")
     built(held, "ivf", AnnSettings(vectors=1))
     open_index(held, "ivf")
-    manifest = store.read_json("manifest.json")
+    manifest = store.read_json(MANIFEST)
     manifest["shards"][1]["digest"] = "a newer one"
-    store.write_json("manifest.json", manifest)
+    store.write_json(MANIFEST, manifest)
     newer = open_catalogue(store.uri)
     with pytest.raises(InputError, match=r"index of test/shard-00001 in version 0+1, .* have a newer one; make it"):
         open_index(newer, "ivf")
-    before = {name: store.read(f"index/ivf/{name}") for name in ("part-00000.json", "part-00001.json")}
+    before = {name: store.read(f"_index/ivf/{name}") for name in ("part-00000.json", "part-00001.json")}
     open_index(newer, "ivf") if built(newer, "ivf", AnnSettings(vectors=1)) else None
-    assert store.read("index/ivf/part-00000.json") == before["part-00000.json"]
-    assert store.read("index/ivf/part-00001.json") != before["part-00001.json"]
-    store.write("index/ivf/part-00000.faiss", store.read("index/ivf/part-00001.faiss"))
+    assert store.read("_index/ivf/part-00000.json") == before["part-00000.json"]
+    assert store.read("_index/ivf/part-00001.json") != before["part-00001.json"]
+    store.write("_index/ivf/part-00000.faiss", store.read("_index/ivf/part-00001.faiss"))
     with pytest.raises(InputError, match=r"part-00000\.faiss: found version"):
         load_part(store, open_index(newer, "ivf")["parts"][0])
 

@@ -45,7 +45,7 @@ class FakeTraining:
             time.sleep(self.pause)
             history = [*history, row(settings, epoch)]
             with self.log.open("a") as log:
-                log.write(f"{run.uri.rsplit('/', 1)[1]} {epoch} {settings.loss.margin}\n")
+                log.write(f"{run.parent()[1]} {epoch} {settings.loss.margin}\n")
             for old in checkpoints(run):
                 run.delete_folder(checkpoint_name(old.epoch))
             run.write_json(f"{checkpoint_name(epoch - 1)}/{CHECKPOINT}", {"epoch": epoch - 1, "history": history})

@@ -9,6 +9,8 @@ p-values that Holm's procedure corrects for their number.
 import re
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from fashion.errors import InputError
 from fashion.retrieval.gate.earlier import Scored
@@ -122,7 +124,9 @@ def _labels(before: dict, after: dict) -> list[dict]:
 
 
 def _common(before: Scored, after: Scored) -> tuple[np.ndarray, np.ndarray]:
-    ids = [side.queries["image"].to_numpy(zero_copy_only=False).astype(str) for side in (before, after)]
+    ids = [_ids(side, ["image"]) for side in (before, after)]
+    if any(len(np.unique(one)) < len(one) for one in ids):  # earlier versions had a photo's id for each of its items
+        ids = [_ids(side, ["image", "item"]) for side in (before, after)]
     shared, at_before, at_after = np.intersect1d(*ids, assume_unique=True, return_indices=True)
     if not len(shared):
         raise InputError(
@@ -130,6 +134,12 @@ def _common(before: Scored, after: Scored) -> tuple[np.ndarray, np.ndarray]:
             "compare evaluations of the same benchmark and split"
         )
     return at_before, at_after
+
+
+def _ids(side: Scored, columns: list[str]) -> np.ndarray:
+    """(Q,) the queries' names."""
+    values = [side.queries[name].combine_chunks().cast(pa.string()) for name in columns]
+    return pc.binary_join_element_wise(*values, "\0").to_numpy(zero_copy_only=False).astype(str)
 
 
 def _values(side, name: str) -> np.ndarray:

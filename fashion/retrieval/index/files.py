@@ -1,9 +1,9 @@
 """Indexes beside the embeddings: each says of which shards, in which version, and whose its rows are.
 
-index/ivf/part-00000.faiss    faiss.write_index
-index/ivf/part-00000.parquet  image and item of each row
-index/ivf/part-00000.json     written last of a part: its shards with the digests of their files, settings, counts
-index/ivf/manifest.json       written last: network, settings, parts
+_index/ivf/part-00000.faiss    faiss.write_index
+_index/ivf/part-00000.parquet  image and item of each row
+_index/ivf/part-00000.json     written last of a part: its shards with the digests of their files, settings, counts
+_index/ivf/_manifest.json      written last: network, settings, parts
 """
 
 import hashlib
@@ -144,7 +144,7 @@ def load_part(store: Store, part: dict) -> Part:
 
 
 def index_folder(store: Store, kind: str) -> Store:
-    return store / f"index/{kind}"
+    return store / f"_index/{kind}"
 
 
 def part_name(number: int) -> str:

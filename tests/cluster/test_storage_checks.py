@@ -1,0 +1,63 @@
+"""A folder that a job cannot keep its results in is refused in one line, before anything is done."""
+
+import pytest
+
+from cluster import shared
+from cluster.shared import check_shared
+from cluster.storage import JOB, check_run, check_storage
+from fashion.errors import InputError
+
+
+def test_a_relative_folder_to_write_to_is_refused_in_a_job_on_a_cluster(monkeypatch):
+    check_storage("out", "runs/first", writes=True)
+    monkeypatch.setenv(JOB, "{}")
+    for uri in ("runs/first", "./runs", "."):
+        with pytest.raises(
+            InputError, match=rf"^out: {uri} is relative, .*temporary.*give s3://bucket/prefix, or the abs"
+        ):
+            check_storage("out", uri, writes=True)
+    check_storage("data", "shipped/table")  # read, not written: the working folder is on every machine
+    for uri in ("/mnt/shared/first", "~/first", "file:///mnt/shared/first"):
+        check_storage("out", uri, writes=True)
+
+
+def test_a_training_run_needs_a_folder_in_the_bucket(s3):
+    s3.create_bucket(Bucket="whole")
+    check_run("run", "s3://whole/first")
+    check_storage("out", "s3://whole")
+    with pytest.raises(InputError, match=r"^run: s3://whole: is the root of a bucket .*such as s3://whole/first"):
+        check_run("run", "s3://whole")
+
+
+def test_a_bucket_that_is_not_there(s3):
+    with pytest.raises(InputError, match=r"^out: bucket 'nowhere': there is no such bucket; create it"):
+        check_storage("out", "s3://nowhere/x y#1", writes=True)
+
+
+def test_a_folder_that_another_machine_does_not_see_is_refused(tmp_path, monkeypatch):
+    """Machines of one disk cannot show this: the answers are injected. The marker is there while they are asked, and gone
+    afterwards."""
+    nodes = [{"NodeID": name, "NodeManagerHostname": name} for name in ("blue", "green")]
+    place, asked = tmp_path / "é #1", []
+
+    def without(path, nodes):
+        assert place.joinpath(path).exists()
+        asked.append(path)
+        return answers
+
+    monkeypatch.setattr(shared, "_others", lambda: nodes)
+    monkeypatch.setattr(shared, "_without", without)
+    answers = []
+    check_shared({"out": str(place), "data": None, "run": "s3://bucket/x"})
+    answers = ["green"]
+    with pytest.raises(
+        InputError, match=r"^out: .*é #1 of .* is not there on green \(1 of 2 other machines\); give s3://"
+    ):
+        check_shared({"out": str(place)})
+    assert len(asked) == 2 and not list(place.iterdir())
+
+
+def test_one_machine_has_nobody_to_ask(tmp_path, monkeypatch):
+    monkeypatch.setattr(shared, "_others", list)
+    check_shared({"out": str(tmp_path / "not made")})
+    assert not list(tmp_path.iterdir())
