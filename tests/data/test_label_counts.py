@@ -25,6 +25,7 @@ def annotations(count: int, seed: int) -> list[dict]:
             "category": "Tee" if rng.random() < 0.5 else None,
             "attributes": names[rng.random(3) < 0.5].tolist() if rng.random() < 0.7 else None,
             "landmarks": [0.0] * 24 if rng.random() < 0.3 else None,
+            "box": [0, 0, 9, 9] if rng.random() < 0.6 else None,
         }
         for i in range(count)
     ]  # fmt: skip
@@ -43,7 +44,8 @@ def test_counts_of_parts_are_those_of_all_rows():
         expected = {
             name: sum(row[name] is not None for row in mine) for name in ("category", "attributes", "landmarks")
         }
-        assert found["labels"][split] == {"images": 100} | expected
+        boxes = sum(row["box"] is not None for row in mine)
+        assert found["labels"][split] == {"images": 100, "boxes": boxes} | expected
     positives = Counter(name for row in rows if row["split"] == "train" for name in row["attributes"] or ())
     assert found["attribute_counts"] == {"never seen": 0, **positives}
     assert found["category_counts"] == {"Tee": found["labels"]["train"]["category"]}
