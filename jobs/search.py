@@ -143,7 +143,7 @@ def skipped_line(skipped: list[Path]) -> str:
     return f"skipped {len(skipped)} that {'is no photo' if len(skipped) == 1 else 'are no photos'}: {shown}"
 
 
-def _read(files: list[Path], box: Box | None, embedder: Embedder) -> tuple[list[Photo], list[str]]:
+def _read(files: list[Path], box: "Box | None", embedder: "Embedder") -> "tuple[list[Photo], list[str]]":
     """The photos that can be used, and a line for each of the others."""
     from fashion.data.decode import BadPicture
     from fashion.retrieval.photos import read_photo
