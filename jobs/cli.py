@@ -1,6 +1,7 @@
 """What every job's command line has in common: settings from `--config` and flags, one-line errors, exit status."""
 
 import sys
+import traceback
 import warnings
 from argparse import ArgumentError
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from jobs import signals
 Settings = TypeVar("Settings")
 
 INPUT_ERROR = 2
-OPTIONS = ("help", "print_config")  # beside the settings
+OPTIONS = ("help", "print_config", "debug")  # beside the settings
+DEBUG = "--debug"
 CONFIG = "--config"
 
 
@@ -28,9 +30,12 @@ def main(settings: type[Settings], job: Callable[[Settings], int | None], argume
     stop` and Kubernetes send, 143.
     """
     signals.end_on_signals()
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        status = job(parse(settings, sys.argv[1:] if arguments is None else arguments)) or 0
+        status = job(parse(settings, [a for a in arguments if a != DEBUG])) or 0
     except InputError as fault:
+        if DEBUG in arguments:
+            traceback.print_exc()
         print(f"error: {' '.join(str(fault).split())}", file=sys.stderr)
         status = INPUT_ERROR
     except KeyboardInterrupt:
@@ -50,6 +55,7 @@ def parse(settings: type[Settings], arguments: list[str]) -> Settings:
         warnings.simplefilter("ignore")
         parser = ArgumentParser(description=settings.__doc__, exit_on_error=False, allow_abbrev=False)
         parser.add_argument(CONFIG, action="config", help="A YAML file of settings; flags after it override it.")
+        parser.add_argument(DEBUG, action="store_true", help="Print the traceback of an error beside its line.")
         parser.add_class_arguments(settings, as_group=False)
         try:
             namespace = parser.parse_args(arguments)
@@ -57,7 +63,8 @@ def parse(settings: type[Settings], arguments: list[str]) -> Settings:
             values = parser.instantiate(namespace).as_dict()
         except (ArgumentError, TypeError) as fault:
             raise InputError(_one_line(fault)) from None
-    values.pop("config", None)
+    for option in (CONFIG, DEBUG):
+        values.pop(option[2:], None)
     return settings(**values)
 
 

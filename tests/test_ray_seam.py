@@ -1,9 +1,17 @@
 """What fashion.ray_seam relies on, and what it promises."""
 
+import inspect
 from types import SimpleNamespace
 
 import pytest
+from ray.train import FailureConfig
+from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
+from ray.train.v2._internal.execution.failure_handling import FailureDecision
+from ray.train.v2.api import data_parallel_trainer
+from ray.train.v2.api.exceptions import WorkerGroupError
 
+from fashion.errors import InputError, TrainingDiverged
+from fashion.ray_seam.faults import _Discerning, cause, no_retries_in_vain
 from fashion.ray_seam.pace import LEAST_S, MOST_S, WAITED_S, Paced
 
 
@@ -85,3 +93,49 @@ def test_the_executor_of_ray_data_calls_it_and_has_what_it_reads(ray_running):
         context.custom_execution_callback_classes = before
     assert len(rows) == 4
     assert len({str(moved) for moved in seen}) > 1, "no counter of Ray Data's operators moved in a whole execution"
+
+
+def failed(error):
+    """As Ray Train tells of an error on one of two workers."""
+    return WorkerGroupError("rank 1 failed", {1: UserExceptionWithTraceback(error, "Traceback ...")})
+
+
+def wrapped(error):
+    """As it comes through a stream: raised in an actor, and again by the process that reads from it."""
+    try:
+        try:
+            raise error
+        except Exception as inner:
+            raise RuntimeError("reading a batch failed") from inner
+    except RuntimeError as outer:
+        return failed(outer)
+
+
+def as_text(error):
+    """As it is left where classes do not cross: text."""
+    return failed(RuntimeError(f"ray::Feed.rows()\n  File ...\nfashion.errors.{type(error).__name__}: {error}\n"))
+
+
+@pytest.mark.parametrize("told", [failed, wrapped, as_text])
+@pytest.mark.parametrize("error", [InputError("item 'a': no category"), TrainingDiverged("epoch 3: the loss is nan")])
+def test_what_would_happen_again_is_found_by_type_and_not_tried_again(told, error):
+    found = cause(told(error))
+    assert type(found) is type(error) and str(found) == str(error)
+    policy = _Discerning(FailureConfig(max_failures=3))
+    assert policy.make_decision(told(error)) is FailureDecision.RAISE
+
+
+def test_other_faults_are_tried_again_and_told_by_their_innermost_error():
+    policy = _Discerning(FailureConfig(max_failures=1))
+    fault = wrapped(ConnectionResetError("peer is gone"))
+    assert [policy.make_decision(fault) for _ in range(2)] == [FailureDecision.RETRY, FailureDecision.RAISE]
+    assert repr(cause(fault)) == "ConnectionResetError('peer is gone')"
+
+
+def test_ray_train_asks_for_its_policy_by_the_name_that_is_replaced():
+    """DataParallelTrainer.fit makes its policy with this module's create_failure_policy."""
+    assert "failure_policy=create_failure_policy(" in inspect.getsource(data_parallel_trainer.DataParallelTrainer)
+    with no_retries_in_vain():
+        made = data_parallel_trainer.create_failure_policy(FailureConfig())
+    assert isinstance(made, _Discerning)
+    assert not isinstance(data_parallel_trainer.create_failure_policy(FailureConfig()), _Discerning)

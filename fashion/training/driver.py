@@ -24,6 +24,8 @@ from ray.train import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from fashion.data.stream import steps, stream_options, training_stream
+from fashion.errors import InputError, TrainingDiverged
+from fashion.ray_seam.faults import cause, no_retries_in_vain
 from fashion.ray_seam.trainer import Announced, trainer_class
 from fashion.storage import Store
 from fashion.training.board import Board, Registered, Saved, Show, Watcher
@@ -42,13 +44,15 @@ from fashion.training.job import Job
 if TYPE_CHECKING:
     from fashion.training.loop import Trainer
 
+FAILURE = "failure.txt"  # in a run's folder: what it failed of, with tracebacks
+
 
 def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     """Run, or resume, to the last epoch. `show` receives each step's and epoch's figures in this process, `saved` is
     told of each checkpoint once the run can be resumed from it.
 
-    A finished run returns at once. Raises InputError where the folder holds another run, RuntimeError where training
-    failed for good, and what `show` or `saved` raise, which ends the run.
+    A finished run returns at once. Raises InputError where the folder holds another run and for bad input wherever it is
+    found, RuntimeError where training failed for good, and what `show` or `saved` raise, which ends the run.
     """
     open_run(job.run, job.about)
     if _next_epoch(job) >= job.settings.epochs:
@@ -81,10 +85,10 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
         ),
     )
     try:
-        with Watcher(board, show, saved), _interrupts():
+        with Watcher(board, show, saved), _interrupts(), no_retries_in_vain():
             trainer.fit()
     except TrainingFailedError as fault:
-        raise RuntimeError(_cause(fault)) from fault
+        raise _told(fault, job.run) from fault
     except RayActorError as fault:
         raise RuntimeError("the process that controls the training ended") from fault
 
@@ -227,7 +231,12 @@ def _report(job: Job, trainer: "Trainer", board, row: dict, save: bool) -> None:
     job.run.write_json(HISTORY, trainer.history)
 
 
-def _cause(fault: TrainingFailedError) -> str:
-    """The innermost message, on one line."""
-    lines = [line.strip() for line in str(fault).splitlines() if line.strip()]
-    return lines[-1] if lines else repr(fault)
+def _told(fault: TrainingFailedError, run: Store) -> Exception:
+    """The error to raise: one line, and where the whole of it is."""
+    error = cause(fault)
+    if isinstance(error, InputError):
+        return error
+    run.write(FAILURE, str(fault).encode())
+    what = str(error) if isinstance(error, TrainingDiverged) else f"{type(error).__name__}: {error}"
+    line = next((line for line in reversed(what.splitlines()) if line.strip()), repr(error)).strip()
+    return RuntimeError(f"{line} (all of it is in {run.uri}/{FAILURE})")
