@@ -56,7 +56,7 @@ def plan_table(
         return _again(TablePlan.of(record, changed=unfinished, finished={}), earlier)
     rejects = Rejects()
     keep = keep or (lambda digest, rows: out.write_table(rows_file(digest), rows))
-    plan = _plan(source, settings, said, sources, earlier, warn, progress, keep, rejects)
+    plan, sides = _plan(source, settings, said, sources, earlier, warn, progress, keep, rejects)
     if out and rejects.rows:
         out.write_table(REJECTED, rejects.table)
     elif out and out.exists(REJECTED):
@@ -66,6 +66,8 @@ def plan_table(
             f"{plan.rejected} of {plan.images} rows of the annotations cannot be used, more than bad_fraction "
             f"{settings.bad_fraction}: {rejects.say()}; mend them or raise bad_fraction"
         )
+    for line in sides.check():  # after what may be the reason why one side is missing
+        warn(line)
     if out:
         out.write_json(PLAN, plan.record)
     return _again(plan, earlier)
@@ -118,7 +120,7 @@ def _plan(
     progress: Callable[[int], None],
     keep: Keep,
     rejects: Rejects,
-) -> TablePlan:
+) -> tuple[TablePlan, Sides]:
     sides, changes = Sides(), Changes(earlier)
     labels = LabelCounts(read_attribute_types(settings.benchmark, source, fine=settings.fine))
     names = ("fine", "manifest", "columns", "domains")
@@ -148,12 +150,10 @@ def _plan(
         domains.update(shard.rows["domain"].unique().to_pylist())
     shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.start))
     about = {"categories": sorted(categories - {None}), "domains": sorted(domains), **labels.fields(), "signed": signed}
-    for line in sides.check():
-        warn(line)
     packed = sum(shard.name not in earlier.written for shard in shards)
     if line := changes.say(len(shards), packed):
         warn(line)
-    return TablePlan(
+    plan = TablePlan(
         shards=tuple(shards),
         settings=said,
         sources=sources,
@@ -162,6 +162,7 @@ def _plan(
         changed=True,
         finished={},
     )
+    return plan, sides
 
 
 def _planned(shard: Shard, digest: str, earlier: Earlier) -> PlannedShard:

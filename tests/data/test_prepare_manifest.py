@@ -42,6 +42,8 @@ def test_how_a_manifest_is_read_may_change_between_two_runs_on_one_table(shop):
     domains = {"street": "consumer", "catalogue": "shop"}
     with pytest.raises(InputError, match=r"^40 rows cannot be used: shop.csv, line 2: domain 'catalogue'"):
         shop.prepare()
+    with pytest.raises(InputError, match=r"^20 of 40 rows of the annotations cannot be used.* domain 'catalogue'"):
+        shop.prepare(domains={"street": "consumer"})  # not: that there is no gallery
     first = shop.prepare(domains=domains)
     meant = {image: row["domain"] for image, row in images(first).items()}
     assert len(meant) == 40
