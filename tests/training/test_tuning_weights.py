@@ -223,4 +223,4 @@ def test_impossible_settings_are_refused(changes, said):
     with pytest.raises(InputError, match=said):
         if optimizer := changes.pop("optimizer", None):
             changes["optimizer"] = OptimizerSettings(**optimizer)
-        TrainSettings(**changes)
+        TrainSettings(**{"epochs": 20, "network": NETWORK} | changes)
