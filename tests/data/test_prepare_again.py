@@ -11,6 +11,7 @@ from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.storage import Store
 
+ONE_STORE = pytest.mark.parametrize("shop", ["local"], indirect=True)  # where the store plays no part
 SETTINGS = TableSettings(benchmark="manifest", shard_images=20, holdout=0.2)
 
 
@@ -143,7 +144,7 @@ def test_bad_pictures_are_tried_again_alone_and_bad_fraction_may_be_raised(shop)
     assert shop.prepare().fingerprint == mended.fingerprint and not shop.packed and state(shop.out) == files
 
 
-@pytest.mark.parametrize("shop", ["local"], indirect=True)
+@ONE_STORE
 @pytest.mark.parametrize("domain", ["shop", "consumer"])
 def test_photos_of_one_domain_are_held_out_with_both_roles(shop, domain):
     shop.list(rows(shop, range(80), domains=(domain,) * 3))
@@ -155,6 +156,7 @@ def test_photos_of_one_domain_are_held_out_with_both_roles(shop, domain):
     assert shop.notes[1].startswith(f"val and test: {domain} photos alone")
 
 
+@ONE_STORE
 def test_items_of_one_photo_each_are_refused_before_a_picture_is_read(shop):
     shop.list(rows(shop, range(60), domains=("shop",)))
     with pytest.raises(
@@ -193,6 +195,7 @@ def test_a_photo_under_two_items_is_listed_refused_or_dropped(shop):
     assert "shared-a.jpg" in images(shop.prepare())
 
 
+@ONE_STORE
 def test_what_an_unfinished_prepare_left_does_not_bind_the_settings(shop):
     shop.list([*rows(shop, range(30)), "gone.jpg,1,shop"])
     with pytest.raises(TooManyBadPictures):
@@ -204,6 +207,7 @@ def test_what_an_unfinished_prepare_left_does_not_bind_the_settings(shop):
     assert {name for name in shop.out.names("items", recursive=True)} == held
 
 
+@ONE_STORE
 def test_one_picture_with_two_boxes_is_two_garments(shop):
     shop.picture("both.jpg")
     plain = [f"{row},,,," for row in rows(shop, range(20))]
@@ -225,6 +229,7 @@ def test_a_table_of_an_earlier_version_is_packed_anew_and_other_settings_are_ref
     assert not shop.out.exists("plan/plan.json") and shop.prepare().fingerprint == second.fingerprint
 
 
+@ONE_STORE
 def test_contradictions_are_set_aside_with_the_rest(shop):
     listed = rows(shop, range(60))
     shop.list([*listed, listed[0].replace(",shop", ",consumer"), listed[1]])
@@ -238,7 +243,7 @@ def test_contradictions_are_set_aside_with_the_rest(shop):
     assert len(images(shop.prepare())) == 120 and not quarantined(ItemTable(shop.out))
 
 
-@pytest.mark.parametrize("shop", ["local"], indirect=True)
+@ONE_STORE
 def test_signed_addresses_change_nothing_and_are_not_kept(shop, monkeypatch):
     fetched = Counter()
 
@@ -260,6 +265,7 @@ def test_signed_addresses_change_nothing_and_are_not_kept(shop, monkeypatch):
     assert len(kept) == 80 and {row["address"] for row in kept} == {None}
 
 
+@ONE_STORE
 def test_columns_and_domains_may_be_mended_on_a_table(shop):
     listed = rows(shop, range(60))
     shop.list([*listed, f"{shop.picture('street.jpg')},1,street"])

@@ -122,7 +122,7 @@ def test_a_list_of_one_domain_without_splits_and_roles_can_be_validated_and_test
     said = capsys.readouterr().out
     assert "no split column: 40 % of the train items stay train, 30 % val, 30 % test" in said
     assert f"val and test: {domain} photos alone, without a role" in said
-    network = build_network(NetworkSettings(size=32, width=0.25, dimension=16), seed=0)
+    network = build_network(NetworkSettings(name="embnet", size=32, width=0.25, dimension=16), seed=0)
     for split in ("val", "test"):
         validation = Validation(ItemTable(out), items=100, size=32, crop="whole", threads=2, split=split)
         assert 0 < validation.measure(network, autocast=False)["recall"]["20"] <= 1
