@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # the processes that only hand a job on need neither torch no
     from fashion.networks.model import Network
     from fashion.networks.vocabulary import Vocabulary
 
-TRAINED_AT = 0.75  # side of the training pictures, of the side that the network looks at
+TRAINED_AT = 0.75  # side of the training pictures over network.size, for published weights
 LEAST_EPOCHS, LEAST_STEPS = 12, 160  # of a run whose epochs are not set
 
 
@@ -142,7 +142,7 @@ def plan_job(
 def training_size(settings: TrainSettings) -> int:
     """Side of the training pictures, in pixels. Raises InputError for one that the network cannot take."""
     network, wanted = settings.network, settings.batch.size
-    size = wanted or round(TRAINED_AT * network.size)
+    size = wanted or (round(TRAINED_AT * network.size) if settings.published else network.size)
     if size == network.size or _takes(network, size):
         return size
     if wanted:

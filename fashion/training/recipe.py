@@ -47,7 +47,7 @@ class AugmentationSettings:
 class OptimizerSettings:
     """AdamW with a linear warm-up and a cosine to zero."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """Highest learning rate, for the whole global batch."""
     weight_decay: float = 1e-4
     """AdamW's decoupled decay; biases and normalisation weights are left out of it."""

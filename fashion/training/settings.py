@@ -24,9 +24,10 @@ class BatchSettings:
     """Look at whole pictures, or at the annotated box of each; evaluation does the same. Default: box where most training
     pictures have one."""
     size: int | None = None
-    """Side of the training pictures, in pixels. A crop shows a garment larger than the whole picture does, so a network is
-    best where it looks at pictures that are larger than those it was trained on (Touvron et al. 2019), and a step is
-    cheaper. Default: three quarters of network.size, or network.size for a backbone that takes no other."""
+    """Side of the training pictures, in pixels. Published weights do best where the network looks at larger pictures than
+    it was trained on, for a crop shows a garment larger than the whole picture does (Touvron et al. 2019); and a step is
+    cheaper. Default: three quarters of network.size for such weights (where the backbone takes any size), else
+    network.size."""
     labels: int = 64
     """Pictures a step, over all workers, of the tables that are given for their labels alone (--labels)."""
     chunk: int = 0
@@ -167,11 +168,16 @@ class TrainSettings:
                     )
 
     @property
+    def published(self) -> bool:
+        """Whether the network starts from weights that others have published, by name."""
+        weights = self.network.pretrained
+        return weights is not None and "/" not in weights and not weights.endswith(WEIGHTS_FILE)
+
+    @property
     def frozen_stages(self) -> int:
         """First stages of the backbone that are never trained."""
-        wanted, weights = self.optimizer.freeze_stages, self.network.pretrained
-        published = weights is not None and "/" not in weights and not weights.endswith(WEIGHTS_FILE)
-        return wanted if wanted is not None else PUBLISHED_FROZEN if published else 0
+        wanted = self.optimizer.freeze_stages
+        return wanted if wanted is not None else PUBLISHED_FROZEN if self.published else 0
 
     def check_shares(self, name: str) -> None:
         """Raises InputError where setting `name` of the batch does not divide by every number of workers there may be."""
