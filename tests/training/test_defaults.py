@@ -1,0 +1,75 @@
+"""What a run does where its settings are left open: decided by the data and the network, and written down."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from fashion.errors import InputError
+from fashion.networks.model import takes_size
+from fashion.networks.settings import SHIPPED, NetworkSettings
+from fashion.training.job import settle, training_size, usual_epochs
+from fashion.training.settings import BatchSettings, TrainSettings
+
+
+def table(*, images=100, boxes=100, cut=False, domains=("consumer", "shop")):
+    return SimpleNamespace(
+        manifest={
+            "domains": list(domains),
+            "labels": {"train": {"images": images, "boxes": boxes}},
+            "settings": {"crop": cut},
+        }
+    )
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [(1, 160), (5, 32), (12, 14), (14, 12), (500, 12)])
+def test_epochs_make_160_steps_and_twelve_at_least(steps, epochs):
+    assert usual_epochs(steps) == epochs
+    assert settle(TrainSettings(), table(), steps).epochs == epochs
+    assert settle(TrainSettings(epochs=3), table(), steps).epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("held", "crop"),
+    [({}, "box"), ({"boxes": 50}, "box"), ({"boxes": 49}, "whole"), ({"boxes": 0}, "whole"), ({"cut": True}, "whole")],
+)
+def test_boxes_are_looked_at_where_most_pictures_have_one_left(held, crop):
+    assert settle(TrainSettings(), table(**held), 10).batch.crop == crop
+    for wanted in ("whole", "box"):
+        assert settle(TrainSettings(batch=BatchSettings(crop=wanted)), table(**held), 10).batch.crop == wanted
+
+
+@pytest.mark.parametrize(
+    ("network", "size"),
+    [
+        ({}, 120),
+        ({"size": 224}, 168),
+        ({"pretrained": None}, 160),
+        ({"name": "embnet"}, 64),
+        ({"name": "resnet18"}, 64),
+        ({"name": "resnet18", "pretrained": "DEFAULT", "size": 128}, 96),
+        ({"name": "vit_b_16", "pretrained": "DEFAULT", "size": 224}, 224),  # its positions are of one size
+        ({"pretrained": "s3://fashion/runs/first"}, 160),
+    ],
+)
+def test_published_weights_are_trained_on_smaller_pictures_than_they_look_at(network, size):
+    assert training_size(TrainSettings(network=NetworkSettings(**network))) == size
+
+
+def test_the_usual_network_takes_what_is_said_of_it_without_a_look():
+    assert takes_size(NetworkSettings(), 120)
+
+
+def test_a_size_that_the_network_cannot_take_is_refused():
+    settings = TrainSettings(network=NetworkSettings(name="vit_b_16", size=224), batch=BatchSettings(size=192))
+    with pytest.raises(
+        InputError, match=r"^batch\.size: found 192, but vit_b_16 takes pictures of network\.size \(224\)"
+    ):
+        training_size(settings)
+    with pytest.raises(InputError, match=r"^batch\.size: found 4, expected at least 8"):
+        BatchSettings(size=4)
+
+
+def test_the_weights_that_are_installed_are_the_start_of_their_network_alone():
+    assert NetworkSettings().pretrained == "DEFAULT" and NetworkSettings().name == SHIPPED
+    assert NetworkSettings(pretrained=None).pretrained is None
+    assert NetworkSettings(name="resnet50").pretrained is None
