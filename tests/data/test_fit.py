@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
@@ -68,6 +68,7 @@ def test_real_photos_lose_next_to_nothing():
         assert mean_difference(decode(data, (64, 64), box), whole_then_resized(data, (64, 64), box)) < 1.5
 
 
+@settings(deadline=None)
 @given(
     sides=st.tuples(st.integers(8, 400), st.integers(8, 400)),
     size=st.tuples(st.integers(1, 120), st.integers(1, 120)),
