@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 LEAST_SIDE = 8  # pixels; a picture or crop with a shorter side shows no garment
 
 Box = tuple[int, int, int, int]
@@ -46,12 +44,3 @@ def size_within(part: Box, size: tuple[int, int]) -> tuple[int, int]:
     x1, y1, x2, y2 = part
     unit = min(size[1] / (x2 - x1), size[0] / (y2 - y1))
     return max(1, round((y2 - y1) * unit)), max(1, round((x2 - x1) * unit))
-
-
-def place(points: np.ndarray, picture_size: tuple[int, int], fit: str) -> np.ndarray:
-    """Points (..., 2), x and y as fractions of a picture of `picture_size` (width, height) -> as fractions of the square
-    that `decode` makes of it with this `fit` (where it pads, to half a pixel). Outside 0 to 1: cut off."""
-    if fit == "stretch":
-        return points
-    side = max(picture_size) if fit == "pad" else min(picture_size)
-    return (points - 0.5) * (np.asarray(picture_size) / side) + 0.5

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from fashion.data import decode as module
-from fashion.data.boxes import place
 from fashion.data.decode import decode
 from fashion.data.jpeg import SCALES
 
@@ -68,6 +67,7 @@ def test_real_photos_lose_next_to_nothing():
         assert mean_difference(decode(data, (64, 64), box), whole_then_resized(data, (64, 64), box)) < 1.5
 
 
+@settings(deadline=None)
 @given(
     sides=st.tuples(st.integers(8, 400), st.integers(8, 400)),
     size=st.tuples(st.integers(1, 120), st.integers(1, 120)),
@@ -140,27 +140,3 @@ def test_the_box_is_what_is_fitted():
     for fit in ("stretch", "pad", "crop"):
         found = decode(encode(image, "PNG"), (32, 32), (20, 30, 120, 90), fit=fit)
         assert np.array_equal(found, decode(boxed, (32, 32), fit=fit)), fit
-
-
-@pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
-@pytest.mark.parametrize("sides", [(120, 90), (90, 120), (64, 64), (333, 100)])
-def test_a_point_is_placed_where_the_picture_shows_it(sides, fit):
-    """A white spot on black, at a place that every fit shows, is found where `place` says."""
-    width, height = sides
-    x, y = width // 2 + min(sides) // 5, height // 2 - min(sides) // 4
-    image = Image.new("RGB", sides)
-    image.paste((255, 255, 255), (x - 3, y - 3, x + 3, y + 3))  # its middle is the corner (x, y)
-    shown = decode(encode(image, "PNG"), (96, 96), fit=fit)[0].astype(float)
-    if fit == "pad":
-        shown[shown == 127] = 0
-    rows, columns = np.mgrid[:96, :96] + 0.5
-    found = np.array([(columns * shown).sum(), (rows * shown).sum()]) / shown.sum() / 96
-    assert np.abs(place(np.array([x / width, y / height]), sides, fit) - found).max() < 0.8 / 96
-
-
-def test_what_a_crop_cuts_off_is_placed_outside():
-    corners = np.array([[0.02, 0.5], [0.98, 0.5], [0.5, 0.02]])
-    assert (place(corners, (200, 100), "crop")[:2, 0] < 0).tolist() == [True, False]
-    assert place(corners, (200, 100), "crop")[1, 0] > 1 and 0 < place(corners, (200, 100), "crop")[2, 1] < 1
-    assert ((place(corners, (200, 100), "pad") >= 0) & (place(corners, (200, 100), "pad") <= 1)).all()
-    assert np.array_equal(place(corners, (200, 100), "stretch"), corners)
