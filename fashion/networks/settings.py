@@ -13,18 +13,8 @@ TIMM = "timm:"
 SHIPPED = "timm:tf_efficientnet_lite0"  # its ImageNet weights come with the package; see shipped.py
 AUTO = "auto"
 WEIGHTS_FILE = ".safetensors"
-_FOREIGN = (
-    "pth",
-    "pt",
-    "bin",
-    "ckpt",
-    "pkl",
-    "npz",
-    "onnx",
-    "h5",
-    "tar",
-    "zip",
-)  # files of weights that we do not read
+# Files of weights that we do not read.
+_FOREIGN = ("pth", "pt", "bin", "ckpt", "pkl", "npz", "onnx", "h5", "tar", "zip")
 
 
 @dataclass(frozen=True, kw_only=True)

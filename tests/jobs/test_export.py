@@ -23,7 +23,7 @@ def a_run(folder, **values):
 
 
 @pytest.mark.parametrize("values, written", [({"name": SHIPPED}, ["config.json", "model.safetensors", "network.onnx"]),
-                                             ({"width": 0.25}, ["network.onnx"])])  # fmt: skip
+                                             ({"name": "embnet", "width": 0.25}, ["network.onnx"])])  # fmt: skip
 def test_all_forms_that_there_are_of_a_runs_best_network_are_written(tmp_path, capsys, values, written):
     run, out = a_run(tmp_path, **values), tmp_path / "out"
     assert job(ExportSettings(run=str(run), out=str(out))) == 0
@@ -43,7 +43,7 @@ def test_all_forms_that_there_are_of_a_runs_best_network_are_written(tmp_path, c
 )
 def test_what_a_user_can_mend_is_one_line(tmp_path, monkeypatch, capsys, arguments, expected):
     monkeypatch.chdir(tmp_path)
-    run = str(a_run(tmp_path, width=0.25))
+    run = str(a_run(tmp_path, name="embnet", width=0.25))
     with pytest.raises(SystemExit) as status:
         main(ExportSettings, job, [run if a == "RUN" else a for a in arguments])
     said = capsys.readouterr().err

@@ -47,8 +47,8 @@ def test_timm_reads_its_folder_and_gives_the_same_embeddings(tmp_path, values):
     "values, names",
     [
         ({"name": SHIPPED}, ["network.onnx"]),
-        ({"width": 0.25, "branches": "dual", "head": "bnneck"}, ["consumer.onnx", "shop.onnx"]),
-        ({"width": 0.25, "design": "fashionnet", "hidden": 8}, ["network.onnx"]),
+        ({"name": "embnet", "width": 0.25, "branches": "dual", "head": "bnneck"}, ["consumer.onnx", "shop.onnx"]),
+        ({"name": "embnet", "width": 0.25, "design": "fashionnet", "hidden": 8}, ["network.onnx"]),
         ({"name": "vit_b_32"}, ["network.onnx"]),
     ],
 )
@@ -75,7 +75,7 @@ def test_what_timm_has_no_form_for_is_one_line(tmp_path):
 
 
 def test_a_file_that_gives_other_embeddings_is_not_written(tmp_path, monkeypatch):
-    network, _ = tuned(width=0.25)
+    network, _ = tuned(name="embnet", width=0.25)
     monkeypatch.setattr(export, "_run", lambda session, images: torch.zeros(len(images), 8))
     with pytest.raises(RuntimeError, match="other embeddings than the network"):
         export_onnx(network, Store(tmp_path))

@@ -3,6 +3,7 @@ import re
 
 import pytest
 import safetensors.torch
+import timm
 import torch
 from torchvision import models
 
@@ -113,3 +114,32 @@ def test_a_download_that_fails_says_what_to_do(monkeypatch):
     monkeypatch.setattr(torch.hub.os, "makedirs", lambda *args, **kwargs: None)
     with pytest.raises(InputError, match=r"no route to host\); give the path of a .safetensors file"):
         build_network(NetworkSettings(name="resnet18", pretrained="IMAGENET1K_V1"), seed=0)
+
+
+def test_weights_of_timms_hub_are_taken_as_its_record_says(monkeypatch):
+    made = timm.create_model
+
+    def hub(name, pretrained=False, **options):
+        with torch.random.fork_rng():
+            torch.manual_seed(7 if pretrained else 8)
+            return made(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", hub)
+    settings = NetworkSettings(name="timm:vit_tiny_patch16_224", pretrained="DEFAULT", size=32, dimension=8)
+    network, expected = build_network(settings, seed=0), hub("vit_tiny_patch16_224", True, img_size=32, num_classes=0)
+    assert torch.equal(network.shared[0].blocks[3].attn.qkv.weight, expected.blocks[3].attn.qkv.weight)
+    assert network.settings.transform.mean == (0.5, 0.5, 0.5) and network.settings.transform.fit == "crop"
+
+
+def test_a_hub_that_cannot_be_reached_says_what_to_do(monkeypatch):
+    made = timm.create_model
+
+    def hub(name, pretrained=False, **options):
+        if pretrained:
+            raise OSError("cannot find the requested files in the cache, and outgoing traffic\nhas been disabled")
+        return made(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", hub)
+    with pytest.raises(InputError, match=r"DEFAULT of timm:resnet18 could not be downloaded \(cannot find") as error:
+        build_network(NetworkSettings(name="timm:resnet18", pretrained="DEFAULT"), seed=0)
+    assert "\n" not in str(error.value) and "give the path of a .safetensors file" in str(error.value)

@@ -20,11 +20,11 @@ from fashion.networks.settings import NetworkSettings
         ({"interpolation": "nearest"}, "interpolation", "bilinear, bicubic"),
         ({"fit": "squash"}, "fit", "stretch, pad, crop"),
         ({"drop_path": 1.0, "name": "resnet18"}, "drop_path", "below 1"),
-        ({"drop_path": 0.1}, "drop_path", "embnet has no blocks"),
+        ({"drop_path": 0.1, "name": "embnet"}, "drop_path", "embnet has no blocks"),
         ({"fit": "crop", "design": "fashionnet"}, "fit", "fractions of the picture"),
         ({"width": 0.0}, "width", "above 0"),
         ({"name": "resnet18", "width": 2.0}, "width", "embnet only"),
-        ({"pretrained": "DEFAULT"}, "pretrained", ".safetensors"),
+        ({"pretrained": "DEFAULT", "name": "embnet"}, "pretrained", ".safetensors"),
         ({"name": "resnet50", "pretrained": "IMAGENET1K_V9"}, "pretrained", "IMAGENET1K_V1, IMAGENET1K_V2, DEFAULT"),
         ({"name": "resnet50", "pretrained": "s3://bucket/resnet50.pth"}, "pretrained", ".safetensors"),
     ],
@@ -39,7 +39,7 @@ def test_an_impossible_setting_is_one_line_that_names_it_and_says_what_is_expect
 @pytest.mark.parametrize(
     "values, field, expected",
     [
-        ({"branches": "dual", "shared_stages": 4}, "shared_stages", "embnet has 3 stages"),
+        ({"branches": "dual", "shared_stages": 4, "name": "embnet"}, "shared_stages", "embnet has 3 stages"),
         ({"name": "resnet18", "branches": "dual", "shared_stages": 6}, "shared_stages", "resnet18 has 5 stages"),
         ({"name": "regnet_x_400mf", "branches": "dual", "shared_stages": 6}, "shared_stages", "has 5 stages"),
         ({"name": "alexnet", "size": 8}, "size", "cannot take 8 pixels"),

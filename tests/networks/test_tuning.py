@@ -10,9 +10,9 @@ from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
 
 NETWORKS = {
-    "embnet": {"width": 0.25, "head": "bnneck"},
-    "dual": {"width": 0.25, "branches": "dual", "head": "bnneck"},
-    "fashionnet": {"width": 0.25, "design": "fashionnet", "hidden": 8},
+    "embnet": {"name": "embnet", "width": 0.25, "head": "bnneck"},
+    "dual": {"name": "embnet", "width": 0.25, "branches": "dual", "head": "bnneck"},
+    "fashionnet": {"name": "embnet", "width": 0.25, "design": "fashionnet", "hidden": 8},
     "efficientnet with drop path": {"name": "timm:tf_efficientnet_lite0", "drop_path": 0.5},
     "vit with drop path": {"name": "timm:vit_tiny_patch16_224", "drop_path": 0.5},
     "no stages": {"name": "timm:xcit_nano_12_p16_224"},
