@@ -24,9 +24,9 @@ else:
     work = lambda: x @ y.T
 seconds = []
 for _ in range(3):
-    began = time.perf_counter()
+    began = time.process_time()
     work()
-    seconds.append(time.perf_counter() - began)
+    seconds.append(time.process_time() - began)
 print(2 * x.size * len(y) / min(seconds) / 1e9)
 """
 
@@ -50,7 +50,7 @@ def best_kernel(library: str = "faiss") -> None:
     best = max(speeds, key=speeds.get)
     said = ", ".join(f"{kernel or 'its own choice'} {speed:.0f}" for kernel, speed in speeds.items())
     unset = [f"{name}={os.environ[name]}" for name in FORCED if name in os.environ]
-    text = f"kernels of OpenBLAS, GFLOP/s of {library} on one thread: {said}; used: {best or 'its own choice'}"
+    text = f"kernels of OpenBLAS, GFLOP/s of {library} by a thread: {said}; used: {best or 'its own choice'}"
     if unset:
         text += f" (the environment had {', '.join(unset)})"
     chosen = clean | ({"OPENBLAS_CORETYPE": best} if best else {}) | {CHOSEN: text}

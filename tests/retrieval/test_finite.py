@@ -10,11 +10,11 @@ from fashion.retrieval.embeddings import EMBEDDING, open_catalogue
 from fashion.retrieval.evaluate import evaluate
 from fashion.retrieval.finite import check_finite
 from fashion.retrieval.index.files import gallery_of
-from fashion.retrieval.index.kinds import AnnSettings
 from fashion.retrieval.index.report import sample_queries
 from fashion.retrieval.lookup import nearest
 from fashion.retrieval.protocol import ProtocolSettings
 from fashion.retrieval.search.relevance import Queries
+from fashion.retrieval.settings import AnnSettings
 from fashion.storage import Store
 from tests.retrieval.galleries import item_table, write_shards
 
