@@ -29,6 +29,7 @@ from fashion.data.pack import pack_picture
 from fashion.retrieval.rank import rank
 from fashion.retrieval.search.block import Block, Held
 from fashion.retrieval.search.relevance import Queries
+from tests.benchmarks.kernels import best_kernel
 
 ROUNDS, DIMENSION, K = 5, 128, 50
 QUERIES, GALLERY = 2_000, 50_000
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256, help="shorter side of packed pictures")
     parser.add_argument("--side", type=int, default=224, help="side that the network sees")
     given = parser.parse_args()
+    best_kernel("numpy")
     torch.set_num_threads(1)
     source = pictures(given.pictures, given.images)
     pack = lambda data: pack_picture(data, dict(ANNOTATION), crop=False, size=given.size)["jpeg"]  # noqa: E731

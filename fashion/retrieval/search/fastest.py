@@ -11,26 +11,25 @@ from fashion.retrieval.search.exact import error_bound, lengths
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 ENOUGH = 1e11  # operations that a process does in float32 before it loads torch to ask: loading costs about as much
 LOADED = 1e10  # the same where torch is loaded
-GAIN = 1.3  # times faster that bfloat16 must be: it leaves more pairs in doubt
 SHAPE = (256, 2048, 128)  # queries, vectors, dimension
 TURNS = 5
 
 _done = {"operations": 0.0}
 
 
-def fastest(operations: float, device: str | None, kinds: dict) -> str:
-    """FLOAT32 or BFLOAT16, for a product of so many operations; never costs more than twice what is best.
-
-    `kinds`: of products, by precision."""
+def fastest(operations: float, device: str | None, kinds: dict, gain: float) -> str:
+    """FLOAT32, or BFLOAT16 where it multiplies at least `gain` times as fast, for a product of so many operations; never
+    costs more than twice what is best. `kinds`: of products, by precision."""
     _done["operations"] += operations
     if _done["operations"] < (LOADED if "torch" in sys.modules else ENOUGH):
         return FLOAT32
-    return _measured(device, kinds[FLOAT32], kinds[BFLOAT16])
+    return BFLOAT16 if _measured(device, kinds[FLOAT32], kinds[BFLOAT16]) >= gain else FLOAT32
 
 
 @cache
-def _measured(device: str | None, float32: type, bfloat16: type) -> str:
-    """The faster one of a small product; bfloat16 only if its sums are of float32, as its error bound supposes."""
+def _measured(device: str | None, float32: type, bfloat16: type) -> float:
+    """How many times as fast bfloat16 is, by a small product; 0 if its sums are not of float32, as its error bound
+    supposes."""
     rng = np.random.default_rng(0)
     Q, N, D = SHAPE
     x_QD, y_ND = rng.standard_normal((Q, D), dtype=np.float32), rng.standard_normal((N, D), dtype=np.float32)
@@ -43,7 +42,7 @@ def _measured(device: str | None, float32: type, bfloat16: type) -> str:
             made.tile(slice(0, Q), slice(0, N))
             turns.append(time.perf_counter() - began)
         seconds[kind] = min(turns)
-    return BFLOAT16 if GAIN * seconds[bfloat16] < seconds[float32] and within_bound(bfloat16, device) else FLOAT32
+    return seconds[float32] / seconds[bfloat16] if within_bound(bfloat16, device) else 0.0
 
 
 def within_bound(kind: type, device: str | None, D: int = 2048) -> bool:

@@ -38,7 +38,9 @@ def join_lists(parts: list[Lists]) -> Lists:
     tops = [np.where(part.top < 0, -1, part.top + start) for part, start in zip(parts, starts, strict=True)]
     top = np.concatenate(tops)
     joined = np.concatenate([part.places for part in parts])
-    listed = np.unique(top[top >= 0])
+    told = np.zeros(len(joined) + 1, bool)  # the last for -1
+    told[top] = True
+    listed = np.flatnonzero(told[:-1])
     places, first, row = np.unique(joined[listed], return_index=True, return_inverse=True)
     back = np.full(len(joined) + 1, -1, np.int64)  # the last for -1
     back[listed] = row

@@ -13,11 +13,12 @@ import numpy as np
 from fashion.retrieval.search.best import Best, choose, merge, trim
 from fashion.retrieval.search.block import Block
 from fashion.retrieval.search.matches import Matches
-from fashion.retrieval.search.precede import Precede, id_ranks, near_errors
+from fashion.retrieval.search.precede import Precede, id_ranks
 from fashion.retrieval.search.product import QUERY_ROWS, TILE_ROWS, WIDE_ROWS, Float32, even_slices, products
 from fashion.retrieval.search.relevance import Pairs, Queries, relate
 
 WAITING = 4_000_000  # candidates held before they are scored exactly
+LISTING, COUNTING = 1.3, 4.0  # times as fast that bfloat16 must multiply to pay for the pairs that it leaves in doubt
 ALL = np.float32(np.finfo(np.float32).min)  # a floor that every column passes, but not one that is left out
 
 
@@ -47,7 +48,7 @@ def scan(block: Block, search: Search) -> Scanned:
     queries, matches = search.queries, search.matches
     fast = products(
         queries.vectors, queries.lengths, block.vectors, block.longest,
-        device=search.device, precision=search.precision,
+        device=search.device, precision=search.precision, gain=COUNTING if matches else LISTING,
     )  # fmt: skip
     left_out = relate(queries, block.labels, block.images)[1] if queries.wanted is not None else None
     ranks = id_ranks(block, matches) if matches else None
@@ -59,7 +60,7 @@ def scan(block: Block, search: Search) -> Scanned:
         lowest = np.minimum(listing.floors, precede.lowest) if precede else listing.floors
         negative = np.flatnonzero(lowest <= 0)
         mask = np.empty(0, bool)
-        for columns, vectors in _tiles(block, WIDE_ROWS if precede and len(precede.deep) else TILE_ROWS):
+        for columns, vectors in _tiles(block, WIDE_ROWS if precede and len(precede.deep) else TILE_ROWS * fast.packed):
             tile = fast.tile(rows, vectors)
             fast.sort_keys(tile, negative)
             if block.starts is not None:
@@ -103,7 +104,7 @@ class _Listing:
 
     def __init__(self, block: Block, search: Search, rows: slice, fast: Float32):
         self.block, self.search, self.rows, self.fast = block, search, rows, fast
-        self.errors, self.near_errors = fast.errors[rows], near_errors(block, search.queries, rows)
+        self.errors = fast.errors[rows]
         self.floors = search.floors[rows] - self.errors
         self.under = fast.under(self.floors)
         self.waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -128,15 +129,7 @@ class _Listing:
         query, column, keys = (np.concatenate(parts) for parts in zip(*self.waiting, strict=True))
         values = self.fast.values(keys)
         kept = self._worth(query, values, self.errors[query] + self.fast.rounding(values))
-        query, column = query[kept], column[kept]
-        if self.fast.coarse:
-            values = self.block.near_scores(self.search.queries, query + self.rows.start, column)
-            floors = self.floors + self.errors - self.near_errors
-            above = np.flatnonzero(values >= floors[query])
-            query, column, values = query[above], column[above], values[above]
-            kept = self._worth(query, values, self.near_errors[query])
-            query, column = query[kept], column[kept]
-        self.best = self._chosen(query, column, self.best)
+        self.best = self._chosen(query[kept], column[kept], self.best)
         self.waiting, self.held = [], 0
         # From now on a column must reach the last of the list.
         kth = self.best.kth(self.rows.stop, self.search.k)[self.rows]
