@@ -75,7 +75,7 @@ def _apart(keys: list[str]) -> bool:
 
 
 @given(keys=st.lists(KEYS, min_size=1, max_size=4, unique=True).filter(_apart))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_key_comes_back_byte_for_byte_and_no_two_share_a_file(store, request, keys):
     """As a name in a folder, and as the folder's own address."""
     for key in keys:

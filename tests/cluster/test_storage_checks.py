@@ -1,5 +1,6 @@
 """A folder that a job cannot keep its results in is refused in one line, before anything is done."""
 
+import pyarrow.fs as pafs
 import pytest
 
 from cluster import shared
@@ -61,3 +62,42 @@ def test_one_machine_has_nobody_to_ask(tmp_path, monkeypatch):
     monkeypatch.setattr(shared, "_others", list)
     check_shared({"out": str(tmp_path / "not made")})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("print('Directory')", None),
+        ("print('NotFound')", "there is no such bucket; create it"),
+        ("import os; os.abort()", "cannot be reached .no answer.; check AZURE_TENANT_ID"),
+        ("raise OSError('Error: no token')", "cannot be reached .*no token"),
+    ],
+)
+def test_azure_is_asked_in_a_process_of_its_own(monkeypatch, answer, said):
+    """Its client ends the process where no credentials are found. No network here: the answers are injected."""
+    monkeypatch.setattr("cluster.storage.AZURE", answer)
+    if said is None:
+        return check_storage("out", "abfs://table@shop/é #1", writes=True)
+    with pytest.raises(InputError, match=rf"^out: bucket 'table@shop'.*{said}"):
+        check_storage("out", "abfs://table@shop/é #1", writes=True)
+
+
+def test_google_is_asked_for_the_bucket(monkeypatch):
+    class Google:
+        def __init__(self, **settings):
+            pass
+
+        def get_file_info(self, bucket):
+            if bucket == "away":
+                raise OSError("UNAVAILABLE\n" + "no token " * 100)
+            return pafs.FileInfo(bucket, pafs.FileType.NotFound if bucket == "nowhere" else pafs.FileType.Directory)
+
+    monkeypatch.setattr("pyarrow.fs.GcsFileSystem", Google)
+    check_storage("out", "gs://bucket/é #1")
+    with pytest.raises(InputError, match=r"^out: bucket 'nowhere': there is no such bucket; create it"):
+        check_storage("out", "gs://nowhere")
+    with pytest.raises(
+        InputError, match=r"^out: bucket 'away' cannot be reached .UNAVAILABLE no.*GOOGLE_APPLICATION"
+    ) as found:
+        check_storage("out", "gs://away/x")
+    assert "\n" not in str(found.value) and len(str(found.value)) < 500
