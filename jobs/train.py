@@ -17,6 +17,7 @@ if __name__ == "__main__":
     end_on_signals()  # before anything that takes time
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, fields
 
 from cluster.gauges import Gauges
@@ -28,12 +29,14 @@ from fashion.data.table import ItemTable
 from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
 from fashion.losses.settings import TASKS
+from fashion.networks.settings import NetworkSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, score
 from fashion.training.recipe import EMBEDDING
 from fashion.training.settings import TrainSettings
 from fashion.training.start import Start, find_start
 from fashion.training.tracking import Tracker, TrackingSettings, all_of
+from jobs.beside import beside
 from jobs.cli import main
 from jobs.evaluate import EvaluateSettings, evaluate_run
 from jobs.prepare import prepare_table
@@ -112,6 +115,15 @@ def announce(settings: TrainSettings, table: ItemTable, run: Store, labelled: Se
         f"epoch, {s.epochs} epochs",
         flush=True,
     )
+
+
+def found_beside(network: NetworkSettings, run: Store) -> Future[Start]:
+    """What the network starts from: the usual weights are read while Ray starts; of others it is said before what is wrong
+    with them."""
+    start = beside(find_start, network, run)
+    if network != NetworkSettings():
+        start.result()
+    return start
 
 
 def labels_held(tables: Sequence[ItemTable]) -> list[str]:
@@ -198,11 +210,11 @@ def demo(settings: TrainJobSettings) -> None:
     print(f"the demo: {DEMO_ITEMS} garments are drawn, prepared, trained on and searched, in {root}", flush=True)
     draw_demo(root, settings.seed)
     run = Store(root / "run")
-    start = find_start(settings.network, run)
+    start = found_beside(settings.network, run)
     with ray_cluster():
         table = prepare_table(Store(root / "catalogue"), Store(root / "table"), TableSettings())
         announce(settings.train, table, run)
-        train_run(settings.train, table, run, settings.tracking, start=start)
+        train_run(settings.train, table, run, settings.tracking, start=start.result())
         evaluate_run(EvaluateSettings(data=table.store.uri, run=run.uri), table, run)
 
 
@@ -218,10 +230,10 @@ def job(settings: TrainJobSettings) -> int:
         table, run = ItemTable(Store(settings.data)), Store(settings.run)
         labelled = [ItemTable(Store(uri)) for uri in settings.labels]
         announce(settings.train, table, run, labelled)
-        start = find_start(settings.network, run)
+        start = found_beside(settings.network, run)
         with ray_cluster():
             check_shared({"run": settings.run})
-            train_run(settings.train, table, run, settings.tracking, labelled, start)
+            train_run(settings.train, table, run, settings.tracking, labelled, start.result())
         best = best_checkpoint(run, settings.validation.metric)
         value = score(best.history[-1], settings.validation.metric)
         print(f"best epoch {best.epoch + 1}: validation {settings.validation.metric} {value:.3f}, in {best.store.uri}")

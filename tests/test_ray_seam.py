@@ -3,6 +3,7 @@
 import inspect
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from ray.train import FailureConfig
 from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
@@ -13,6 +14,7 @@ from ray.train.v2.api.exceptions import WorkerGroupError
 from fashion.errors import InputError, TrainingDiverged
 from fashion.ray_seam.faults import _Discerning, cause, no_retries_in_vain
 from fashion.ray_seam.pace import LEAST_S, MOST_S, WAITED_S, Paced
+from fashion.ray_seam.start import OWN, owned
 
 
 class Machine:
@@ -139,3 +141,73 @@ def test_ray_train_asks_for_its_policy_by_the_name_that_is_replaced():
         made = data_parallel_trainer.create_failure_policy(FailureConfig())
     assert isinstance(made, _Discerning)
     assert not isinstance(data_parallel_trainer.create_failure_policy(FailureConfig()), _Discerning)
+
+
+def test_what_is_replaced_of_ray_is_there():
+    """The names that are patched, and what they are called with."""
+    from ray._private import services, utils
+    from ray._private.node import Node
+
+    for process in ("start_api_server", "start_monitor", "start_log_monitor"):
+        assert callable(getattr(Node, process))
+    assert callable(utils.get_dashboard_dependency_error)
+    assert "get_dashboard_dependency_error() is not None" in inspect.getsource(services.start_raylet)
+
+
+def test_a_ray_of_the_jobs_own_has_no_process_that_only_a_cluster_needs(ray_running):
+    named = {" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)}
+    assert any("raylet" in name for name in named)
+    assert not [
+        name for name in named if any(f"/{file}.py" in name for file in ("dashboard", "monitor", "log_monitor"))
+    ]
+    assert owned()
+
+
+def test_ray_train_has_no_cleaner_and_hands_on_no_environment(ray_running, tmp_path, monkeypatch):
+    """What is left out is what Ray Train has; a controller without variables of its own runs in any idle process."""
+    import ray.train
+    from ray.train.v2._internal import constants
+    from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+    from ray.train.v2.api import data_parallel_trainer
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+    from fashion.ray_seam.trainer import trainer_class
+
+    run = ray.train.RunConfig(name="r", storage_path=str(tmp_path))
+    plain = DataParallelTrainer(print, run_config=run)._create_default_callbacks()
+    lean = trainer_class(group=False)(print, run_config=run)
+    left = lean._create_default_callbacks()
+    assert [type(c) for c in plain if type(c) not in map(type, left)] == [PlacementGroupCleanerCallback]
+
+    asked = []
+
+    class Options(Exception):
+        pass
+
+    def remote(**options):
+        asked.append(options)
+        raise Options
+
+    monkeypatch.setattr(data_parallel_trainer.ray, "remote", remote)
+    with pytest.raises(Options):
+        lean._initialize_and_run_controller()
+    assert asked[0]["runtime_env"] == {"env_vars": {}}
+
+    before = set(constants.ENV_VARS_TO_PROPAGATE)
+    try:
+        left[-1].after_controller_start(None)
+        assert constants.get_env_vars_to_propagate() == {}
+    finally:
+        constants.ENV_VARS_TO_PROPAGATE |= before
+
+
+def test_a_cluster_that_was_joined_gets_ray_trains_own_trainer(monkeypatch):
+    from ray.train.torch import TorchTrainer
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+    from fashion.ray_seam.trainer import trainer_class
+
+    monkeypatch.delenv(OWN, raising=False)
+    assert trainer_class(group=True) is TorchTrainer and trainer_class(group=False) is DataParallelTrainer
+    monkeypatch.setenv(OWN, "1")
+    assert issubclass(trainer_class(group=True), TorchTrainer)

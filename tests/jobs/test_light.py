@@ -62,7 +62,7 @@ def shop(tmp_path_factory):
 
 
 JOBS = {
-    "train": (["--data", "table", "--run", "new"], "train embnet"),
+    "train": (["--data", "table", "--run", "new"], "train timm:"),
     "prepare": (["--benchmark", "manifest", "--source", "files", "--out", "made"], "prepare the item table: "),
     "evaluate": (["--data", "table", "--run", "run"], "evaluate epoch "),
     "embed": (["--data", "table", "--run", "run", "--out", "catalogue"], "embed 600 images of "),

@@ -1,0 +1,22 @@
+"""Work that is done while something else is waited for."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def beside(function: Callable[..., Result], *arguments) -> "Future[Result]":
+    """The function's result, or what it raised, to come from a thread that no exit waits for."""
+    found: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            found.set_result(function(*arguments))
+        except BaseException as fault:
+            found.set_exception(fault)
+
+    threading.Thread(target=run, daemon=True).start()
+    return found
