@@ -18,8 +18,9 @@ from jobs import signals
 Settings = TypeVar("Settings")
 
 INPUT_ERROR = 2
-OPTIONS = ("help", "print_config", "debug")  # beside the settings
+OPTIONS = ("help", "print_config")  # beside the settings
 DEBUG = "--debug"
+DEBUG_HELP = "print the traceback of an error beside its line"
 CONFIG = "--config"
 
 
@@ -53,9 +54,10 @@ def parse(settings: type[Settings], arguments: list[str]) -> Settings:
     set_parsing_settings(docstring_parse_attribute_docstrings="help" in flags)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        parser = ArgumentParser(description=settings.__doc__, exit_on_error=False, allow_abbrev=False)
+        parser = ArgumentParser(
+            description=settings.__doc__, epilog=f"{DEBUG}: {DEBUG_HELP}", exit_on_error=False, allow_abbrev=False
+        )
         parser.add_argument(CONFIG, action="config", help="A YAML file of settings; flags after it override it.")
-        parser.add_argument(DEBUG, action="store_true", help="Print the traceback of an error beside its line.")
         parser.add_class_arguments(settings, as_group=False)
         try:
             namespace = parser.parse_args(arguments)
@@ -63,8 +65,7 @@ def parse(settings: type[Settings], arguments: list[str]) -> Settings:
             values = parser.instantiate(namespace).as_dict()
         except (ArgumentError, TypeError) as fault:
             raise InputError(_one_line(fault)) from None
-    for option in (CONFIG, DEBUG):
-        values.pop(option[2:], None)
+    values.pop("config", None)
     return settings(**values)
 
 

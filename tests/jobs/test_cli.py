@@ -121,7 +121,7 @@ def test_null_is_refused_for_every_setting_that_does_not_admit_it(settings):
     [
         (TrainJobSettings, "loss:\n  name: null\n", r"^loss\.name: found null, expected one of tuplet"),
         (TrainJobSettings, "seed: null\n", "^seed: found null, expected a whole number"),
-        (TrainJobSettings, "batch:\n  crop: null\n", r"^batch\.crop: found null, expected one of whole, box"),
+        (TrainJobSettings, "network:\n  head: null\n", r"^network\.head: found null, expected one of linear, bnneck"),
         (TrainJobSettings, "labels: null\n", "^labels: found null, expected a list"),
         (TrainJobSettings, "network: null\n", "^network: found null, expected a group of settings"),
         (PrepareSettings, "holdout: null\n", "^holdout: found null, expected a number"),

@@ -17,7 +17,12 @@ TRIPLET = TrainSettings(epochs=8, loss=LossSettings(name="triplet"))
 
 def table(items=64):
     return SimpleNamespace(
-        shards=lambda split: [SimpleNamespace(name="s", groups=[items])], manifest={"domains": ["consumer", "shop"]}
+        shards=lambda split: [SimpleNamespace(name="s", groups=[items])],
+        manifest={
+            "domains": ["consumer", "shop"],
+            "labels": {"train": {"images": 4 * items, "boxes": 0}},
+            "settings": {"crop": False},
+        },
     )
 
 
