@@ -18,7 +18,7 @@ if __name__ == "__main__":
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from cluster.gauges import Gauges
 from cluster.shared import check_shared
@@ -44,6 +44,7 @@ from jobs.progress import Progress
 
 DEMO = "runs/demo"
 DEMO_ITEMS = 400
+DEMO_EPOCHS = 12  # a fraction of a minute; more go on rising
 FAILED = 1
 
 
@@ -213,8 +214,9 @@ def demo(settings: TrainJobSettings) -> None:
     start = found_beside(settings.network, run)
     with ray_cluster():
         table = prepare_table(Store(root / "catalogue"), Store(root / "table"), TableSettings())
-        announce(settings.train, table, run)
-        train_run(settings.train, table, run, settings.tracking, start=start.result())
+        train = replace(settings.train, epochs=settings.epochs or DEMO_EPOCHS)
+        announce(train, table, run)
+        train_run(train, table, run, settings.tracking, start=start.result())
         evaluate_run(EvaluateSettings(data=table.store.uri, run=run.uri), table, run)
 
 
