@@ -22,7 +22,7 @@ from fashion.retrieval.gate.history import read_history
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, checkpoints
 from fashion.training.driver import fit
-from fashion.training.job import plan_job, settle
+from fashion.training.job import plan_job
 from fashion.training.resources import Resources, decide_resources
 from fashion.training.settings import BatchSettings, NetworkSettings, ResourceSettings, TrainSettings
 from jobs.evaluate import EvaluateSettings, evaluate_run, job
@@ -213,15 +213,6 @@ def test_too_few_cpus_are_an_error_and_not_a_hang():
         decide_resources(ResourceSettings(workers=2, gpu=True), cpus=8, gpus=1, cores=8)
     found = decide_resources(ResourceSettings(workers=2), cpus=64, gpus=2, cores=64)
     assert isinstance(found, Resources) and found.gpu and found.feed_actors == 16
-
-
-def test_comparison_across_domains_follows_the_data():
-    assert settle(SETTINGS, ["consumer", "shop"]).loss.domains == "cross"
-    assert settle(SETTINGS, ["shop"]).loss.domains == "any"
-    from dataclasses import replace
-
-    with pytest.raises(InputError, match="the data has shop photos only"):
-        settle(replace(SETTINGS, loss=replace(SETTINGS.loss, domains="cross")), ["shop"])
 
 
 def test_a_missing_table_says_how_to_make_one(tmp_path):

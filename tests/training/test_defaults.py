@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from fashion.errors import InputError
+from fashion.losses.settings import LossSettings
 from fashion.networks.model import takes_size
 from fashion.networks.settings import SHIPPED, NetworkSettings
 from fashion.training.job import settle, training_size, usual_epochs
@@ -73,3 +74,11 @@ def test_the_weights_that_are_installed_are_the_start_of_their_network_alone():
     assert NetworkSettings().pretrained == "DEFAULT" and NetworkSettings().name == SHIPPED
     assert NetworkSettings(pretrained=None).pretrained is None
     assert NetworkSettings(name="resnet50").pretrained is None
+
+
+def test_comparison_across_domains_follows_the_data():
+    one = table(domains=["shop"])
+    assert settle(TrainSettings(), table(), 10).loss.domains == "cross"
+    assert settle(TrainSettings(), one, 10).loss.domains == "any"
+    with pytest.raises(InputError, match="cross, and the data has shop photos only"):
+        settle(TrainSettings(loss=LossSettings(domains="cross")), one, 10)
