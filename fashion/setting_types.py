@@ -4,7 +4,7 @@ or a null."""
 import difflib
 import types
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -82,3 +82,15 @@ def check_nulls(settings: type, values: Mapping) -> None:
             held = held.get(part, ...) if isinstance(held, Mapping) else ...
         if held is None and kind is not Any and type(None) not in options(kind):
             raise InputError(f"{name}: found null, expected {expected(kind)}; leave it out for the default")
+
+
+def defaults_in(settings: type, prefix: str = "") -> dict[str, Any]:
+    """The defaults of the settings in groups, by dotted name, as their classes write them down."""
+    hints, found = get_type_hints(settings), {}
+    for group in fields(settings):
+        kind = hints[group.name]
+        if is_dataclass(kind) and group.default_factory is kind:
+            name = f"{prefix}{group.name}."
+            found |= {f"{name}{f.name}": f.default for f in fields(kind) if f.default is not MISSING}
+            found |= defaults_in(kind, name)
+    return found

@@ -12,7 +12,7 @@ import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from fashion.errors import InputError
-from fashion.setting_types import check_names, check_nulls, names_in
+from fashion.setting_types import check_names, check_nulls, defaults_in, names_in
 from jobs import signals
 
 Settings = TypeVar("Settings")
@@ -59,6 +59,8 @@ def parse(settings: type[Settings], arguments: list[str]) -> Settings:
         )
         parser.add_argument(CONFIG, action="config", help="A YAML file of settings; flags after it override it.")
         parser.add_class_arguments(settings, as_group=False)
+        # Else they are those of a settings object that has decided by its own name what others follow from.
+        parser.set_defaults(defaults_in(settings))
         try:
             namespace = parser.parse_args(arguments)
             check_nulls(settings, namespace.as_dict())

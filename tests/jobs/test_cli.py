@@ -180,3 +180,12 @@ def test_settings_are_read_from_a_bucket(s3):
         parse(TrainJobSettings, ["--config", "s3://sweeps/first/other.yaml"])
     with pytest.raises(InputError, match=r"^config: bucket 'nobodys': there is no such bucket"):
         parse(TrainJobSettings, ["--config", "s3://nobodys/best.yaml"])
+
+
+@pytest.mark.parametrize("sweep", [False, True])
+def test_what_follows_from_the_networks_name_follows_from_the_one_that_is_given(sweep):
+    settings, prefix = (SweepJobSettings, "--train.network") if sweep else (TrainJobSettings, "--network")
+    needed = ["--space", "{loss.margin: {choice: [0.1, 0.2]}}", "--data", "x", "--run", "y"] if sweep else []
+    usual, other = (parse(settings, needed + given).train.network for given in ([], [f"{prefix}.name", "resnet18"]))
+    assert (usual.pretrained, usual.size) == ("DEFAULT", 160)
+    assert (other.name, other.pretrained, other.size) == ("resnet18", None, 64)
