@@ -7,9 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from fashion.data.demo import write_demo
+from fashion.storage import Store
+from tests.catalogues import make_table, photos
+
 ROOT = Path(__file__).resolve().parent.parent
 SMALLEST = {
     "feed.py": ["--images", "1", "--side", "150", "--size", "16", "--epochs", "4", "--rounds", "2"],
+    "losses.py": ["--batches", "32", "--views", "4", "--seconds", "0.01"],
+    "metrics.py": ["--queries", "40", "--gallery", "400", "--items", "40", "--rounds", "1", "--turns", "1"],
+    "peer.py": ["--source", "CATALOGUE", "--peer", "mark", "--steps", "2", "--items", "4"],
+    "which_loss.py": [
+        *("--table", "TABLE", "--network", "embnet", "--width", "0.125", "--size", "32", "--epochs", "1"),
+        *("--losses", "tuplet", "--out", "OUT"),
+    ],
 }
 PRINTED = {
     "feed.py": [
@@ -17,13 +28,26 @@ PRINTED = {
         r"stream / DataLoader, torchvision +\d+\.\d\d",
         "pause between",
     ],
+    "losses.py": [r"\| all \| 32 \| 4 \|", r"\| semi-hard \| 32 \| 4 \|"],
+    "metrics.py": [r"AccuracyCalculator / ours +\d", r"recall@1 \d\.\d+, precision at 1"],
+    "peer.py": [r'"peer": "mark".*"recall": \{"1": \d'],
+    "which_loss.py": [r"tuplet"],
 }
 
 
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """What stands for what a script is given: a catalogue in DeepFashion's files, and its item table."""
+    root = tmp_path_factory.mktemp("benchmarks")
+    write_demo(root / "catalogue", items=20, workers=1)
+    make_table(Store(root / "table"), photos(192, splits=("train", "train", "train", "test", "val", "train")))
+    return {"CATALOGUE": root / "catalogue", "TABLE": root / "table", "OUT": root / "runs.jsonl"}
+
+
 @pytest.mark.parametrize("script", SMALLEST)
-def test_a_benchmark_runs_and_prints_its_figures(script):
+def test_a_benchmark_runs_and_prints_its_figures(script, places):
     run = subprocess.run(
-        [sys.executable, ROOT / "tests/benchmarks" / script, *SMALLEST[script]],
+        [sys.executable, ROOT / "tests/benchmarks" / script, *(places.get(part, part) for part in SMALLEST[script])],
         capture_output=True,
         text=True,
         timeout=280,

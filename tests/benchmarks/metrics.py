@@ -138,7 +138,7 @@ def main() -> None:
         )
     ratios = [theirs / own for theirs, own in zip(turns["peer"], turns["ours"], strict=True)]
     print(f"AccuracyCalculator / ours   {spread(ratios)} by turn (bar 2.5)")
-    print(f"our memory / its memory     {memory['ours'] / memory['peer']:.2f} (bar 0.25)")
+    print(f"our memory / its memory     {memory['ours'] / max(1, memory['peer']):.2f} (bar 0.25)")
     ours_found, theirs = found["ours"][0]["found"], found["peer"][0]["found"]
     print(f"recall@1 {ours_found['recall']['1']:.6f}, precision at 1 {theirs['precision_at_1']:.6f}")
     print(f"mAP {ours_found['map']:.6f} over the whole gallery, {theirs['mean_average_precision']:.6f} within its 50")

@@ -238,13 +238,14 @@ def main() -> None:
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--peer", choices=PEERS, required=True)
     parser.add_argument("--steps", type=int, default=None)
+    parser.add_argument("--items", type=int, default=None, help="of a batch; default: the peer's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2, help="processes of the DataLoader")
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--validate_every", type=int, default=0, help="steps")
     options = parser.parse_args()
     peer = replace(PEERS[options.peer], bf16=options.bf16)
-    peer = replace(peer, steps=options.steps) if options.steps else peer
+    peer = replace(peer, steps=options.steps or peer.steps, items=options.items or peer.items)
     photos = read_layout(options.source)
     began, first = time.perf_counter(), []
     net = train(

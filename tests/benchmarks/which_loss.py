@@ -15,14 +15,12 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
-from fashion.data import stream
 from fashion.data.plan import Plan
 from fashion.data.stream import Feed, FeedSettings, steps
 from fashion.data.table import ItemTable
@@ -58,12 +56,12 @@ LOSSES: dict[str, dict] = {
 def run(title: str, options: argparse.Namespace, seed: int) -> dict:
     """Train once; test recall and seconds."""
     torch.set_num_threads(1)
-    stream.decode = cache(stream.decode)  # every run of a process sees the same few pictures
     loss = LossSettings(name=title.split(",")[0], domains=options.domains, **LOSSES[title])
     settings = TrainSettings(
         epochs=options.epochs,
         seed=seed,
-        network=NetworkSettings(name=options.network, size=options.size, width=options.width),
+        precision="float32",  # the same for all
+        network=NetworkSettings(name=options.network, size=options.size, width=options.width, pretrained=None),
         loss=loss,
         optimizer=OptimizerSettings(learning_rate=options.learning_rate),
         validation=ValidationSettings(every=options.epochs),
