@@ -2,12 +2,10 @@
 
 import logging
 import os
-import signal
-import threading
 import warnings
 from contextlib import contextmanager, nullcontext
 
-from fashion.ray_seam.start import OWN, lean_start
+from fashion.ray_seam.start import OWN, lean_start, stoppable_start
 
 # A laptop's two cores are fewer than Ray's own bookkeeping wants: with four logical CPUs nothing starves (they are
 # only counted, not pinned).
@@ -47,17 +45,18 @@ def ray_cluster(*, cpus: int | None = None):
         os.environ[OWN] = "1"
     import ray
 
-    # Ray's core would take SIGTERM for a crash: it prints a stack and aborts, and nothing is tidied up.
-    on_stop = signal.getsignal(signal.SIGTERM)
     _mute()
     options = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not joined:
         options |= {"address": "local", "num_cpus": count, "include_dashboard": False}
-    with warnings.catch_warnings(), silent_stderr(), nullcontext() if joined else lean_start():
+    with (
+        warnings.catch_warnings(),
+        silent_stderr(),
+        stoppable_start(),
+        nullcontext() if joined else lean_start(),
+    ):
         warnings.simplefilter("ignore")
         ray.init(**options)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_stop)
     try:
         yield ray
     finally:

@@ -1,10 +1,13 @@
 """What fashion.ray_seam relies on, and what it promises."""
 
 import inspect
+import os
+import signal
 from types import SimpleNamespace
 
 import psutil
 import pytest
+from ray._private import worker
 from ray.train import FailureConfig
 from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 from ray.train.v2._internal.execution.failure_handling import FailureDecision
@@ -14,7 +17,7 @@ from ray.train.v2.api.exceptions import WorkerGroupError
 from fashion.errors import InputError, TrainingDiverged
 from fashion.ray_seam.faults import _Discerning, cause, no_retries_in_vain
 from fashion.ray_seam.pace import LEAST_S, MOST_S, WAITED_S, Paced
-from fashion.ray_seam.start import OWN, owned
+from fashion.ray_seam.start import OWN, owned, stoppable_start
 
 
 class Machine:
@@ -211,3 +214,24 @@ def test_a_cluster_that_was_joined_gets_ray_trains_own_trainer(monkeypatch):
     assert trainer_class(group=True) is TorchTrainer and trainer_class(group=False) is DataParallelTrainer
     monkeypatch.setenv(OWN, "1")
     assert issubclass(trainer_class(group=True), TorchTrainer)
+
+
+def test_a_stop_that_comes_while_ray_is_joined_waits_for_the_end_of_it_and_is_heard(monkeypatch):
+    """`ray.init` calls `connect` of ray._private.worker once its processes run."""
+    heard = []
+
+    def connect():
+        signal.signal(signal.SIGTERM, lambda *_: heard.append("the core"))
+        os.kill(os.getpid(), signal.SIGTERM)
+        heard.append("joined")
+
+    assert "connect(" in inspect.getsource(worker.init)
+    monkeypatch.setattr(worker, "connect", connect)
+    before = signal.signal(signal.SIGTERM, lambda *_: heard.append("the job"))
+    try:
+        with stoppable_start():
+            worker.connect()
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == ["joined", "the job", "the job"]

@@ -15,7 +15,8 @@ from tests.cluster.loopback import ROOT, WAIT_S, Loopback
 
 EPOCHS = 10
 SETTINGS = (
-    "--epochs", str(EPOCHS), "--batch.items", "16", "--network.size", "64", "--network.width", "0.25",
+    "--epochs", str(EPOCHS), "--batch.items", "16",
+    "--network.name", "embnet", "--network.size", "64", "--network.width", "0.25",
     "--resources.workers", "2", "--resources.min_workers", "1", "--resources.worker_cpus", "3",
     "--resources.feed_actors", "1", "--resources.threads", "1",
 )  # fmt: skip

@@ -172,12 +172,12 @@ def test_what_is_no_file_of_settings_is_one_line(text, said, tmp_path):
 
 
 def test_settings_are_read_from_a_bucket(s3):
-    s3.create_bucket(Bucket="sweeps")
-    s3.put_object(Bucket="sweeps", Key="first/best.yaml", Body=b"epochs: 7\nloss: {margin: 1e-1}\n")
-    found = parse(TrainJobSettings, ["--config", "s3://sweeps/first/best.yaml", "--network.size", "80"])
+    s3.create_bucket(Bucket="settings")
+    s3.put_object(Bucket="settings", Key="first/best.yaml", Body=b"epochs: 7\nloss: {margin: 1e-1}\n")
+    found = parse(TrainJobSettings, ["--config", "s3://settings/first/best.yaml", "--network.size", "80"])
     assert (found.epochs, found.loss.margin, found.network.size) == (7, 0.1, 80)
-    with pytest.raises(InputError, match=r"^config: s3://sweeps/first/other.yaml: cannot be read"):
-        parse(TrainJobSettings, ["--config", "s3://sweeps/first/other.yaml"])
+    with pytest.raises(InputError, match=r"^config: s3://settings/first/other.yaml: cannot be read"):
+        parse(TrainJobSettings, ["--config", "s3://settings/first/other.yaml"])
     with pytest.raises(InputError, match=r"^config: bucket 'nobodys': there is no such bucket"):
         parse(TrainJobSettings, ["--config", "s3://nobodys/best.yaml"])
 
