@@ -24,6 +24,7 @@ from cluster.gauges import Gauges
 from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_run, check_storage
+from fashion.claim import sole_writer
 from fashion.data.label_counts import LABELS
 from fashion.data.table import ItemTable
 from fashion.data.table_settings import TableSettings
@@ -212,7 +213,7 @@ def demo(settings: TrainJobSettings) -> None:
     draw_demo(root, settings.seed)
     run = Store(root / "run")
     start = found_beside(settings.network, run)
-    with ray_cluster():
+    with sole_writer(Store(root)), ray_cluster():
         table = prepare_table(Store(root / "catalogue"), Store(root / "table"), TableSettings())
         train = replace(settings.train, epochs=settings.epochs or DEMO_EPOCHS)
         announce(train, table, run)
@@ -233,7 +234,7 @@ def job(settings: TrainJobSettings) -> int:
         labelled = [ItemTable(Store(uri)) for uri in settings.labels]
         announce(settings.train, table, run, labelled)
         start = found_beside(settings.network, run)
-        with ray_cluster():
+        with sole_writer(run), ray_cluster():
             check_shared({"run": settings.run})
             train_run(settings.train, table, run, settings.tracking, labelled, start.result())
         best = best_checkpoint(run, settings.validation.metric)
