@@ -84,14 +84,18 @@ def train_run(
     start: Start | None = None,
 ) -> None:
     """Train with progress shown; Ray runs. `start`: found before it did."""
-    from fashion.training.driver import fit
+    from fashion.training.driver import fit, next_epoch
     from fashion.training.job import plan_job
+    from fashion.training.resume import goes_on, held_epochs
 
     plan = plan_job(settings, table, run, labelled, start)
     s, r = plan.settings, plan.resources
     device = "GPU" if r.gpu else "CPU"
     print(f"on {r.workers} {device} worker{'s' if r.workers > 1 else ''} and {r.feed_actors} feed actors", flush=True)
-    if plan.begin.said:
+    done = next_epoch(plan)
+    if line := goes_on(s, done=done, held=held_epochs(run), steps=plan.plan.steps):
+        print(line, flush=True)
+    elif plan.begin.said:
         print(f"starts with the {plan.begin.said}")
     if plan.names:
         print("\n".join(labels_held(plan.tables)))
@@ -161,11 +165,19 @@ class _Show:
         self.bar, self.steps, self.settings = bar, steps, settings
         self.loss = None
         self.recall = None
+        self.shown = -1  # the last epoch that has its line
+        self.last = (-1, -1)  # the last step
 
     def __call__(self, row: dict) -> None:
         if "step" not in row:
-            self._epoch(row)
+            if row["epoch"] > self.shown:
+                self.shown = row["epoch"]
+                self._epoch(row)
             return
+        at = (row["epoch"], row["step"])
+        if at <= self.last:
+            self.bar.say(f"a fault ended the workers: goes on after epoch {row['epoch']}")
+        self.last = at
         self.loss = row["loss"] if row["loss"] is not None else self.loss
         busy = row["wait_s"] + row["step_s"]
         figures = {"loss": f"{self.loss:.3f}"} if self.loss is not None else {}
