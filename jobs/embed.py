@@ -13,13 +13,14 @@ from jobs.signals import end_on_signals
 if __name__ == "__main__":
     end_on_signals()  # before anything that takes time
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
 
 from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
+from fashion.claim import sole_writer
 from fashion.data.table import ItemTable, ShardInfo
 from fashion.errors import InputError
 from fashion.retrieval.embeddings import Catalogue, check_comparable, claim, open_catalogue
@@ -102,8 +103,11 @@ def job(settings: EmbedJobSettings) -> None:
     identity = embedder.identity(table.fingerprint)
     if since:
         check_comparable(since, identity)
-    claim(out, identity)  # what is refused is said before Ray starts
-    with ray_cluster() if settings.index or unfinished(out, shards) else nullcontext():
+    with ExitStack() as stack:
+        stack.enter_context(sole_writer(out))
+        claim(out, identity)  # what is refused is said before Ray starts
+        if settings.index or unfinished(out, shards):
+            stack.enter_context(ray_cluster())
         check_shared({"out": settings.out})
         manifest = embed_shards(table, shards, embedder, out, settings, since)
         _tell(manifest, out)

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
+from fashion.claim import sole_writer
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.provenance import now, versions
@@ -172,7 +173,7 @@ def job(settings: EvaluateSettings) -> int:
     table.manifest  # noqa: B018  a missing table is said before Ray starts
     gate = settings.open_gate()
     announce(table, best_network(run), settings.protocol.query_split)
-    with ray_cluster():
+    with sole_writer(settings.results()), ray_cluster():
         check_shared({"out" if settings.out else "run": settings.results().uri})
         metrics = evaluate_run(settings, table, run, gate)
     return WORSE if is_worse(metrics) else 0

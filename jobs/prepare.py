@@ -13,7 +13,7 @@ from jobs.signals import end_on_signals
 if __name__ == "__main__":
     end_on_signals()  # before anything that takes time
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from cluster.gauges import Gauges
 from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
+from fashion.claim import sole_writer
 from fashion.data.table import ItemTable
 from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
@@ -128,9 +129,12 @@ def job(settings: PrepareSettings) -> int:
     print(f"prepare the {table}: {source.uri} -> {out.uri}", flush=True)
     from fashion.data.prepare import TooManyBadPictures, needs_ray, plan_table
 
-    with Progress("read annotations", unit="rows") as bar:  # what is wrong with them is told before Ray starts
-        plan = plan_table(source, out, settings.table, warn=lambda text: bar.say(f"note: {text}"), progress=bar.to)
-    with ray_cluster() if needs_ray(plan, out, settings.table) else nullcontext():
+    with ExitStack() as stack:
+        stack.enter_context(sole_writer(out))
+        with Progress("read annotations", unit="rows") as bar:  # what is wrong with them is told before Ray starts
+            plan = plan_table(source, out, settings.table, warn=lambda text: bar.say(f"note: {text}"), progress=bar.to)
+        if needs_ray(plan, out, settings.table):
+            stack.enter_context(ray_cluster())
         check_shared({"out": settings.out})
         try:
             prepare_table(source, out, settings.table, task_cpus=settings.task_cpus, plan=plan)

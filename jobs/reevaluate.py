@@ -17,12 +17,14 @@ from jobs.signals import end_on_signals
 if __name__ == "__main__":
     end_on_signals()  # before anything that takes time
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
+from fashion.claim import sole_writer
 from fashion.data.table import ItemTable
 from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
@@ -129,24 +131,26 @@ def accept(results: Store, baseline: Store) -> None:
 
 def job(settings: ReevaluateSettings) -> int:
     settings = settings.dated()
-    written = {"data": bool(settings.source), "baseline": settings.accept, "out": True, "history": True}
+    writes = {"data": bool(settings.source), "baseline": settings.accept, "out": True, "history": True}
     for name in ("run", "data", "baseline", "source", "out", "history"):
         if getattr(settings, name):
-            check_storage(name, getattr(settings, name), writes=written.get(name, False))
+            check_storage(name, getattr(settings, name), writes=writes.get(name, False))
     if not settings.accept and not Store(settings.baseline).exists(METRICS):
         raise InputError(
             f"baseline: nothing is accepted in {settings.baseline}; the same command with --accept true accepts what "
             "it finds today"
         )
+    data = Store(settings.data)
     best = best_network(Store(settings.run))  # what is missing is said before Ray starts
     gate = settings.evaluation.open_gate()
     if not settings.source:
-        ItemTable(Store(settings.data)).manifest  # noqa: B018
+        ItemTable(data).manifest  # noqa: B018
     on = f"the catalogue of {settings.source}" if settings.source else settings.data
     print(f"evaluate epoch {best.epoch + 1} of {best.store.uri} on {on}, against {settings.baseline}", flush=True)
     from fashion.data.prepare import TooManyBadPictures
 
-    with ray_cluster():
+    written = sole_writer(data) if settings.source else nullcontext()
+    with sole_writer(Store(settings.out)), written, ray_cluster():
         check_shared({"data": settings.data if settings.source else None, "out": settings.out})
         try:
             metrics = reevaluate(settings, gate)

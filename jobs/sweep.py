@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
+from fashion.claim import sole_writer
 from fashion.data.table import ItemTable
 from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
@@ -203,10 +204,11 @@ def demo(settings: SweepJobSettings) -> int:
     check_storage("run", DEMO_SWEEP, writes=True)
     root = Path.cwd() / DEMO
     print(f"the demo of sweeps: the demo catalogue is drawn and prepared in {root}, many trials follow", flush=True)
+    store = Store(Path.cwd() / DEMO_SWEEP)
     draw_demo(root, settings.train.seed)
-    with ray_cluster():
+    with sole_writer(Store(root)), sole_writer(store), ray_cluster():
         table = prepare_table(Store(root / "catalogue"), Store(root / "table"), TableSettings())
-        return sweep_run(settings, plan_sweep(settings.sweep, table), table, Store(Path.cwd() / DEMO_SWEEP))
+        return sweep_run(settings, plan_sweep(settings.sweep, table), table, store)
 
 
 def announce(table: ItemTable, store: Store) -> None:
@@ -224,7 +226,7 @@ def job(settings: SweepJobSettings) -> int:
         table = ItemTable(Store(settings.data))
         announce(table, Store(settings.run))
         plan = plan_sweep(settings.sweep, table)  # what is wrong is said before Ray starts
-        with ray_cluster():
+        with sole_writer(Store(settings.run)), ray_cluster():
             check_shared({"run": settings.run})
             return sweep_run(settings, plan, table, Store(settings.run))
     except RuntimeError as fault:

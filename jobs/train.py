@@ -24,6 +24,7 @@ from cluster.gauges import Gauges
 from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_run, check_storage
+from fashion.claim import sole_writer
 from fashion.data.label_counts import LABELS
 from fashion.data.table import ItemTable
 from fashion.data.table_settings import TableSettings
@@ -83,14 +84,18 @@ def train_run(
     start: Start | None = None,
 ) -> None:
     """Train with progress shown; Ray runs. `start`: found before it did."""
-    from fashion.training.driver import fit
+    from fashion.training.driver import fit, next_epoch
     from fashion.training.job import plan_job
+    from fashion.training.resume import goes_on, held_epochs
 
     plan = plan_job(settings, table, run, labelled, start)
     s, r = plan.settings, plan.resources
     device = "GPU" if r.gpu else "CPU"
     print(f"on {r.workers} {device} worker{'s' if r.workers > 1 else ''} and {r.feed_actors} feed actors", flush=True)
-    if plan.begin.said:
+    done = next_epoch(plan)
+    if line := goes_on(s, done=done, held=held_epochs(run), steps=plan.plan.steps):
+        print(line, flush=True)
+    elif plan.begin.said:
         print(f"starts with the {plan.begin.said}")
     if plan.names:
         print("\n".join(labels_held(plan.tables)))
@@ -160,11 +165,19 @@ class _Show:
         self.bar, self.steps, self.settings = bar, steps, settings
         self.loss = None
         self.recall = None
+        self.shown = -1  # the last epoch that has its line
+        self.last = (-1, -1)  # the last step
 
     def __call__(self, row: dict) -> None:
         if "step" not in row:
-            self._epoch(row)
+            if row["epoch"] > self.shown:
+                self.shown = row["epoch"]
+                self._epoch(row)
             return
+        at = (row["epoch"], row["step"])
+        if at <= self.last:
+            self.bar.say(f"a fault ended the workers: goes on after epoch {row['epoch']}")
+        self.last = at
         self.loss = row["loss"] if row["loss"] is not None else self.loss
         busy = row["wait_s"] + row["step_s"]
         figures = {"loss": f"{self.loss:.3f}"} if self.loss is not None else {}
@@ -212,7 +225,7 @@ def demo(settings: TrainJobSettings) -> None:
     draw_demo(root, settings.seed)
     run = Store(root / "run")
     start = found_beside(settings.network, run)
-    with ray_cluster():
+    with sole_writer(Store(root)), ray_cluster():
         table = prepare_table(Store(root / "catalogue"), Store(root / "table"), TableSettings())
         train = replace(settings.train, epochs=settings.epochs or DEMO_EPOCHS)
         announce(train, table, run)
@@ -233,7 +246,7 @@ def job(settings: TrainJobSettings) -> int:
         labelled = [ItemTable(Store(uri)) for uri in settings.labels]
         announce(settings.train, table, run, labelled)
         start = found_beside(settings.network, run)
-        with ray_cluster():
+        with sole_writer(run), ray_cluster():
             check_shared({"run": settings.run})
             train_run(settings.train, table, run, settings.tracking, labelled, start.result())
         best = best_checkpoint(run, settings.validation.metric)

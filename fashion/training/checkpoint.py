@@ -107,7 +107,8 @@ def best_checkpoint(run: Store, metric: str | None = None) -> Found:
 
 
 def open_run(store: Store, run: dict) -> None:
-    """Write what the run is, or check that the folder holds the very same run. Raises InputError otherwise."""
+    """Write what the run is, or check that the folder holds the very same run, but for its number of epochs, which is
+    written there. Raises InputError otherwise."""
     if not store.exists(RUN):
         store.write_json(RUN, run)
         return
@@ -123,5 +124,8 @@ def open_run(store: Store, run: dict) -> None:
         raise InputError(
             f"{store.uri}: a run with other tables of labels (--labels); use its own, or choose another --run"
         )
-    if found := difference(run["settings"], held["settings"]):
+    epochs = {"epochs": run["settings"]["epochs"]}
+    if found := difference(run["settings"], held["settings"] | epochs):
         raise InputError(f"{store.uri}: a run with other settings ({found}); use its settings, or choose another --run")
+    if held["settings"]["epochs"] != epochs["epochs"]:
+        store.write_json(RUN, held | {"settings": held["settings"] | epochs})

@@ -55,7 +55,7 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     found, RuntimeError where training failed for good, and what `show` or `saved` raise, which ends the run.
     """
     open_run(job.run, job.about)
-    if _next_epoch(job) >= job.settings.epochs:
+    if next_epoch(job) >= job.settings.epochs:
         return
     job = job.begun()
     # Beside this process: the death of any other machine must not take it away.
@@ -109,7 +109,7 @@ def _interrupts():
         signal.signal(signal.SIGINT, before)
 
 
-def _next_epoch(job: Job) -> int:
+def next_epoch(job: Job) -> int:
     """The epoch after the newest checkpoint that Ray Train has registered, the one that its workers get back; else
     after the one to start from."""
     try:
@@ -128,7 +128,7 @@ def _stream(job: Job, workers: int) -> ray.data.Dataset:
         job.plan,
         job.feed(workers),
         job.labels,
-        epochs=range(_next_epoch(job), job.settings.epochs),
+        epochs=range(next_epoch(job), job.settings.epochs),
         actors=r.feed_actors,
         actor_cpus=r.feed_cpus,
     )
@@ -214,8 +214,8 @@ def _post(board, row: dict) -> None:
 def _report(job: Job, trainer: "Trainer", board, row: dict, save: bool) -> None:
     from fashion.training.distributed import rank
 
-    _post(board, row)
     if not save:
+        _post(board, row)
         return
     metric = score(row, job.settings.validation.metric)
     if rank() != 0:
@@ -228,6 +228,7 @@ def _report(job: Job, trainer: "Trainer", board, row: dict, save: bool) -> None:
             checkpoint=Checkpoint.from_directory(folder),
             checkpoint_dir_name=checkpoint_name(row["epoch"]),
         )
+    _post(board, row)  # last: an epoch that is not saved yet may come again
     job.run.write_json(HISTORY, trainer.history)
 
 

@@ -15,6 +15,7 @@ from fashion.networks.settings import SHIPPED, NetworkSettings
 from fashion.provenance import now, versions
 from fashion.storage import Store
 from fashion.training.resources import Resources, decide_resources
+from fashion.training.resume import with_epochs
 from fashion.training.settings import TrainSettings
 from fashion.training.start import START, Start, find_start
 
@@ -172,7 +173,7 @@ def check_possible(network: NetworkSettings) -> None:
 def draft_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: Sequence[ItemTable] = ()) -> Job:
     """What settings and storage say of a job: all but its resources. Raises InputError. Needs no Ray, and no torch."""
     plan = Plan.of(table.shards("train"), items_per_step=settings.batch.items, seed=settings.seed)
-    settings = settle(settings, table, plan.steps)
+    settings = settle(with_epochs(settings, run), table, plan.steps)
     table.shards("val")
     table.check_categories("train", "val")
     job = Job(settings=settings, table=table, run=run, plan=plan)

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 import pytest
 from catalogues import jpeg, picture
 
+from fashion.claim import sole_writer
 from fashion.data.table import ItemTable
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
@@ -126,3 +127,13 @@ def test_a_list_of_one_domain_without_splits_and_roles_can_be_validated_and_test
     for split in ("val", "test"):
         validation = Validation(ItemTable(out), items=100, size=32, crop="whole", threads=2, split=split)
         assert 0 < validation.measure(network, autocast=False)["recall"]["20"] <= 1
+
+
+def test_a_second_job_on_the_same_table_is_refused_in_one_line(source, ray_starts, tmp_path, capsys):
+    out = Store(tmp_path / "table")
+    with sole_writer(out):
+        assert run(source, out=out) == 2
+        assert capsys.readouterr().err.startswith(f"error: {out.uri}: another job writes there: process ")
+        assert not ItemTable(out).store.exists("manifest.json") and not ray_starts
+    assert run(source, out=out) == 0
+    assert ItemTable(out).manifest["splits"]["test"]["items"] == 4

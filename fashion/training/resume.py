@@ -1,0 +1,64 @@
+"""A run that has begun already: to which epoch it goes on, and what is said of that."""
+
+from dataclasses import replace
+
+from fashion.errors import InputError
+from fashion.storage import Store
+from fashion.training.checkpoint import RUN, checkpoints
+from fashion.training.settings import TrainSettings
+
+
+def with_epochs(settings: TrainSettings, run: Store) -> TrainSettings:
+    """The settings with the epochs of the run, where it has begun and none are asked for. More than it was begun with are
+    trained after those that are done. Raises InputError for fewer than are done."""
+    if not run.exists(RUN):
+        return settings
+    held = held_epochs(run)
+    if settings.epochs in (None, held):
+        return replace(settings, epochs=held)
+    done = max((found.epoch + 1 for found in checkpoints(run)), default=0)
+    if settings.epochs < done:
+        raise InputError(
+            f"epochs: found {settings.epochs}, but {run.uri} has {done} done; give {done} or more, or another --run"
+        )
+    if done >= held and settings.interpolate and settings.optimizer.average:
+        raise InputError(
+            f"epochs: found {settings.epochs}, but {run.uri} has ended after {held} between the network it began with and "
+            "the average of its weights (interpolate, optimizer.average), and that average is not kept; choose another --run"
+        )
+    return settings
+
+
+def held_epochs(run: Store) -> int | None:
+    """The epochs that the run is to have as its folder says; None where it has not begun."""
+    return run.read_json(RUN)["settings"]["epochs"] if run.exists(RUN) else None
+
+
+def goes_on(settings: TrainSettings, *, done: int, held: int | None, steps: int) -> str | None:
+    """A line on a run of which `done` epochs of `steps` steps are trained, and `held` were to be by now; None where it
+    begins."""
+    epochs = settings.epochs
+    changed = held is not None and held != epochs
+    if not done:
+        return None
+    if done >= epochs:
+        return f"all {epochs} epochs are done" + (f", of the {held} that were to be" if changed else "")
+    line = f"goes on after epoch {done} of {epochs}"
+    if not changed:
+        return line
+    rates = [
+        rate_of(settings, at, total=total)
+        for at, total in ((done * steps - 1, held * steps), (done * steps, epochs * steps))
+    ]
+    return (
+        f"{line}, where {held} were to be: from here the learning rate follows the schedule of {epochs}, so it goes from "
+        f"{rates[0]:.2g} to {rates[1]:.2g}, and ends near 0 after epoch {epochs}"
+    )
+
+
+def rate_of(settings: TrainSettings, step: int, *, total: int) -> float:
+    """The highest learning rate at a step of a run of `total` steps."""
+    from fashion.training.optimise import rate_at  # torch takes a while to import
+
+    o = settings.optimizer
+    return o.learning_rate * rate_at(step, total=total, warmup=o.warmup * total)
