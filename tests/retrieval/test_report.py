@@ -79,9 +79,38 @@ def test_a_picture_is_stored_once_and_shown_wherever_it_belongs():
     assert sorted(encoded[uri] for uri in stored) == sorted(data.thumbnails)
     place = {a["id"]: encoded[uri] for a, uri in zip(page.all("symbol"), stored, strict=False)}
     uses = Counter(place[a["href"][1:]] for a in page.all("use") if a["href"][1:] in place)
+    uses.subtract(list(data.thumbnails))  # enlarged
     assert all(uses[f"shop{i}"] == 4 for i in range(2, 6)) and uses["shop1"] == 5  # four rows, and a thief
     assert [uses[query.image] for query in data.queries] == [1, 2, 2, 1]  # two of them are the thief's victims
     assert all(uses[p.image] in (1, 2) for p in data.map_points)  # when pointed at, and where there is room
+
+
+def test_every_picture_in_a_row_is_enlarged_by_a_button_of_its_own():
+    data = full_report()
+    html = render_report(data)
+    page = Page(html)
+    large = {a["id"] for a in page.all("div", "enlarged") if "popover" in a}
+    assert len(large) == len(data.thumbnails) == len(page.all("image"))
+    buttons = re.findall(r'<button class="enlarge" popovertarget="large(\d+)"><svg [^>]*><use href="#p(\d+)"', html)
+    assert len(buttons) == len(page.all("button", "enlarge")) > len(data.queries) * 5
+    assert all(opened == shown and f"large{opened}" in large for opened, shown in buttons)
+    for number, inside in re.findall(r'popover id="large(\d+)">(.*?)</div>', html):
+        assert f'popovertarget="large{number}" aria-label="close"' in inside and f'href="#p{number}"' in inside
+    assert "photo of one" in page.words  # an enlarged picture says which it is
+    bare = Page(render_report(replace(data, thumbnails={})))
+    assert not bare.all("button")  # nothing to enlarge
+
+
+def test_the_headline_is_the_benchmark_or_a_users_own_table():
+    def headline(benchmark: str, data: dict) -> str:
+        metrics = METRICS | {"protocol": {"benchmark": benchmark}, "data": data}
+        return re.search("<h1>(.*)</h1>", render_report(ReportData(metrics=metrics)))[1]
+
+    assert headline("in-shop", {"uri": "s3://bucket/tables/in-shop"}) == "In shop"
+    assert headline("manifest", {"uri": "s3://bucket/tables/Autumn 2026"}) == "Autumn 2026"
+    assert headline("manifest", {"uri": "/data/shops/été/"}) == "été"
+    assert headline("manifest", {"uri": "s3://bucket"}) == "bucket"
+    assert headline("manifest", {}) == "Manifest"
 
 
 def test_pictures_are_named_and_those_not_there_say_so():

@@ -148,3 +148,4 @@ def test_the_page_escapes_what_it_shows_and_loads_nothing(tmp_path):
     assert "http" not in page.replace("http-equiv", "")
     assert page.count('class="thread') == 2 and "trial-0001, epoch 1 of 2" in page
     assert "not used" not in page
+    assert "darker" not in page  # on a dark page the better is the brighter

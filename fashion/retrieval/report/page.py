@@ -35,6 +35,7 @@ def render_report(data: ReportData) -> str:
     environment.filters["date"] = sections.date_in_words
     return environment.get_template("report.html.jinja").render(
         metrics=data.metrics,
+        title=sections.title(data.metrics),
         created=sections.date_in_words(data.metrics.get("created", "")),
         facts=sections.facts(data.metrics),
         systems=list(table.systems(data.metrics)),

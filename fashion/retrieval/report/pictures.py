@@ -15,6 +15,7 @@ DATA_URI = "data:image/jpeg;base64,"
 class Picture:
     """A stored picture, `width` x `height` pixels; `number` is its place in the album."""
 
+    image: str
     number: int
     uri: str
     width: int
@@ -35,7 +36,9 @@ class Album:
             if size:
                 room -= cost
                 uri = DATA_URI + base64.b64encode(jpeg).decode()
-                self._pictures[image] = Picture(number=len(self._pictures), uri=uri, width=size[0], height=size[1])
+                self._pictures[image] = Picture(
+                    image=image, number=len(self._pictures), uri=uri, width=size[0], height=size[1]
+                )
 
     def __getitem__(self, image: str) -> Picture | None:
         return self._pictures.get(image)

@@ -13,6 +13,14 @@ from fashion.retrieval.report.data import MapPoint, QueryRow
 MAP_THUMBNAIL = (0.036, 0.064)
 
 
+def title(metrics: dict) -> str:
+    """What was evaluated, in a headline's words: the benchmark, or the last part of the item table's address where that
+    is a user's own catalogue."""
+    benchmark = metrics["protocol"]["benchmark"]
+    name = metrics.get("data", {}).get("uri", "").rstrip("/").rpartition("/")[2]
+    return name if benchmark == "manifest" and name else benchmark.replace("-", " ").capitalize()
+
+
 def facts(metrics: dict) -> list[tuple[str, list[str]]]:
     """What was evaluated and with what: terms, each with its short phrases."""
     model, data = metrics.get("model", {}), metrics.get("data", {})
