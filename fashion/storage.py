@@ -9,6 +9,8 @@ import json
 import os
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,8 +20,14 @@ import pyarrow.parquet as pq
 from fashion.addresses import check_key, normalise, open_filesystem
 from fashion.errors import InputError
 
+# Of what pyarrow says, what is about the file and not about the storage.
+_DAMAGE = re.compile(
+    "crc|corrupt|thrift|page header|end of stream|deserialize|decompress|levels|not yet implemented|flatbuffers",
+    re.IGNORECASE,
+)
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
 
+CHECKED = {"write_page_checksum": True}  # of Parquet: a bit that storage flips is found where it is read
 READERS = 16  # threads that wait for storage: a bucket answers each request in tens of milliseconds
 
 
@@ -104,13 +112,14 @@ class Store:
         self.write(name, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        with self.open(name) as file:
-            return pq.ParquetFile(file).read(columns)  # not pq.read_table, which imports pandas: a second and a half
+        with self.open(name) as file, undamaged(f"{self.uri}/{name}"):
+            # Not pq.read_table, which imports pandas: a second and a half.
+            return pq.ParquetFile(file, page_checksum_verification=True).read(columns)
 
     def write_table(self, name: str, table: pa.Table, **options) -> int:
         """Write Parquet; returns its size in bytes."""
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, **options)
+        pq.write_table(table, sink, **CHECKED, **options)
         buffer = sink.getvalue()
         self.write(name, buffer)
         return buffer.size
@@ -122,6 +131,18 @@ class Store:
         """Delete everything under `name`; nothing happens where it is not there."""
         if self.fs.get_file_info(self.at(name)).type == pafs.FileType.Directory:
             self.fs.delete_dir(self.at(name))
+
+
+@contextmanager
+def undamaged(file: str) -> Iterator[None]:
+    """A block that reads Parquet from an open `file`. Raises InputError where it is damaged."""
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as fault:
+        said = " ".join(str(fault).split())
+        if isinstance(fault, FileNotFoundError) or not (isinstance(fault, pa.ArrowInvalid) or _DAMAGE.search(said)):
+            raise  # of the storage
+        raise InputError(f"{file}: is damaged ({said}); delete it and make it again, or take it from a copy") from None
 
 
 def _relative(name: str) -> str:

@@ -21,7 +21,7 @@ from fashion.data.table import (
 )
 from fashion.data.table_plan import PlannedShard
 from fashion.data.table_settings import TableSettings
-from fashion.storage import Store
+from fashion.storage import CHECKED, Store
 
 
 class ShardPacker:
@@ -85,6 +85,7 @@ class ShardPacker:
             compression="none",
             write_statistics=False,
             use_dictionary=False,
+            **CHECKED,
         )
         data = sink.getvalue()
         if packed.items.num_rows:

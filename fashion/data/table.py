@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from fashion.data.schema import ADDRESS, ANNOTATIONS
 from fashion.errors import InputError
-from fashion.storage import READERS, Store
+from fashion.storage import READERS, Store, undamaged
 
 FORMAT = 2
 GROUP_ITEMS = 64
@@ -137,8 +137,10 @@ class ItemTable:
                 f"{self.store.uri}: {items_file(shard)} is not there any more, so the table was prepared anew while it was "
                 "read; run again"
             ) from None
-        with opened as source:
-            file = pq.ParquetFile(source, metadata=self._footers.get(shard), pre_buffer=True)
+        with opened as source, undamaged(f"{self.store.uri}/{items_file(shard)}"):
+            file = pq.ParquetFile(
+                source, metadata=self._footers.get(shard), pre_buffer=True, page_checksum_verification=True
+            )
             self._footers.put(shard, file.metadata)
             # One thread a reader: jobs run a reader a core.
             return file.read(columns) if group is None else file.read_row_group(group, columns, use_threads=False)

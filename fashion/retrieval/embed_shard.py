@@ -23,7 +23,7 @@ from fashion.retrieval.embeddings import COLUMNS, EMBEDDING, layout, quarantine_
 from fashion.retrieval.labels.columns import SCHEMA, Labels, label_columns
 from fashion.retrieval.labels.space import LabelSpace
 from fashion.retrieval.labels.truth import Truth, truths
-from fashion.storage import Store
+from fashion.storage import CHECKED, Store
 
 STAGES = ("read", "decode", "network", "write")
 GROUPS_AHEAD = 2  # row groups that are read before they are needed
@@ -198,7 +198,7 @@ class ShardEmbedder:
         identity = self.embedder.identity(self.table.fingerprint)
         sink = pa.BufferOutputStream()
         rows = to_table(about, vectors, identity, self.embedder.dtype)
-        pq.write_table(rows, sink, **layout(rows))
+        pq.write_table(rows, sink, **CHECKED, **layout(rows))
         data = sink.getvalue()
         self.out.write(f"{shard.name}.parquet", data)
         return hashlib.blake2b(data, digest_size=8).hexdigest()

@@ -5,6 +5,7 @@ history.json                 one row an epoch
 checkpoint_epoch=0007/       network.safetensors, training.pt, checkpoint.json
 """
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -52,16 +53,29 @@ def write_checkpoint(folder: str, network: "EmbeddingNetwork", state: dict, *, h
     about |= {"data": run["data"], "versions": run["versions"]}
     digest = save_network(store, NETWORK, network, about)
     torch.save(state, Path(folder) / TRAINING)
+    about["training"] = _digest(Path(folder) / TRAINING)
     store.write_json(CHECKPOINT, {"fingerprint": digest, "history": history, **about})
     return digest
 
 
 def read_training_state(folder: str) -> tuple[dict, list[dict]]:
-    """The training state and the history of a local checkpoint folder; nothing in it is executed."""
+    """The training state and the history of a local checkpoint folder; nothing in it is executed. Raises InputError where
+    it is damaged."""
     import torch
 
-    state = torch.load(Path(folder) / TRAINING, map_location="cpu", weights_only=True)
-    return state, json.loads((Path(folder) / CHECKPOINT).read_text())["history"]
+    about = json.loads((Path(folder) / CHECKPOINT).read_text())
+    if "training" in about and _digest(Path(folder) / TRAINING) != about["training"]:  # older ones do not say
+        raise InputError(
+            f"{checkpoint_name(about['epoch'])}/{TRAINING} of the run is damaged: it is not what was written; take it "
+            "from a copy, or begin another --run with network.pretrained set to this one"
+        )
+    return torch.load(Path(folder) / TRAINING, map_location="cpu", weights_only=True), about["history"]
+
+
+def _digest(file: Path) -> str:
+    """torch reads such a file without comparing its checksums."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,3 +97,16 @@ def test_a_foreign_or_damaged_file_is_refused_in_one_line(store, change, expecte
 def test_a_file_that_is_not_there_is_refused_in_one_line(store):
     with pytest.raises(InputError, match="nowhere: no such network file"):
         load_network(store, "nowhere")
+
+
+def test_equal_networks_are_equal_files(store):
+    one, other = trained(), trained()
+    for modules in (other._modules, other._parameters):  # the same, put in the other way round
+        for name in reversed(list(modules)):
+            modules[name] = modules.pop(name)
+    assert list(one.state_dict()) != list(other.state_dict())
+    for i in range(8):
+        save_network(store, f"{i}", one if i % 2 else other, {"epoch": 3, "é": "ü"})
+    assert {store.read(f"{i}") for i in range(8)} == {store.read("0")}
+    loaded, extra = load_network(store, "7")
+    assert fingerprint(loaded) == fingerprint(one) and extra == {"epoch": 3, "é": "ü"}

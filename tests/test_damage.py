@@ -1,0 +1,77 @@
+"""A bit that storage flips, or a file that it cuts short, is found where it is read, in one line with the file's name."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from fashion.data.table import items_file
+from fashion.errors import InputError
+from fashion.networks.model import build_network
+from fashion.networks.settings import NetworkSettings
+from fashion.retrieval.embeddings import layout, read_embeddings, to_table
+from fashion.storage import Store
+from fashion.training.checkpoint import TRAINING, read_training_state, write_checkpoint
+from tests.catalogues import make_table, photos
+
+
+def flip(store, name, at):
+    data = bytearray(store.read(name))
+    data[at] ^= 1
+    store.write(name, bytes(data))
+
+
+def test_a_flipped_byte_of_a_picture_is_not_trained_on(tmp_path):
+    table = make_table(Store(tmp_path), photos(8))
+    name = table.shards("test")[0].name
+    table.read(name, 0)
+    jpeg = table.image_rows(name)["jpeg"][0].as_py()
+    flip(table.store, items_file(name), table.store.read(items_file(name)).index(jpeg) + len(jpeg) // 2)
+    for read in (lambda: table.read(name, 0), lambda: table.image_rows(name)):
+        with pytest.raises(
+            InputError, match=rf"{items_file(name)}: is damaged \(.*CRC.*\); delete it and make it again"
+        ):
+            read()
+
+
+def test_a_flipped_byte_of_an_embedding_is_not_searched(tmp_path):
+    store = Store(tmp_path)
+    z_ND = np.random.default_rng(0).standard_normal((50, 16)).astype(np.float32)
+    rows = to_table(pa.table({"image": [f"{i}.jpg" for i in range(50)]}), {"embedding": z_ND}, {})
+    store.write_table("test/shard-00000.parquet", rows, **layout(rows))
+    assert np.array_equal(read_embeddings(store, ["test/shard-00000"]).vectors["embedding"], z_ND)
+    data = store.read("test/shard-00000.parquet")
+    flip(store, "test/shard-00000.parquet", data.index(z_ND[20].tobytes()))
+    with pytest.raises(InputError, match=r"test/shard-00000.parquet: is damaged"):
+        read_embeddings(store, ["test/shard-00000"])
+
+
+@pytest.mark.parametrize("length", [0, 3, 100, -100, -1])
+def test_a_shard_cut_short_is_one_line(tmp_path, length):
+    store = Store(tmp_path)
+    store.write_table("x.parquet", pa.table({"a": list(range(1000))}))
+    store.write("x.parquet", store.read("x.parquet")[:length])
+    with pytest.raises(InputError, match=r"x\.parquet: is damaged") as found:
+        store.read_table("x.parquet")
+    assert "\n" not in str(found.value)
+
+
+def test_what_the_storage_says_is_no_damage(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Store(tmp_path).read_table("x.parquet")
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut"])
+def test_a_damaged_training_state_is_not_gone_on_from(tmp_path, how):
+    network = build_network(NetworkSettings(name="embnet", width=0.125, dimension=8, size=32, pretrained=None), seed=1)
+    run = {"settings": {"seed": 0, "batch": {"crop": "whole"}}, "data": {}, "versions": {}}
+    state = {"optimizer": torch.arange(1000.0)}
+    write_checkpoint(str(tmp_path), network, state, history=[{"epoch": 4}], run=run)
+    assert torch.equal(read_training_state(str(tmp_path))[0]["optimizer"], state["optimizer"])
+    store = Store(tmp_path)
+    if how == "cut":
+        store.write(TRAINING, store.read(TRAINING)[:-10])
+    else:
+        flip(store, TRAINING, store.read(TRAINING).index(state["optimizer"].numpy().tobytes()) + 999)
+    with pytest.raises(InputError, match=r"^checkpoint_epoch=0004/training.pt of the run is damaged"):
+        read_training_state(str(tmp_path))
