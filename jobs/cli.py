@@ -1,5 +1,6 @@
 """What every job's command line has in common: settings from `--config` and flags, one-line errors, exit status."""
 
+import re
 import sys
 import traceback
 import warnings
@@ -12,7 +13,7 @@ import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from fashion.errors import InputError
-from fashion.setting_types import check_names, check_nulls, defaults_in, names_in
+from fashion.setting_types import check_names, check_nulls, defaults_in, expected, names_in, types_of
 from jobs import signals
 
 Settings = TypeVar("Settings")
@@ -22,6 +23,8 @@ OPTIONS = ("help", "print_config")  # beside the settings
 DEBUG = "--debug"
 DEBUG_HELP = "print the traceback of an error beside its line"
 CONFIG = "--config"
+# How jsonargparse says that a value is of another type than the setting.
+_WRONG_TYPE = re.compile(r'Parser key "([\w.]+)".*\b(?:Given|Got) value: (.*)$')
 
 
 def main(settings: type[Settings], job: Callable[[Settings], int | None], arguments: list[str] | None = None) -> None:
@@ -66,7 +69,7 @@ def parse(settings: type[Settings], arguments: list[str]) -> Settings:
             check_nulls(settings, namespace.as_dict())
             values = parser.instantiate(namespace).as_dict()
         except (ArgumentError, TypeError) as fault:
-            raise InputError(_one_line(fault)) from None
+            raise InputError(_one_line(fault, settings)) from None
     values.pop("config", None)
     return settings(**values)
 
@@ -109,8 +112,11 @@ def _read(file: str) -> bytes:
     return Store(folder).read(name)
 
 
-def _one_line(fault: Exception) -> str:
+def _one_line(fault: Exception, settings: type) -> str:
     text = " ".join(str(getattr(fault, "message", None) or fault).split())
+    kinds = types_of(settings)
+    if (wrong := _WRONG_TYPE.search(text)) and wrong[1] in kinds:
+        return f"{wrong[1]}: found {wrong[2]}, expected {expected(kinds[wrong[1]])}"
     text = text.replace("Parser key", "setting").replace("Group '", "setting '")
     if "does not accept option" in text or "unrecognized" in text.lower():
         text += "; --help lists the settings"

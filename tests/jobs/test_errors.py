@@ -89,7 +89,8 @@ def printed(home, monkeypatch, capsys, s3):
         of_job = (value for key, value in vars(module).items() if key.endswith("Settings"))
         settings = next(value for value in of_job if value.__module__ == module.__name__)
         with pytest.raises(SystemExit) as ended:
-            main(settings, module.job, shlex.split(arguments))
+            given = shlex.split(arguments)  # search's script takes several photos after one flag
+            main(settings, module.job, module.with_lists(given) if name == "search" else given)
         said = capsys.readouterr().err.replace(str(home), HOME)
         return ended.value.code, FINGERPRINT.sub("0123456789abcdef", said)
 
