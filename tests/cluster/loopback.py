@@ -43,7 +43,7 @@ class Loopback:
 
     def __enter__(self):
         self._start("head", *self.head_options)
-        self.wait(self._answers, "dashboard")
+        self.wait(lambda: self._ask("api/jobs/") == [], "dashboard")
         self._start("other", f"--address=127.0.0.1:{self.port}", f"--num-cpus={OTHER_CPUS}")
         self.wait(lambda: len(self._ask("nodes?view=summary")["data"]["summary"]) == 2, "second node")
         return self
@@ -84,12 +84,6 @@ class Loopback:
         with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
             return json.load(answer)
 
-    def _answers(self) -> bool:
-        try:
-            return self._ask("api/jobs/") == []
-        except OSError:
-            return False
-
     def _start(self, name: str, *options: str) -> None:
         common = [
             "--object-store-memory=100000000", "--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats",
@@ -107,11 +101,19 @@ class Loopback:
             )
 
     def wait(self, true: Callable[[], bool], what: str) -> None:
+        """Until it is true; a dashboard that does not answer, or drops a request, has not said yet."""
         ends = time.monotonic() + WAIT_S
-        while not true():
+        while not self._holds(true):
             if time.monotonic() > ends or self.nodes[0].poll() is not None:
                 raise AssertionError(f"no {what}: " + Path(f"{self.folder}/head.log").read_text())
             time.sleep(0.2)
+
+    @staticmethod
+    def _holds(true: Callable[[], bool]) -> bool:
+        try:
+            return true()
+        except OSError:
+            return False
 
 
 def free_port() -> int:
