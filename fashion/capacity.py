@@ -9,6 +9,7 @@ import os
 import re
 
 from fashion.errors import InputError
+from fashion.ray_seam.start import owned
 
 DECLARED = "FASHION_MACHINES"
 _KIND = re.compile(r"(\d+)x(\d+)(?:\+(\d+))?")
@@ -36,6 +37,20 @@ def larger(alive: Machines, declared: str | None) -> Machines:
 def total(held: Machines) -> tuple[float, float]:
     """CPUs and GPUs of all."""
     return sum(cpus for cpus, _ in held), sum(gpus for _, gpus in held)
+
+
+def cores(held: Machines) -> int:
+    """Of the smallest of the machines that compute: those with GPUs where there are any. A Ray that the job has started for
+    itself counts more CPUs than there are; then of this machine."""
+    if owned():
+        return os.cpu_count() or 1
+    with_gpus = any(gpus for _, gpus in held)
+    return int(min((cpus for cpus, gpus in held if cpus >= 1 and (gpus or not with_gpus)), default=os.cpu_count() or 1))
+
+
+def computing(held: Machines) -> int:
+    """How many machines have CPUs, at least one."""
+    return max(1, sum(cpus > 0 for cpus, _ in held))
 
 
 def parse(declared: str) -> Machines:

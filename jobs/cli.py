@@ -14,11 +14,12 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 
 from fashion.errors import InputError
 from fashion.setting_types import check_names, check_nulls, defaults_in, expected, names_in, types_of
+from fashion.text import printable
 from jobs import signals
 
 Settings = TypeVar("Settings")
 
-INPUT_ERROR = 2
+FAILED, INPUT_ERROR = 1, 2
 OPTIONS = ("help", "print_config")  # beside the settings
 DEBUG = "--debug"
 DEBUG_HELP = "print the traceback of an error beside its line"
@@ -31,7 +32,7 @@ def main(settings: type[Settings], job: Callable[[Settings], int | None], argume
     """Read `settings` (a dataclass) from the command line, run the job and exit with its status.
 
     What a user can mend is one line on stderr and exit status 2; Ctrl-C is exit status 130, and SIGTERM, which `ray job
-    stop` and Kubernetes send, 143.
+    stop` and Kubernetes send, 143. What failed otherwise (RuntimeError) is one line and 1. --debug prints the traceback.
     """
     signals.end_on_signals()
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -40,8 +41,15 @@ def main(settings: type[Settings], job: Callable[[Settings], int | None], argume
     except InputError as fault:
         if DEBUG in arguments:
             traceback.print_exc()
-        print(f"error: {' '.join(str(fault).split())}", file=sys.stderr)
+        print(printable(f"error: {' '.join(str(fault).split())}"), file=sys.stderr)
         status = INPUT_ERROR
+    except RuntimeError as fault:
+        if DEBUG in arguments:
+            traceback.print_exc()
+        lines = [line.strip() for line in str(fault).splitlines() if line.strip()] or [type(fault).__name__]
+        more = "" if len(lines) == 1 or DEBUG in arguments else f" ({DEBUG} prints all of it)"
+        print(printable(f"failed: {lines[-1]}{more}"), file=sys.stderr)
+        status = FAILED
     except KeyboardInterrupt:
         print(f"\n{signals.farewell()}", file=sys.stderr)
         status = signals.status()

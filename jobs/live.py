@@ -3,6 +3,8 @@
 import shutil
 import sys
 
+from fashion.text import printable
+
 
 class LiveTable:
     """The last lines of the output, which change; a terminal shows them, a file only gets what is said."""
@@ -16,7 +18,7 @@ class LiveTable:
             return
         self.clear()
         width = shutil.get_terminal_size().columns
-        print("\n".join(line[: width - 1] for line in lines), flush=True)
+        print("\n".join(printable(line)[: width - 1] for line in lines), flush=True)
         self.shown = len(lines)
 
     def clear(self) -> None:
@@ -27,4 +29,4 @@ class LiveTable:
     def say(self, line: str) -> None:
         """A line that stays, in a file or above the table's next drawing."""
         self.clear()
-        print(line, flush=True)
+        print(printable(line), flush=True)

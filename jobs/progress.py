@@ -5,6 +5,8 @@ import time
 
 from tqdm import tqdm
 
+from fashion.text import printable
+
 LINE_EVERY_S = 60.0
 
 
@@ -48,6 +50,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A line that stays, above the bar."""
+        line = printable(line)
         if self.bar is not None:
             self.bar.write(line, file=sys.stdout)
         else:

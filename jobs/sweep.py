@@ -218,20 +218,16 @@ def announce(table: ItemTable, store: Store) -> None:
 
 
 def job(settings: SweepJobSettings) -> int:
-    try:
-        if not settings.data:
-            return demo(settings)
-        check_storage("data", settings.data)
-        check_storage("run", settings.run, writes=True)
-        table = ItemTable(Store(settings.data))
-        announce(table, Store(settings.run))
-        plan = plan_sweep(settings.sweep, table)  # what is wrong is said before Ray starts
-        with sole_writer(Store(settings.run)), ray_cluster():
-            check_shared({"run": settings.run})
-            return sweep_run(settings, plan, table, Store(settings.run))
-    except RuntimeError as fault:
-        print(f"failed: {fault}", file=sys.stderr)
-        return FAILED
+    if not settings.data:
+        return demo(settings)
+    check_storage("data", settings.data)
+    check_storage("run", settings.run, writes=True)
+    table = ItemTable(Store(settings.data))
+    announce(table, Store(settings.run))
+    plan = plan_sweep(settings.sweep, table)  # what is wrong is said before Ray starts
+    with sole_writer(Store(settings.run)), ray_cluster():
+        check_shared({"run": settings.run})
+        return sweep_run(settings, plan, table, Store(settings.run))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,6 @@ from jobs.progress import Progress
 DEMO = "runs/demo"
 DEMO_ITEMS = 400
 DEMO_EPOCHS = 12  # a fraction of a minute; more go on rising
-FAILED = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,27 +233,23 @@ def demo(settings: TrainJobSettings) -> None:
 
 
 def job(settings: TrainJobSettings) -> int:
-    try:
-        if not settings.data:
-            demo(settings)
-            return 0
-        check_storage("data", settings.data)
-        check_run("run", settings.run)
-        for uri in settings.labels:
-            check_storage("labels", uri)
-        table, run = ItemTable(Store(settings.data)), Store(settings.run)
-        labelled = [ItemTable(Store(uri)) for uri in settings.labels]
-        announce(settings.train, table, run, labelled)
-        start = found_beside(settings.network, run)
-        with sole_writer(run), ray_cluster():
-            check_shared({"run": settings.run})
-            train_run(settings.train, table, run, settings.tracking, labelled, start.result())
-        best = best_checkpoint(run, settings.validation.metric)
-        value = score(best.history[-1], settings.validation.metric)
-        print(f"best epoch {best.epoch + 1}: validation {settings.validation.metric} {value:.3f}, in {best.store.uri}")
-    except RuntimeError as fault:
-        print(f"failed: {fault}", file=sys.stderr)
-        return FAILED
+    if not settings.data:
+        demo(settings)
+        return 0
+    check_storage("data", settings.data)
+    check_run("run", settings.run)
+    for uri in settings.labels:
+        check_storage("labels", uri)
+    table, run = ItemTable(Store(settings.data)), Store(settings.run)
+    labelled = [ItemTable(Store(uri)) for uri in settings.labels]
+    announce(settings.train, table, run, labelled)
+    start = found_beside(settings.network, run)
+    with sole_writer(run), ray_cluster():
+        check_shared({"run": settings.run})
+        train_run(settings.train, table, run, settings.tracking, labelled, start.result())
+    best = best_checkpoint(run, settings.validation.metric)
+    value = score(best.history[-1], settings.validation.metric)
+    print(f"best epoch {best.epoch + 1}: validation {settings.validation.metric} {value:.3f}, in {best.store.uri}")
     return 0
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fashion.capacity import DECLARED, larger, parse, total
+from fashion.capacity import DECLARED, computing, cores, larger, parse, total
 from fashion.errors import InputError
+from fashion.training.resources import decide_resources
+from fashion.training.settings import ResourceSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,3 +57,19 @@ def kubernetes(file):
 def test_a_cluster_file_declares_the_workers_that_it_allows(found):
     declared, groups = found
     assert parse(declared) == [(float(cpus), float(gpus)) for count, cpus, gpus in groups for _ in range(count)]
+
+
+def test_cores_are_the_clusters_and_not_the_drivers(monkeypatch):
+    monkeypatch.delenv("FASHION_OWN_RAY", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    head, small, large, gpu = (0.0, 0.0), (16.0, 0.0), (64.0, 0.0), (32.0, 4.0)
+    assert cores([head, large, small]) == 16 and computing([head, large, small]) == 2
+    assert cores([head, small, gpu]) == 32  # where the networks are
+    assert cores([]) == 2 and computing([]) == 1
+    held = [head, small, small]
+    found = decide_resources(ResourceSettings(workers=2), cpus=32, gpus=0, cores=cores(held), machines=computing(held))
+    assert found.threads == 16 and found.feed_actors == 16  # a worker a machine, at most 8 actors each
+    few = decide_resources(ResourceSettings(workers=3), cpus=32, gpus=0, cores=cores(held), machines=computing(held))
+    assert few.threads == 8
+    monkeypatch.setenv("FASHION_OWN_RAY", "1")
+    assert cores([(4.0, 0.0)]) == 2  # a laptop's Ray counts four

@@ -25,8 +25,7 @@ def test_a_flipped_byte_of_a_picture_is_not_trained_on(tmp_path):
     table = make_table(Store(tmp_path), photos(8))
     name = table.shards("test")[0].name
     table.read(name, 0)
-    jpeg = table.image_rows(name)["jpeg"][0].as_py()
-    flip(table.store, items_file(name), table.store.read(items_file(name)).index(jpeg) + len(jpeg) // 2)
+    flip(table.store, items_file(name), len(table.store.read(items_file(name))) // 3)
     for read in (lambda: table.read(name, 0), lambda: table.image_rows(name)):
         with pytest.raises(
             InputError, match=rf"{items_file(name)}: is damaged \(.*CRC.*\); delete it and make it again"

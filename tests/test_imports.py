@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-BASE = ("addresses", "capacity", "claim", "errors", "provenance", "seeds", "setting_types", "storage")  # modules
+BASE = (
+    "addresses",
+    "capacity",
+    "claim",
+    "errors",
+    "provenance",
+    "seeds",
+    "setting_types",
+    "storage",
+    "text",
+)  # modules
 
 # What each package may import of ours.
 ALLOWED = {

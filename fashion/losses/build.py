@@ -1,5 +1,6 @@
 """From settings to a loss module: references, relations, distance, formula, statistics."""
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,7 @@ class MetricLoss(nn.Module):
     def __init__(self, settings: LossSettings, formula: nn.Module, memory: CrossBatchMemory | None):
         super().__init__()
         self.settings, self.formula, self.memory = settings, formula, memory
+        self.checked = False
         self.distance = DISTANCES[settings.distance or "cosine"]
 
     def forward(
@@ -72,9 +74,22 @@ class MetricLoss(nn.Module):
             comparison = self._compare(z_BD, z_RD, anchors, references, own_B, generator)
             loss = self.formula(comparison)
             statistics = measure(comparison, norms_B=norms_B)
+            self._check_first(anchors, references)
             if remembers:
                 self.memory.put(z_BD, anchors)
         return LossResult(loss=loss, statistics=statistics)
+
+    def _check_first(self, anchors: Identity, references: Identity) -> None:
+        """The first batch alone is looked at, for it costs a GPU a stop; a training run's advice tells of every epoch."""
+        if self.checked:
+            return
+        self.checked = True
+        if self.settings.domains == "cross" and len(torch.cat([anchors.domains, references.domains]).unique()) == 1:
+            warnings.warn(
+                "loss.domains is cross and all images of the first batch are of one domain: no anchor has a positive or a "
+                "negative, so the loss is 0; give both domains (0 consumer, 1 shop), or set domains any",
+                stacklevel=4,
+            )
 
     def _compare(self, z_AD, z_RD, anchors, references, own_A, generator) -> Comparison:
         s = self.settings

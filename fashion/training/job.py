@@ -1,11 +1,10 @@
 """A training run before it starts: what the workers need to know, checked as far as it can be."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fashion.capacity import machines, total
+from fashion.capacity import computing, cores, machines, total
 from fashion.data.label_pictures import LabelTables
 from fashion.data.labels import Names, count_attributes
 from fashion.data.plan import Plan
@@ -130,8 +129,9 @@ def plan_job(
     """Check everything that can be checked before a worker starts. `labelled`: tables whose pictures join each step for
     their labels alone. `begin`: what `find_start` found, if it was asked already. Raises InputError. Needs a running
     Ray."""
-    cpus, gpus = total(machines())
-    resources = decide_resources(settings.resources, cpus=cpus, gpus=gpus, cores=os.cpu_count() or 1)
+    held = machines()
+    cpus, gpus = total(held)
+    resources = decide_resources(settings.resources, cpus=cpus, gpus=gpus, cores=cores(held), machines=computing(held))
     job = draft_job(settings, table, run, labelled)
     check_possible(settings.network)
     begin = begin or find_start(settings.network, run)

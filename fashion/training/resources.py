@@ -31,8 +31,9 @@ class Resources:
             )
 
 
-def decide_resources(wanted: ResourceSettings, *, cpus: float, gpus: float, cores: int) -> Resources:
-    """Fill what is left open from what the cluster has, or may start: logical `cpus`, `gpus`; and a machine's `cores`.
+def decide_resources(wanted: ResourceSettings, *, cpus: float, gpus: float, cores: int, machines: int = 1) -> Resources:
+    """Fill what is left open from what the cluster has, or may start: logical `cpus`, `gpus`; and the `cores` of each of
+    `machines` machines.
 
     Raises InputError where it does not fit.
     """
@@ -44,13 +45,13 @@ def decide_resources(wanted: ResourceSettings, *, cpus: float, gpus: float, core
             "set resources.gpu false"
         )
     left = (cpus - wanted.workers * wanted.worker_cpus) // wanted.feed_cpus
-    actors = wanted.feed_actors or int(max(1, min(left, 8 * wanted.workers, cores if not gpu else left)))
+    actors = wanted.feed_actors or int(max(1, min(left, 8 * wanted.workers, machines * cores if not gpu else left)))
     decided = Resources(
         workers=wanted.workers,
         min_workers=least,
         gpu=gpu,
         worker_cpus=wanted.worker_cpus,
-        threads=wanted.threads or max(1, cores // wanted.workers),
+        threads=wanted.threads or max(1, cores // -(-wanted.workers // machines)),
         feed_actors=actors,
         feed_cpus=wanted.feed_cpus,
         feed_memory=wanted.feed_memory << 20,

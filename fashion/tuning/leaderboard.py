@@ -8,6 +8,7 @@ import pyarrow.csv as pacsv
 import yaml
 
 from fashion.storage import Store
+from fashion.text import cell
 from fashion.training.settings import TrainSettings
 from fashion.tuning.overrides import setting_types
 from fashion.tuning.records import TRIALS, Trial
@@ -62,10 +63,17 @@ def best_yaml(best: Trial, settings: TrainSettings, metric: str) -> str:
     return "".join(f"# {line}\n" for line in head) + yaml.safe_dump(asdict(settings), sort_keys=False)
 
 
+def _as_text(found: pa.Table) -> pa.Table:
+    for n, column in enumerate(found.schema):
+        if pa.types.is_string(column.type):
+            found = found.set_column(n, column.name, pa.array(map(cell, found[n].to_pylist()), pa.string()))
+    return found
+
+
 def write_leaderboard(sweep: Store, trials: list[Trial], space: Space, metric: str) -> pa.Table:
     found = table(trials, space, metric)
     sweep.write_table(LEADERBOARD, found)
     sink = pa.BufferOutputStream()
-    pacsv.write_csv(found, sink)
+    pacsv.write_csv(_as_text(found), sink)
     sweep.write(LEADERBOARD_CSV, sink.getvalue())
     return found

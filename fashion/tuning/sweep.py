@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from ray import tune
 
-from fashion.capacity import machines, total
+from fashion.capacity import computing, cores, machines, total
 from fashion.data.table import ItemTable
 from fashion.provenance import now, versions
 from fashion.storage import Store
@@ -50,8 +50,8 @@ def run_sweep(
         settings.concurrent,
         cpus=cpus,
         gpus=gpus,
-        cores=os.cpu_count() or 1,
-        machines=sum(cpus > 0 for cpus, _ in held),
+        cores=cores(held),
+        machines=computing(held),
     )
     open_sweep(store, _about(plan, table))
     past = read_trials(store, plan.metric)

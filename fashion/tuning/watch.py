@@ -80,8 +80,10 @@ class Watch(tune.Callback):
         standing = self.standing[_number(trial)]
         if "score" not in result or result["epoch"] in standing.scores:
             return  # Tune repeats a trial's last result at its end, and a resumed trial its first ones
+        if not standing.scores:  # it may have taken over weights, and its own epochs are counted from there
+            standing.record = newest(self.store, standing.record.number) or standing.record
+        self.epochs += result["epoch"] - max(standing.epoch, standing.record.parent_epochs)
         standing.scores[result["epoch"]] = result["score"]
-        self.epochs += 1
         self._tell("epoch", standing)
 
     def on_trial_recover(self, iteration, trials, trial, **info) -> None:

@@ -9,7 +9,7 @@ import yaml
 
 from fashion.errors import InputError
 from fashion.setting_types import check_nulls, options, types_of
-from jobs.cli import parse
+from jobs.cli import main, parse
 from jobs.embed import EmbedJobSettings
 from jobs.evaluate import EvaluateSettings
 from jobs.prepare import PrepareSettings
@@ -189,3 +189,16 @@ def test_what_follows_from_the_networks_name_follows_from_the_one_that_is_given(
     usual, other = (parse(settings, needed + given).train.network for given in ([], [f"{prefix}.name", "resnet18"]))
     assert (usual.pretrained, usual.size) == ("DEFAULT", 160)
     assert (other.name, other.pretrained, other.size) == ("resnet18", None, 64)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_what_failed_is_one_line_and_status_1_with_its_traceback_where_that_is_asked_for(capsys, debug):
+    def job(settings):
+        raise RuntimeError("far\x1b[2J away\n\nit is out of memory\n")
+
+    with pytest.raises(SystemExit) as ended:
+        main(EvaluateSettings, job, ["--data", "x", "--run", "y", *(["--debug"] if debug else [])])
+    told = capsys.readouterr().err
+    assert ended.value.code == 1 and ("Traceback" in told) == debug
+    line = "failed: it is out of memory" + ("" if debug else " (--debug prints all of it)")
+    assert told.splitlines()[-1] == line and (debug or told.count("\n") == 1)

@@ -1,10 +1,12 @@
 """Batches that teach nothing give zero loss with zero gradient; half precision and huge batches change nothing else."""
 
+import warnings
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fashion.losses import build_loss
+from fashion.losses import LossSettings, build_loss
 
 from .batches import EVERY_FORMULA, batch_of, loss_for, settings_for
 
@@ -101,3 +103,16 @@ def test_the_batch_as_its_own_references_is_the_batch(name, mining):
     apart = loss(batch.z, *batch.what, ref_embeddings=batch.z, ref_labels=labels, ref_domains=domains, own_B=own).loss
     torch.testing.assert_close(alone, apart)
     torch.testing.assert_close(torch.autograd.grad(alone, batch.z), torch.autograd.grad(apart, batch.z))
+
+
+def test_domains_that_are_all_equal_are_said_where_only_others_are_compared():
+    z_BD, labels_B = torch.nn.functional.normalize(torch.randn(4, 8)), torch.tensor([0, 0, 1, 1])
+    one, both = torch.zeros(4, dtype=torch.int64), torch.tensor([0, 1, 0, 1])
+    loss = build_loss(LossSettings(name="triplet", domains="cross"), dimension=8, classes=2)
+    with pytest.warns(UserWarning, match=r"^loss\.domains is cross and all images .* are of one domain"):
+        assert loss(z_BD, labels_B, one).loss == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(z_BD, labels_B, one)  # said once
+        build_loss(LossSettings(name="triplet", domains="cross"), dimension=8, classes=2)(z_BD, labels_B, both)
+        build_loss(LossSettings(name="triplet", domains="any"), dimension=8, classes=2)(z_BD, labels_B, one)
