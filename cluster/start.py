@@ -5,7 +5,8 @@ import os
 import warnings
 from contextlib import contextmanager, nullcontext
 
-from fashion.ray_seam.start import OWN, lean_start, stoppable_start
+from fashion.capacity import OWN
+from fashion.ray_seam.start import lean_start, stoppable_start
 
 # A laptop's two cores are fewer than Ray's own bookkeeping wants: with four logical CPUs nothing starves (they are
 # only counted, not pinned).

@@ -9,9 +9,9 @@ import os
 import re
 
 from fashion.errors import InputError
-from fashion.ray_seam.start import owned
 
 DECLARED = "FASHION_MACHINES"
+OWN = "FASHION_OWN_RAY"  # set in the environment of a job that started its own Ray, and so in all of its processes
 _KIND = re.compile(r"(\d+)x(\d+)(?:\+(\d+))?")
 
 Machines = list[tuple[float, float]]  # CPUs and GPUs of each
@@ -37,6 +37,11 @@ def larger(alive: Machines, declared: str | None) -> Machines:
 def total(held: Machines) -> tuple[float, float]:
     """CPUs and GPUs of all."""
     return sum(cpus for cpus, _ in held), sum(gpus for _, gpus in held)
+
+
+def owned() -> bool:
+    """Whether this process belongs to a Ray that the job started for itself."""
+    return OWN in os.environ
 
 
 def cores(held: Machines) -> int:

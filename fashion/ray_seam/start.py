@@ -1,18 +1,10 @@
 """A Ray that a job starts for itself, on one machine, is spared what a cluster needs: a dashboard, a monitor that starts
 machines, and one that forwards log files. On two cores they take a fifth of the time until training begins."""
 
-import os
 import signal
 import threading
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
-
-OWN = "FASHION_OWN_RAY"  # set in the environment of a job that started its own Ray, and so in all of its processes
-
-
-def owned() -> bool:
-    """Whether this process belongs to a Ray that the job started for itself."""
-    return OWN in os.environ
 
 
 @contextmanager

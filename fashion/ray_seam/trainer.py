@@ -9,7 +9,7 @@ from ray.train.v2._internal.execution.callback import ControllerCallback
 from ray.train.v2.api import data_parallel_trainer
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-from fashion.ray_seam.start import owned
+from fashion.capacity import owned
 
 
 def trainer_class(*, group: bool) -> type[DataParallelTrainer]:
