@@ -55,7 +55,7 @@ class Validation:
         ]
 
     def measure(self, network: Network, *, autocast: bool) -> dict:
-        """`recall` (k as text -> fraction), `map`, `mrr` of queries against gallery, and where the network predicts
+        """`recall` (k as text -> fraction), `map`, `mrr` of `queries` against gallery, and where the network predicts
         labels those of `LabelTally.means`; the same on every worker."""
         network.eval()
         device = next(network.parameters()).device
@@ -90,7 +90,8 @@ class Validation:
         asked = Queries.of(z_ND[queries], label[queries])
         labels = pa.array(label[gallery])
         held = Held(block=Block(number=0, vectors=z_ND[gallery], ids=pa.array(np.arange(len(labels))), labels=labels))
-        return summary(rank(asked, [held], k=0).measures, self.ks) | (tally.means(device) if tally else {})
+        found = summary(rank(asked, [held], k=0).measures, self.ks) | {"queries": int(queries.sum())}
+        return found | (tally.means(device) if tally else {})
 
     def _rows(self, shard: str, index: int, start: int, count: int) -> Iterator[tuple[list[dict], torch.Tensor]]:
         """The images of a row group that have a role, and their labels and roles (n, 2)."""

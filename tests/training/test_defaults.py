@@ -8,6 +8,8 @@ from fashion.errors import InputError
 from fashion.losses.settings import LossSettings
 from fashion.networks.model import takes_size
 from fashion.networks.settings import SHIPPED, NetworkSettings
+from fashion.storage import Store
+from fashion.training.checkpoint import best_checkpoint, checkpoint_name
 from fashion.training.job import settle, training_size, usual_epochs
 from fashion.training.settings import BatchSettings, TrainSettings
 
@@ -82,3 +84,28 @@ def test_comparison_across_domains_follows_the_data():
     assert settle(TrainSettings(), one, 10).loss.domains == "any"
     with pytest.raises(InputError, match="cross, and the data has shop photos only"):
         settle(TrainSettings(loss=LossSettings(domains="cross")), one, 10)
+
+
+def a_run(tmp_path, *recalls, queries=72):
+    run = Store(tmp_path)
+    for epoch, recall in enumerate(recalls):
+        row = {"epoch": epoch, "recall": {"1": recall}, "queries": queries}
+        (run / checkpoint_name(epoch)).write_json("checkpoint.json", {"epoch": epoch, "history": [row]})
+    return run
+
+
+@pytest.mark.parametrize(
+    ("recalls", "queries", "chosen"),
+    [
+        ((0.97, 0.93), 72, 1),  # 0.93 of 72 queries may well be 0.97
+        ((0.97, 0.93), 7200, 0),
+        ((0.97, 0.5), 72, 0),
+        ((0.9, 0.9), 7200, 1),
+        ((0.5, 0.9), 72, 1),
+        ((0.9, -1.0), 72, 0),  # never validated
+    ],
+)
+def test_the_newest_checkpoint_is_used_unless_another_was_better_by_more_than_chance(
+    tmp_path, recalls, queries, chosen
+):
+    assert best_checkpoint(a_run(tmp_path, *recalls, queries=queries), "recall@1").epoch == chosen
