@@ -45,7 +45,7 @@ from jobs.progress import Progress
 
 DEMO = "runs/demo"
 DEMO_ITEMS = 400
-DEMO_EPOCHS = 12  # a fraction of a minute; more go on rising
+DEMO_EPOCHS = 8  # a fraction of a minute; more go on rising
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,9 @@ SMALLEST = {
         *("--table", "TABLE", "--network", "embnet", "--width", "0.125", "--size", "32", "--epochs", "1"),
         *("--losses", "tuplet", "--out", "OUT"),
     ],
+    "whole_run.py": [
+        *("--source", "CATALOGUE", "--items", "4", "--epochs", "2", "--rounds", "1", "--feed_memory", "64"),
+    ],
 }
 PRINTED = {
     "feed.py": [
@@ -32,6 +35,7 @@ PRINTED = {
     "metrics.py": [r"AccuracyCalculator / ours +\d", r"recall@1 \d\.\d+, precision at 1"],
     "peer.py": [r'"peer": "mark".*"recall": \{"1": \d'],
     "which_loss.py": [r"tuplet"],
+    "whole_run.py": [r"ours, feed memory 64 MiB: \d", r"CPU s: .*RayTrainWorker", r"after start-up: \d\.\d\d"],
 }
 
 

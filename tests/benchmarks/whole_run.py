@@ -12,7 +12,6 @@ for batches in the first epoch counts as starting up), and CPU seconds by proces
 
 import argparse
 import json
-import os
 import re
 import statistics
 import subprocess
@@ -25,35 +24,29 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-NETWORK, SIZE, ITEMS = "resnet18", 64, 64
+NETWORK, SIZE = "resnet18", 64
 
 
 class Watched:
-    """A command's wall-clock, its lines as they come, and the CPU seconds of every process that it started."""
+    """A command's wall-clock, what it prints, and the CPU seconds of every process that it started."""
 
     def __init__(self, command: list[str]):
         self.began = time.perf_counter()
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
-        )
+        self.output = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=self.output, stderr=subprocess.STDOUT, text=True)
         self.cpu: dict[int, tuple[str, float]] = {}
 
-    def run(self, every: float = 1.0) -> tuple[float, list[tuple[float, str]]]:
-        """Seconds, and (seconds, line) of each line that it prints."""
-        os.set_blocking(self.process.stdout.fileno(), False)
-        lines, rest = [], ""
+    def run(self, every: float = 0.5) -> tuple[float, list[str]]:
+        """Seconds, and the lines that it printed."""
         while self.process.poll() is None:
             self._sample()
-            rest += self.process.stdout.read() or ""
-            *whole, rest = rest.split("\n")
-            lines += [(time.perf_counter() - self.began, line) for line in whole]
             time.sleep(every)
         seconds = time.perf_counter() - self.began
-        rest += self.process.stdout.read() or ""
-        lines += [(seconds, line) for line in rest.split("\n")]
+        self.output.seek(0)
+        printed = self.output.read()
         if self.process.returncode:
-            raise SystemExit("\n".join(line for _, line in lines) + f"\nended with status {self.process.returncode}")
-        return seconds, lines
+            raise SystemExit(f"{printed}\nended with status {self.process.returncode}")
+        return seconds, printed.splitlines()
 
     def _sample(self) -> None:
         try:
@@ -82,11 +75,11 @@ def _title(command: list[str]) -> str:
     return next((Path(part).name for part in command if "python" not in part and not part.startswith("-")), first[:30])
 
 
-def ours(table: Path, run: Path, epochs: int, memory: int, precision: str) -> dict:
+def ours(table: Path, run: Path, epochs: int, items: int, memory: int, precision: str) -> dict:
     command = [
         sys.executable, "jobs/train.py", "--data", str(table), "--run", str(run), "--epochs", str(epochs),
         "--network.name", NETWORK, "--network.pretrained", "null", "--network.size", str(SIZE), "--batch.crop", "box",
-        "--batch.items", str(ITEMS), "--batch.views", "2", "--loss.name", "tuplet", "--resources.feed_memory", str(memory),
+        "--batch.items", str(items), "--batch.views", "2", "--loss.name", "tuplet", "--resources.feed_memory", str(memory),
         "--precision", precision,
     ]  # fmt: skip
     watched = Watched(command)
@@ -107,14 +100,14 @@ def ours(table: Path, run: Path, epochs: int, memory: int, precision: str) -> di
     }
 
 
-def peer(source: Path, epochs: int, steps: int, precision: str) -> dict:
+def peer(source: Path, epochs: int, steps: int, items: int, precision: str) -> dict:
     command = [
         sys.executable, "tests/benchmarks/peer.py", "--source", str(source), "--peer", "mark", "--steps",
-        str(epochs * steps), "--validate_every", str(steps), *(["--bf16"] if precision == "bf16" else []),
+        str(epochs * steps), "--items", str(items), "--validate_every", str(steps), *(["--bf16"] if precision == "bf16" else []),
     ]  # fmt: skip
     watched = Watched(command)
     seconds, lines = watched.run()
-    row = json.loads(next(line for _, line in lines if line.startswith("{")))
+    row = json.loads(next(line for line in lines if line.startswith("{")))
     # From its own clock: the command's seconds hold the test as well, which ours leaves to jobs/evaluate.py.
     start = seconds - row["seconds"] - row["test_s"]
     return {
@@ -130,6 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--items", type=int, default=64, help="of a step")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--feed_memory", default="64,1024", help="MiB, one or more with commas")
     parser.add_argument("--precision", choices=["float32", "bf16"], default="float32")
@@ -141,18 +135,20 @@ def main() -> None:
             prepare = ["jobs/prepare.py", "--benchmark", "consumer-to-shop", "--source", str(options.source)]
             subprocess.run([sys.executable, *prepare, "--out", str(table)], cwd=ROOT, check=True, capture_output=True)
         items = json.loads((table / "manifest.json").read_text())["splits"]["train"]["items"]
-        steps = -(-items // ITEMS)
+        steps = -(-items // options.items)
         sides: dict[str, list[dict]] = {}
         for number in range(options.rounds):
             for memory in map(int, options.feed_memory.split(",")):
                 run = Path(folder, f"run-{number}-{memory}")
                 sides.setdefault(f"ours, feed memory {memory} MiB", []).append(
-                    ours(table, run, options.epochs, memory, options.precision)
+                    ours(table, run, options.epochs, options.items, memory, options.precision)
                 )
-            sides.setdefault("peer", []).append(peer(options.source, options.epochs, steps, options.precision))
+            sides.setdefault("peer", []).append(
+                peer(options.source, options.epochs, steps, options.items, options.precision)
+            )
             print(f"round {number + 1} of {options.rounds} done", flush=True)
     print(
-        f"{NETWORK} at {SIZE} pixels, {options.precision}, {options.epochs} epochs of {steps} steps of {2 * ITEMS} "
+        f"{NETWORK} at {SIZE} pixels, {options.precision}, {options.epochs} epochs of {steps} steps of {2 * options.items} "
         f"pictures, {options.rounds} rounds, medians (and spread)"
     )
     median = lambda rows, name: statistics.median(row[name] for row in rows)  # noqa: E731
