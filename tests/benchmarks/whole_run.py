@@ -32,7 +32,7 @@ class Watched:
 
     def __init__(self, command: list[str]):
         self.began = time.perf_counter()
-        self.output = tempfile.TemporaryFile("w+")
+        self.output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=self.output, stderr=subprocess.STDOUT, text=True)
         self.cpu: dict[int, tuple[str, float]] = {}
 
@@ -103,7 +103,8 @@ def ours(table: Path, run: Path, epochs: int, items: int, memory: int, precision
 def peer(source: Path, epochs: int, steps: int, items: int, precision: str) -> dict:
     command = [
         sys.executable, "tests/benchmarks/peer.py", "--source", str(source), "--peer", "mark", "--steps",
-        str(epochs * steps), "--items", str(items), "--validate_every", str(steps), *(["--bf16"] if precision == "bf16" else []),
+        str(epochs * steps), "--items", str(items), "--validate_every", str(steps),
+        *(["--bf16"] if precision == "bf16" else []),
     ]  # fmt: skip
     watched = Watched(command)
     seconds, lines = watched.run()
