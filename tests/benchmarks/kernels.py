@@ -14,12 +14,12 @@ FORCED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 CHOSEN = "BENCHMARK_KERNEL"
 TRY = """
 import sys, time, numpy as np
-x, y = (np.random.default_rng(0).standard_normal((n, 128), dtype=np.float32) for n in (500, 20000))
+x, y = (np.random.default_rng(0).standard_normal((n, 128), dtype=np.float32) for n in (2000, 100000))
 if sys.argv[1] == "faiss":
     import faiss
     index = faiss.IndexFlatIP(128)
     index.add(y)
-    work = lambda: index.search(x, 10)
+    work = lambda: index.search(x, 50)
 else:
     work = lambda: x @ y.T
 seconds = []
