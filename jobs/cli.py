@@ -53,6 +53,7 @@ def main(settings: type[Settings], job: Callable[[Settings], int | None], argume
     except KeyboardInterrupt:
         print(f"\n{signals.farewell()}", file=sys.stderr)
         status = signals.status()
+        signals.leave_if_ray_was_starting(status)
     signals.hold(status)
     sys.exit(status)
 

@@ -55,6 +55,14 @@ def end_now() -> None:
     os._exit(status())
 
 
+def leave_if_ray_was_starting(status: int) -> None:
+    """A Ray that was interrupted while it started crashes when Python tidies up; what it has started ends with us."""
+    if "ray" in sys.modules and not _ray_runs():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
 def farewell() -> str:
     return f"{'stopped' if _stopped else 'interrupted'}; the same command goes on from here"
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from ray._private import worker
+from ray._private import utils, worker
 from ray.train import FailureConfig
 from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 from ray.train.v2._internal.execution.failure_handling import FailureDecision
@@ -217,22 +217,17 @@ def test_a_cluster_that_was_joined_gets_ray_trains_own_trainer(monkeypatch):
     assert issubclass(trainer_class(group=True), TorchTrainer)
 
 
-def test_a_stop_that_comes_while_ray_is_joined_waits_for_the_end_of_it_and_is_heard(monkeypatch):
-    """`ray.init` calls `connect` of ray._private.worker once its processes run."""
+def test_a_stop_that_comes_while_ray_starts_is_heard_by_the_job():
+    """`ray.init` sets its own handler by `set_sigterm_handler` of ray._private.utils."""
+    assert "utils.set_sigterm_handler(" in inspect.getsource(worker.init)
     heard = []
-
-    def connect():
-        signal.signal(signal.SIGTERM, lambda *_: heard.append("the core"))
-        os.kill(os.getpid(), signal.SIGTERM)
-        heard.append("joined")
-
-    assert "connect(" in inspect.getsource(worker.init)
-    monkeypatch.setattr(worker, "connect", connect)
     before = signal.signal(signal.SIGTERM, lambda *_: heard.append("the job"))
     try:
         with stoppable_start():
-            worker.connect()
+            utils.set_sigterm_handler(lambda *_: heard.append("ray"))
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as Ray's core does it, by a handler of its own
         os.kill(os.getpid(), signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert heard == ["joined", "the job", "the job"]
+    assert heard == ["the job", "the job"]

@@ -22,26 +22,14 @@ def lean_start():
 
 @contextmanager
 def stoppable_start():
-    """SIGTERM means what it meant before, also while `ray.init` in this block joins its cluster: Ray's core takes it for a
-    crash, prints a stack and aborts. One that comes meanwhile waits until the core is there."""
-    from ray._private import worker
+    """SIGTERM means what it meant before: while `ray.init` runs in this block, where Ray would exit with a status of its
+    own, and after it, where Ray's core would take it for a crash."""
+    from ray._private import utils
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler, connect = signal.getsignal(signal.SIGTERM), worker.connect
-
-    def deaf(*arguments, **named):
-        # After Ray's processes have started, which would inherit the mask; the core's threads may.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        try:
-            return connect(*arguments, **named)
-        finally:
-            signal.signal(signal.SIGTERM, handler)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-
-    with patch.object(worker, "connect", deaf):
-        try:
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with patch.object(utils, "set_sigterm_handler", lambda _: None):
             yield
-        finally:
+    finally:
+        if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
