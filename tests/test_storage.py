@@ -97,7 +97,7 @@ def test_any_key_comes_back_byte_for_byte_and_no_two_share_a_file(store, request
             store.delete(top) if store.exists(top) else store.delete_folder(top)
 
 
-@pytest.mark.parametrize("root", ["/work/a folder", "s3://bucket", "gs://bucket", "abfs://container@account"])
+@pytest.mark.parametrize("root", ["/srv/a folder", "s3://bucket", "gs://bucket", "abfs://container@account"])
 @pytest.mark.parametrize(
     "key", ["run#2", "a%20b", "a b", "a?b=c", "In-shop Clothes Retrieval Benchmark/é日本 #1%20", "a:b@c"]
 )
