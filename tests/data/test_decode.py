@@ -1,4 +1,3 @@
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -6,37 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from fashion.data import decode as module
 from fashion.data.decode import BadPicture, check, decode
+from tests.data.drawn import by_pillow, difference, encode, garment
 
 PHOTOS = Path(__file__).parents[3] / "shared" / "photos"
-
-
-def garment(width=90, height=120, seed=0):
-    """A smooth picture with an edge: RGB, so that JPEG changes little of it."""
-    rng = np.random.default_rng(seed)
-    small = Image.fromarray(rng.integers(0, 255, (4, 3, 3), np.uint8)).resize((width, height), Image.BICUBIC)
-    small.paste((200, 30, 40), (width // 4, height // 3, width // 2, height // 2))
-    return small
-
-
-def encode(image, form="JPEG", **options):
-    out = io.BytesIO()
-    image.save(out, form, **options)
-    return out.getvalue()
-
-
-def by_pillow(data):
-    """The oracle: the upright picture in RGB, (3, H, W)."""
-    return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")).transpose(2, 0, 1)
-
-
-def difference(a, b):
-    assert a.shape == b.shape and a.dtype == b.dtype == np.uint8
-    return np.abs(a.astype(int) - b).max()
 
 
 JPEGS = {

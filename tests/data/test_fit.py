@@ -1,6 +1,5 @@
 """How a picture, or its box, becomes a network's input: scaled while it is decoded, resized, stretched, padded, cropped."""
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -12,33 +11,20 @@ from PIL import Image, ImageOps
 from fashion.data import decode as module
 from fashion.data.decode import decode
 from fashion.data.jpeg import SCALES
+from tests.data.drawn import distances, encode, garment, upright
 
+CELLS = (6, 5)
 PHOTOS = Path(__file__).parents[3] / "shared" / "photos"
-
-
-def garment(width, height, seed=0):
-    """Smooth, with edges, and not alike when it is turned."""
-    rng = np.random.default_rng(seed)
-    image = Image.fromarray(rng.integers(0, 255, (6, 5, 3), np.uint8)).resize((width, height), Image.BICUBIC)
-    image.paste((200, 30, 40), (width // 4, height // 3, width // 2, height // 2))
-    return image
-
-
-def encode(image, form="JPEG", **options):
-    out = io.BytesIO()
-    image.save(out, form, **options)
-    return out.getvalue()
 
 
 def whole_then_resized(data, size, box=None, resample=Image.BILINEAR):
     """The oracle: everything decoded by Pillow, turned, cut, and resized at once; (3, H, W)."""
-    image = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    image = upright(data)
     return np.asarray(image.crop(box or (0, 0, *image.size)).resize(size[::-1], resample)).transpose(2, 0, 1)
 
 
 def mean_difference(a, b):
-    assert a.shape == b.shape and a.dtype == b.dtype == np.uint8
-    return np.abs(a.astype(int) - b).mean()
+    return distances(a, b).mean()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -47,7 +33,7 @@ def test_a_scaled_picture_lies_where_the_whole_one_does(sides, orientation):
     """Sides that no scale divides end within a pixel, on whichever side the orientation turns it to."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = encode(garment(*sides), quality=95, exif=exif)
+    data = encode(garment(*sides, cells=CELLS), quality=95, exif=exif)
     width, height = sides if orientation < 5 else sides[::-1]
     for size in [(32, 32), (20, 48), (9, 9)]:
         assert mean_difference(decode(data, size), whole_then_resized(data, size)) < 0.7
@@ -107,7 +93,7 @@ def test_what_is_shown_has_pixels_to_spare_over_what_it_becomes(sides, size, cor
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(40, 30), (32, 32), (200, 150), (200, 20)])
 def test_both_interpolations_are_antialiased(interpolation, size):
-    data = encode(garment(90, 120), "PNG")
+    data = encode(garment(90, 120, cells=CELLS), "PNG")
     expected = whole_then_resized(data, size, resample=Image.Resampling[interpolation.upper()])
     found = decode(data, size, interpolation=interpolation)
     assert np.abs(found.astype(int) - expected).max() <= 2
@@ -120,7 +106,7 @@ def test_both_interpolations_are_antialiased(interpolation, size):
 @pytest.mark.parametrize("size", [(64, 64), (32, 48)])
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 def test_pad_and_crop_keep_the_shape(sides, size, interpolation):
-    image, resample = garment(*sides), Image.Resampling[interpolation.upper()]
+    image, resample = garment(*sides, cells=CELLS), Image.Resampling[interpolation.upper()]
     data = encode(image, "PNG")
     padded = decode(data, size, fit="pad", interpolation=interpolation)
     unit = min(size[0] / sides[1], size[1] / sides[0])
@@ -135,7 +121,7 @@ def test_pad_and_crop_keep_the_shape(sides, size, interpolation):
 
 
 def test_the_box_is_what_is_fitted():
-    image = garment(200, 160)
+    image = garment(200, 160, cells=CELLS)
     boxed = encode(image.crop((20, 30, 120, 90)), "PNG")
     for fit in ("stretch", "pad", "crop"):
         found = decode(encode(image, "PNG"), (32, 32), (20, 30, 120, 90), fit=fit)

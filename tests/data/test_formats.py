@@ -12,11 +12,12 @@ import zlib
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
 
 from fashion.data.decode import check, decode, shrunk
 from fashion.data.formats import ENDINGS, MOST_PIXELS, BadPicture
 from fashion.data.pack import pack_picture
+from tests.data.drawn import by_pillow, difference, encode, garment
 
 pillow_heif.register_heif_opener()  # here for the files that the tests write; the library does it when one comes by
 
@@ -24,35 +25,12 @@ LOSSLESS = {"PNG": {}, "TIFF": {}, "WEBP": {"lossless": True}, "BMP": {}, "GIF":
 LOSSY = {"JPEG": {"quality": 95}, "AVIF": {"quality": 95}, "HEIF": {"quality": 95}}
 
 
-def garment(width=48, height=80, seed=0):
-    """Smooth, with an edge, and not alike when it is turned."""
-    rng = np.random.default_rng(seed)
-    small = Image.fromarray(rng.integers(0, 255, (4, 3, 3), np.uint8)).resize((width, height), Image.BICUBIC)
-    small.paste((200, 30, 40), (width // 4, height // 3, width // 2, height // 2))
-    return small
-
-
-def encode(image, form, **options):
-    out = io.BytesIO()
-    image.save(out, form, **options)
-    return out.getvalue()
-
-
-def by_pillow(data):
-    return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")).transpose(2, 0, 1)
-
-
-def difference(a, b):
-    assert a.shape == b.shape and a.dtype == b.dtype == np.uint8
-    return np.abs(a.astype(int) - b).max()
-
-
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
 def test_check_and_decode_agree_on_the_size_whatever_the_format_and_orientation(form, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = encode(garment(), form, exif=exif.tobytes(), **(LOSSLESS | LOSSY)[form])
+    data = encode(garment(48, 80), form, exif=exif.tobytes(), **(LOSSLESS | LOSSY)[form])
     expected = by_pillow(data)
     assert check(data) == expected.shape[:0:-1] == ((48, 80) if orientation < 5 else (80, 48))
     assert difference(decode(data), expected) <= (1 if form == "JPEG" else 0)
@@ -61,15 +39,15 @@ def test_check_and_decode_agree_on_the_size_whatever_the_format_and_orientation(
 
 @pytest.mark.parametrize("form", [*LOSSLESS, *LOSSY])
 def test_formats_are_told_by_content_and_not_by_name(form, tmp_path):
-    data = encode(garment(), form, **(LOSSLESS | LOSSY)[form])
+    data = encode(garment(48, 80), form, **(LOSSLESS | LOSSY)[form])
     assert check(data) == (48, 80)
     assert difference(decode(data), by_pillow(data)) <= 1
     assert difference(decode(memoryview(data)), by_pillow(data)) <= 1
 
 
 def test_pillow_heif_is_imported_by_the_first_heic_and_by_nothing_else(tmp_path):
-    (tmp_path / "photo.jpg").write_bytes(encode(garment(), "HEIF"))
-    others = [encode(garment(), form) for form in ("JPEG", "PNG", "AVIF", "TIFF")]
+    (tmp_path / "photo.jpg").write_bytes(encode(garment(48, 80), "HEIF"))
+    others = [encode(garment(48, 80), form) for form in ("JPEG", "PNG", "AVIF", "TIFF")]
     script = """if True:
         import pickle, sys
         from fashion.data.decode import check, decode
@@ -93,7 +71,7 @@ def test_pillow_heif_is_imported_by_the_first_heic_and_by_nothing_else(tmp_path)
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
 def test_the_first_picture_of_an_animation_is_taken(form):
     options = (LOSSLESS | LOSSY)[form]
-    frames = [garment(seed=seed) for seed in range(3)]
+    frames = [garment(48, 80, seed) for seed in range(3)]
     data = encode(frames[0], form, save_all=True, append_images=frames[1:], **options)
     assert Image.open(io.BytesIO(data)).n_frames == 3
     assert difference(decode(data), decode(encode(frames[0], form, **options))) <= (40 if form == "AVIF" else 0)
@@ -146,7 +124,7 @@ def by_formula(pixels_HWC, primaries):
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF", "HEIF", "AVIF"])
 def test_wide_colours_become_srgb(form, name):
     # Muted, so that none lies outside sRGB, where converters differ.
-    muted = Image.fromarray((np.asarray(garment()) * 0.4 + 70).astype(np.uint8))
+    muted = Image.fromarray((np.asarray(garment(48, 80)) * 0.4 + 70).astype(np.uint8))
     options = (LOSSLESS | LOSSY)[form]
     as_it_stands = decode(encode(muted, form, **options))
     data = encode(muted, form, icc_profile=profile(WIDE[name]), **options)
@@ -173,13 +151,13 @@ SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
 def test_a_profile_that_is_broken_or_srgb_changes_nothing(form, broken):
     options = (LOSSLESS | LOSSY)[form]
-    data = encode(garment(), form, icc_profile=broken, **options)
-    assert np.array_equal(decode(data), decode(encode(garment(), form, **options)))
+    data = encode(garment(48, 80), form, icc_profile=broken, **options)
+    assert np.array_equal(decode(data), decode(encode(garment(48, 80), form, **options)))
 
 
 def test_a_profile_of_another_kind_of_colour_is_passed_over():
-    grey = encode(garment().convert("L"), "JPEG", icc_profile=SRGB_PROFILE[:16] + b"GRAY" + SRGB_PROFILE[20:])
-    assert np.array_equal(decode(grey), decode(encode(garment().convert("L"), "JPEG")))
+    grey = encode(garment(48, 80).convert("L"), "JPEG", icc_profile=SRGB_PROFILE[:16] + b"GRAY" + SRGB_PROFILE[20:])
+    assert np.array_equal(decode(grey), decode(encode(garment(48, 80).convert("L"), "JPEG")))
 
 
 # What cannot be used
@@ -187,13 +165,13 @@ def test_a_profile_of_another_kind_of_colour_is_passed_over():
 
 def png_of(width, height):
     """A PNG whose header promises so many pixels."""
-    data = encode(garment(), "PNG")
+    data = encode(garment(48, 80), "PNG")
     header = b"IHDR" + struct.pack(">II", width, height) + data[24:29]
     return data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
 
 
 def tiff_of(width, height):
-    data = bytearray(encode(garment(), "TIFF"))
+    data = bytearray(encode(garment(48, 80), "TIFF"))
     entries = struct.unpack_from("<I", data, 4)[0]
     for i in range(struct.unpack_from("<H", data, entries)[0]):
         at = entries + 2 + 12 * i
@@ -210,7 +188,7 @@ def boxed_of(form, width, height):
 
 
 def webp_of(width, height):
-    data = encode(garment().convert("RGBA"), "WEBP", lossless=True)
+    data = encode(garment(48, 80).convert("RGBA"), "WEBP", lossless=True)
     canvas = (
         b"VP8X"
         + struct.pack("<I", 10)
@@ -223,7 +201,7 @@ def webp_of(width, height):
 
 
 def jpeg_of(width, height):
-    data = bytearray(encode(garment(), "JPEG"))
+    data = bytearray(encode(garment(48, 80), "JPEG"))
     struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, height, width)
     return bytes(data)
 
@@ -237,8 +215,8 @@ BOMBS = {
     "HEIC": boxed_of("HEIF", 40_000, 40_000),
     "AVIF": boxed_of("AVIF", 40_000, 40_000),
     "JPEG": jpeg_of(65_000, 65_000),
-    "GIF": b"GIF89a" + struct.pack("<HH", 40_000, 40_000) + encode(garment(), "GIF")[10:],
-    "BMP": (lambda data: data[:18] + struct.pack("<ii", 40_000, 40_000) + data[26:])(encode(garment(), "BMP")),
+    "GIF": b"GIF89a" + struct.pack("<HH", 40_000, 40_000) + encode(garment(48, 80), "GIF")[10:],
+    "BMP": (lambda data: data[:18] + struct.pack("<ii", 40_000, 40_000) + data[26:])(encode(garment(48, 80), "BMP")),
 }
 
 
@@ -255,7 +233,7 @@ def test_a_decompression_bomb_is_refused_before_its_pixels_are(name):
 
 def progressive(scans):
     """A progressive JPEG with its last scan repeated, which libjpeg takes for refinements."""
-    data = encode(garment(), "JPEG", progressive=True)
+    data = encode(garment(48, 80), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:last] + data[last:-2] * scans + data[-2:]
 
@@ -269,14 +247,14 @@ def test_a_progressive_jpeg_of_thousands_of_scans_is_refused():
 
 def test_what_follows_a_photo_is_not_counted_as_scans():
     film = np.random.default_rng(0).integers(0, 256, 8_000_000, np.uint8).tobytes()
-    data = encode(garment(), "JPEG")
+    data = encode(garment(48, 80), "JPEG")
     assert film.count(b"\xff\xda") > 80
     assert np.array_equal(decode(data + film), decode(data))
 
 
 def test_an_eps_is_not_handed_to_its_interpreter():
     with pytest.raises(BadPicture, match="not a picture"):
-        decode(encode(garment(), "EPS"))
+        decode(encode(garment(48, 80), "EPS"))
 
 
 @pytest.mark.parametrize("form", [*LOSSLESS, *LOSSY])
@@ -296,7 +274,7 @@ def test_a_picture_cut_off_anywhere_is_bad_with_a_reason_that_adds_up(form):
 @pytest.mark.filterwarnings("error")
 def test_whatever_is_broken_in_a_file_is_a_bad_picture_or_none(form):
     rng = np.random.default_rng(1)
-    data = np.frombuffer(encode(garment(), form, **(LOSSLESS | LOSSY)[form]), np.uint8)
+    data = np.frombuffer(encode(garment(48, 80), form, **(LOSSLESS | LOSSY)[form]), np.uint8)
     for _ in range(60):
         broken = data.copy()
         broken[rng.integers(0, len(data), 3)] = rng.integers(0, 256, 3)
@@ -324,7 +302,7 @@ def test_sixteen_bits_of_every_kind_are_scaled():
 
 def test_cmyk_is_converted_as_pillow_does():
     for form in ("JPEG", "TIFF"):
-        data = encode(garment().convert("CMYK"), form)
+        data = encode(garment(48, 80).convert("CMYK"), form)
         assert difference(decode(data), by_pillow(data)) == 0
 
 
