@@ -110,6 +110,11 @@ class NetworkSettings:
                 _one_of(field, value, choices)
 
     @property
+    def published(self) -> bool:
+        """Whether it starts from weights that others have published, which go by a name and not by a place."""
+        return self.pretrained is not None and "/" not in self.pretrained and not self.pretrained.endswith(WEIGHTS_FILE)
+
+    @property
     def transform(self) -> Transform:
         """How the network wants to be shown pictures; what is null is as `usual`."""
         return replace(usual(self.name), **{k: v for k in _TRANSFORM if (v := getattr(self, k)) is not None})

@@ -143,7 +143,7 @@ def plan_job(
 def training_size(settings: TrainSettings) -> int:
     """Side of the training pictures, in pixels. Raises InputError for one that the network cannot take."""
     network, wanted = settings.network, settings.batch.size
-    size = wanted or (round(TRAINED_AT * network.size) if settings.published else network.size)
+    size = wanted or (round(TRAINED_AT * network.size) if network.published else network.size)
     if size == network.size or _takes(network, size):
         return size
     if wanted:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from fashion.errors import InputError
 from fashion.losses.settings import LossSettings
-from fashion.networks.settings import WEIGHTS_FILE, NetworkSettings
+from fashion.networks.settings import NetworkSettings
 from fashion.training.recipe import AugmentationSettings, OptimizerSettings, TaskSettings
 
 PUBLISHED_FROZEN = 2  # of an ImageNet network's stages: to a quarter of the resolution
@@ -168,16 +168,10 @@ class TrainSettings:
                     )
 
     @property
-    def published(self) -> bool:
-        """Whether the network starts from weights that others have published, by name."""
-        weights = self.network.pretrained
-        return weights is not None and "/" not in weights and not weights.endswith(WEIGHTS_FILE)
-
-    @property
     def frozen_stages(self) -> int:
         """First stages of the backbone that are never trained."""
         wanted = self.optimizer.freeze_stages
-        return wanted if wanted is not None else PUBLISHED_FROZEN if self.published else 0
+        return wanted if wanted is not None else PUBLISHED_FROZEN if self.network.published else 0
 
     def check_shares(self, name: str) -> None:
         """Raises InputError where setting `name` of the batch does not divide by every number of workers there may be."""

@@ -70,13 +70,8 @@ def _found(settings: NetworkSettings) -> Start:
     from fashion.networks.model import new_network
 
     where = settings.pretrained
-    store, name = _file(where)
-    if (
-        store is not None
-        and name.endswith(WEIGHTS_FILE)
-        and store.exists(name)
-        and is_network(data := store.read(name))
-    ):
+    store, name = (None, "") if settings.published else _file(where)
+    if store and store.exists(name) and is_network(data := store.read(name)):
         from fashion.networks.takeover import take_over
 
         other, _ = read_network(data, f"{store.uri}/{name}")
@@ -97,14 +92,11 @@ def _found(settings: NetworkSettings) -> Start:
     return start
 
 
-def _file(where: str) -> tuple[Store | None, str]:
-    """The folder and the name of the file that `where` names; of a run's folder, its best network. No folder for weights
-    that go by a name."""
+def _file(where: str) -> tuple[Store, str]:
+    """The folder and the name of the file that `where` names; of a run's folder, its best network."""
     if where.endswith(WEIGHTS_FILE):
         folder, _, name = where.rpartition("/")
         return Store(folder or "."), name
-    if "/" not in where:
-        return None, ""
     store = Store(where)
     if store.exists(NETWORK):
         return store, NETWORK
