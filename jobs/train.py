@@ -19,6 +19,7 @@ if __name__ == "__main__":
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
 from cluster.gauges import Gauges
 from cluster.shared import check_shared
@@ -42,6 +43,9 @@ from jobs.cli import main
 from jobs.evaluate import EvaluateSettings, evaluate_run
 from jobs.prepare import prepare_table
 from jobs.progress import Progress
+
+if TYPE_CHECKING:
+    from fashion.training.job import Job
 
 DEMO = "runs/demo"
 DEMO_ITEMS = 400
@@ -74,25 +78,18 @@ class TrainJobSettings(TrainSettings):
         return TrainSettings(**{f.name: getattr(self, f.name) for f in fields(TrainSettings)})
 
 
-def train_run(
-    settings: TrainSettings,
-    table: ItemTable,
-    run: Store,
-    tracking: TrackingSettings | None = None,
-    labelled: Sequence[ItemTable] = (),
-    start: Start | None = None,
-) -> None:
-    """Train with progress shown; Ray runs. `start`: found before it did."""
+def train_run(draft: "Job", start: Start, tracking: TrackingSettings) -> None:
+    """Train with progress shown; Ray runs. `start`: what the network begins with, found before it did."""
     from fashion.training.driver import fit, next_epoch
-    from fashion.training.job import plan_job
+    from fashion.training.job import equip
     from fashion.training.resume import goes_on, held_epochs
 
-    plan = plan_job(settings, table, run, labelled, start)
+    plan = equip(draft, start)
     s, r = plan.settings, plan.resources
     device = "GPU" if r.gpu else "CPU"
     print(f"on {r.workers} {device} worker{'s' if r.workers > 1 else ''} and {r.feed_actors} feed actors", flush=True)
     done = next_epoch(plan)
-    if line := goes_on(s, done=done, held=held_epochs(run), steps=plan.plan.steps):
+    if line := goes_on(s, done=done, held=held_epochs(plan.run), steps=plan.plan.steps):
         print(line, flush=True)
     elif plan.begin.said:
         print(f"starts with the {plan.begin.said}")
@@ -101,13 +98,14 @@ def train_run(
     steps = plan.plan.steps
     with (
         Progress("train", unit="steps", total=s.epochs * steps) as bar,
-        Tracker(tracking or TrackingSettings(), run, s.identity(), steps=steps, warn=bar.say) as tracker,
+        Tracker(tracking, plan.run, s.identity(), steps=steps, warn=bar.say) as tracker,
     ):
-        fit(plan, all_of(_Show(bar, steps, s), measure(Gauges("train", run.uri)), tracker))
+        fit(plan, all_of(_Show(bar, steps, s), measure(Gauges("train", plan.run.uri)), tracker))
 
 
-def announce(settings: TrainSettings, table: ItemTable, run: Store, labelled: Sequence[ItemTable] = ()) -> None:
-    """Say what is about to be trained, before Ray starts. Raises InputError for what settings and storage tell."""
+def announce(settings: TrainSettings, table: ItemTable, run: Store, labelled: Sequence[ItemTable] = ()) -> "Job":
+    """Say what is about to be trained, before Ray starts; returns the draft of it. Raises InputError for what settings and
+    storage tell."""
     from fashion.training.job import draft_job
 
     draft = draft_job(settings, table, run, labelled)
@@ -120,6 +118,7 @@ def announce(settings: TrainSettings, table: ItemTable, run: Store, labelled: Se
         f"epoch, {s.epochs} epochs",
         flush=True,
     )
+    return draft
 
 
 def found_beside(network: NetworkSettings, run: Store) -> Future[Start]:
@@ -227,8 +226,7 @@ def demo(settings: TrainJobSettings) -> None:
     with sole_writer(Store(root)), ray_cluster():
         table = prepare_table(Store(root / "catalogue"), Store(root / "table"), TableSettings())
         train = replace(settings.train, epochs=settings.epochs or DEMO_EPOCHS)
-        announce(train, table, run)
-        train_run(train, table, run, settings.tracking, start=start.result())
+        train_run(announce(train, table, run), start.result(), settings.tracking)
         evaluate_run(EvaluateSettings(data=table.store.uri, run=run.uri), table, run)
 
 
@@ -242,11 +240,11 @@ def job(settings: TrainJobSettings) -> int:
         check_storage("labels", uri)
     table, run = ItemTable(Store(settings.data)), Store(settings.run)
     labelled = [ItemTable(Store(uri)) for uri in settings.labels]
-    announce(settings.train, table, run, labelled)
+    draft = announce(settings.train, table, run, labelled)
     start = found_beside(settings.network, run)
     with sole_writer(run), ray_cluster():
         check_shared({"run": settings.run})
-        train_run(settings.train, table, run, settings.tracking, labelled, start.result())
+        train_run(draft, start.result(), settings.tracking)
     best = best_checkpoint(run, settings.validation.metric)
     value = score(best.history[-1], settings.validation.metric)
     print(f"best epoch {best.epoch + 1}: validation {settings.validation.metric} {value:.3f}, in {best.store.uri}")

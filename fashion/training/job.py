@@ -119,25 +119,24 @@ class Job:
         }
 
 
-def plan_job(
-    settings: TrainSettings,
-    table: ItemTable,
-    run: Store,
-    labelled: Sequence[ItemTable] = (),
-    begin: Start | None = None,
-) -> Job:
+def plan_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: Sequence[ItemTable] = ()) -> Job:
     """Check everything that can be checked before a worker starts. `labelled`: tables whose pictures join each step for
-    their labels alone. `begin`: what `find_start` found, if it was asked already. Raises InputError. Needs a running
-    Ray."""
-    held = machines()
+    their labels alone. Raises InputError. Needs a running Ray."""
+    return equip(draft_job(settings, table, run, labelled))
+
+
+def equip(draft: Job, begin: Start | None = None) -> Job:
+    """A drafted job with what it takes of the cluster and the network that it begins with. `begin`: what `find_start` found,
+    if it was asked already. Raises InputError. Needs a running Ray."""
+    held, settings = machines(), draft.settings
     cpus, gpus = total(held)
     resources = decide_resources(settings.resources, cpus=cpus, gpus=gpus, cores=cores(held), machines=computing(held))
-    job = draft_job(settings, table, run, labelled)
     check_possible(settings.network)
-    begin = begin or find_start(settings.network, run)
-    batch = replace(job.settings.batch, size=training_size(settings))
-    settings = replace(job.settings, network=begin.settings, batch=batch)
-    return replace(job, resources=resources, settings=settings, begin=begin)
+    begin = begin or find_start(settings.network, draft.run)
+    batch = replace(settings.batch, size=training_size(settings))
+    return replace(
+        draft, resources=resources, settings=replace(settings, network=begin.settings, batch=batch), begin=begin
+    )
 
 
 def training_size(settings: TrainSettings) -> int:
