@@ -146,10 +146,10 @@ class Trainer:
             start = time.perf_counter()
             batch = batches.next(epoch, step)
             ready = time.perf_counter()
+            rate = self._settle(epoch * self.steps + step)
             if self.precision is None:
                 self.precision = quicker(self.context, batch)
                 self.context = replace(self.context, autocast=self.precision == BF16)
-            rate = self._settle(epoch * self.steps + step)
             self.optimizer.zero_grad(set_to_none=True)
             result = backward(self.context, batch, epoch=epoch, step=step)
             average_gradients(self.loss)
