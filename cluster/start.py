@@ -79,6 +79,6 @@ def silent_stderr():
 
 
 def _mute() -> None:
-    for name in ("ray", "ray.data", "ray.train", "ray.tune"):
+    for name in ("ray", "ray.train", "ray.tune"):  # Ray Data has its own setting, above
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"ray\..*")

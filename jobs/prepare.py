@@ -127,7 +127,8 @@ def job(settings: PrepareSettings) -> int:
     out = Store(settings.out)
     table = "item table" if settings.benchmark == "manifest" else f"item table of the {settings.benchmark} benchmark"
     print(f"prepare the {table}: {source.uri} -> {out.uri}", flush=True)
-    from fashion.data.prepare import TooManyBadPictures, needs_ray, plan_table
+    from fashion.data.prepare import TooManyBadPictures, needs_ray
+    from fashion.data.table_plan import plan_table
 
     with ExitStack() as stack:
         stack.enter_context(sole_writer(out))

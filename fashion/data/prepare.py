@@ -18,18 +18,12 @@ from fashion.data.finish import counts_of, finish
 from fashion.data.pack import Key
 from fashion.data.pack_job import ShardPacker
 from fashion.data.planned import PLAN, PlannedShard, TablePlan
-from fashion.data.table import (
-    DUPLICATES,
-    ItemTable,
-    digests_file,
-)
+from fashion.data.table import DUPLICATES, ItemTable, digests_file
 from fashion.data.table_plan import plan_table
 from fashion.data.table_settings import TableSettings
 from fashion.data.tasks import run_tasks
 from fashion.errors import InputError
 from fashion.storage import READERS, Store
-
-__all__ = ["TableSettings", "TooManyBadPictures", "needs_ray", "plan_table", "prepare"]
 
 Work = tuple[PlannedShard, list[Key] | None]  # a shard, and the pictures of it that are left out; None: as before
 Show = Callable[[int, int, dict], None]

@@ -12,8 +12,9 @@ from fashion.data.demo import write_demo
 from fashion.data.drawing import ATTRIBUTES
 from fashion.data.pack import pack_picture
 from fashion.data.pack_job import ShardPacker
-from fashion.data.prepare import TableSettings, TooManyBadPictures, prepare
+from fashion.data.prepare import TooManyBadPictures, prepare
 from fashion.data.table import ItemTable
+from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
 from fashion.storage import Store
 

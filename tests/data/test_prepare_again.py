@@ -6,8 +6,9 @@ import pytest
 from catalogues import jpeg, picture
 
 from fashion.data.pack_job import ShardPacker
-from fashion.data.prepare import TableSettings, TooManyBadPictures, prepare
+from fashion.data.prepare import TooManyBadPictures, prepare
 from fashion.data.table import ItemTable
+from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
 from fashion.storage import Store
 
