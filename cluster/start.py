@@ -6,6 +6,7 @@ import warnings
 from contextlib import contextmanager, nullcontext
 
 from fashion.capacity import OWN
+from fashion.processes import descendants, kill
 from fashion.ray_seam.start import lean_start, stoppable_start
 
 # A laptop's two cores are fewer than Ray's own bookkeeping wants: with four logical CPUs nothing starves (they are
@@ -50,6 +51,7 @@ def ray_cluster(*, cpus: int | None = None):
     options = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not joined:
         options |= {"address": "local", "num_cpus": count, "include_dashboard": False}
+    before = descendants()
     with (
         warnings.catch_warnings(),
         silent_stderr(),
@@ -61,7 +63,10 @@ def ray_cluster(*, cpus: int | None = None):
     try:
         yield ray
     finally:
+        started = descendants() - before
         ray.shutdown()
+        if not joined:  # a Ray that ends as soon as it has started leaves its agents, who wait for it for minutes
+            kill(started)
         os.environ.pop(OWN, None)
 
 

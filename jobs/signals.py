@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 
+from fashion.processes import end_descendants
+
 INTERRUPTED = 128 + signal.SIGINT
 STOPPED = 128 + signal.SIGTERM
 _IMPORTS = "<frozen importlib"
@@ -50,16 +52,19 @@ def _ray_runs() -> bool:
 
 
 def end_now() -> None:
-    """Say so and end, with nothing tidied up: what Ray has started ends with this process."""
+    """Say so and end, with nothing tidied up, and nobody left behind of a Ray that was starting."""
     os.write(2, f"\n{farewell()}\n".encode())
+    end_descendants()
     os._exit(status())
 
 
 def leave_if_ray_was_starting(status: int) -> None:
-    """A Ray that was interrupted while it started crashes when Python tidies up; what it has started ends with us."""
+    """A Ray that was interrupted while it started crashes when Python tidies up, and its helpers, whose parent would be
+    killed with us, wait for minutes for a Ray that is not there."""
     if "ray" in sys.modules and not _ray_runs():
         sys.stdout.flush()
         sys.stderr.flush()
+        end_descendants()
         os._exit(status)
 
 

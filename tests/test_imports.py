@@ -15,6 +15,7 @@ BASE = (
     "capacity",
     "claim",
     "errors",
+    "processes",
     "provenance",
     "seeds",
     "setting_types",
