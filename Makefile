@@ -1,8 +1,8 @@
-# `make demo` and `make test` need nothing but Python 3.11 or newer: they make .venv from requirements.txt first.
+# `make demo` and `make test` need nothing but Python 3.11 or newer: they make .venv from the pinned packages first.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check benchmarks clean
+.PHONY: demo test check benchmarks pins clean
 
 demo: .venv/installed
 	$(BIN)/python jobs/train.py
@@ -10,12 +10,12 @@ demo: .venv/installed
 test: check
 	$(BIN)/python -m pytest
 
-check: .venv/installed
+check: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 # Without those that want pictures or a table to be named: categories, sweep, which_loss.
-benchmarks: .venv/installed
+benchmarks: .venv/tested
 	for name in embed feed losses metrics nodes rates search; do $(BIN)/python tests/benchmarks/$$name.py || exit 1; done
 
 # uv links packages from its cache instead of copying 6 GB. Compiled here, once: where PYTHONDONTWRITEBYTECODE is set, every
@@ -26,6 +26,16 @@ benchmarks: .venv/installed
 	$(BIN)/uv pip install --quiet --compile-bytecode -r requirements.txt
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	touch $@
+
+.venv/tested: .venv/installed tests/requirements.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode -r tests/requirements.txt
+	touch $@
+
+# What is pinned, with hashes: requirements.txt is what a cluster installs, tests/requirements.txt what tests need besides.
+PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml
+pins: .venv/installed
+	$(PIN) -o requirements.txt
+	$(PIN) --extra test -c requirements.txt -o tests/requirements.txt
 
 clean:
 	rm -rf .venv runs
