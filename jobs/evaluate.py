@@ -87,7 +87,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
     from fashion.retrieval.labels.text import labels_text
     from fashion.retrieval.protocol import check_category
     from fashion.retrieval.results import METRICS, REPORT, write_results
-    from fashion.retrieval.search.sharded import ray_sweep
+    from fashion.retrieval.search.ray_parts import ray_map_reduce
     from fashion.retrieval.table import metrics_table
 
     out, gate = settings.results(), gate or settings.open_gate()
@@ -102,7 +102,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
     folder = out / f"embeddings/{embedder.folder_name(table.fingerprint)}"
     embed_shards(table, [s for split in splits for s in shards[split]], embedder, folder, settings.embedding)
     cropped = best.about["crop"] == "box" or table.manifest["settings"]["crop"]
-    sweep, device = ray_sweep()
+    map_reduce, device = ray_map_reduce()
     with Progress("search", unit="shards") as bar:
         found = evaluate(
             folder,
@@ -111,7 +111,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
             settings.protocol,
             crop="box" if cropped else "whole",
             seed=settings.seed,
-            sweep=sweep,
+            map_reduce=map_reduce,
             device=device,
             progress=bar.to,
         )
@@ -125,7 +125,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
             split=settings.protocol.query_split,
             crop=found.metrics["protocol"]["crop"],
             seed=settings.seed,
-            sweep=sweep,
+            map_reduce=map_reduce,
         )
     about = {
         "model": {

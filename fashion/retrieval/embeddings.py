@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from fashion.errors import InputError
 from fashion.provenance import now, versions
+from fashion.retrieval.search.arrow import numbers
 from fashion.storage import Store
 
 FORMAT = 3
@@ -128,10 +129,7 @@ def layout(table: pa.Table) -> dict:
 def vectors_of(column: pa.ChunkedArray) -> np.ndarray:
     """A column of fixed-size lists as (N, D) float32."""
     column = column.combine_chunks()
-    flat = column.flatten()
-    # Not flat.to_numpy(), which imports pandas: over a second, and a search has no other use for it.
-    values = np.frombuffer(flat.buffers()[1], flat.type.to_pandas_dtype())[flat.offset : flat.offset + len(flat)]
-    return values.reshape(len(column), column.type.list_size).astype(np.float32, copy=False)
+    return numbers(column.flatten()).reshape(len(column), column.type.list_size).astype(np.float32, copy=False)
 
 
 def read_embeddings(store: Store, shards: list[str], columns: list[str] | None = None) -> Embeddings:

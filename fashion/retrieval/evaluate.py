@@ -6,21 +6,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from fashion.data.schema import DOMAINS
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
-from fashion.retrieval.census import Census, census, digest_total, join_census, set_fingerprint
+from fashion.retrieval.counts import GalleryCounts, count_gallery, digest_total, join_counts, set_fingerprint
 from fashion.retrieval.embeddings import EMBEDDING, HISTOGRAM, UNTRAINED, Embeddings
-from fashion.retrieval.gallery import Shard, unite
+from fashion.retrieval.gallery import Shard, View, read_queries, unite
 from fashion.retrieval.groups import by_group, intervals
 from fashion.retrieval.labels.columns import CATEGORY_SCORES
+from fashion.retrieval.map_sample import map_sample, sample_items
 from fashion.retrieval.metrics import chance, median_rank, summary
 from fashion.retrieval.protocol import blend, check_category, describe, expansion, gallery_splits, reranking
-from fashion.retrieval.rank import Ranking, rank
-from fashion.retrieval.search.blend import Blend
-from fashion.retrieval.search.relevance import Queries, is_match
-from fashion.retrieval.search.sweep import Sweep, sweep_here
+from fashion.retrieval.rank import Engine, Ranking
+from fashion.retrieval.search.parts import MapReduce, map_reduce_here
+from fashion.retrieval.search.queries import Queries, is_match
+from fashion.retrieval.search.survey import Survey, Turn, join_surveys, survey_turns
 from fashion.retrieval.settings import ProtocolSettings
-from fashion.retrieval.sides import read_queries, sample_pairs
 from fashion.retrieval.table import IGNORED
 from fashion.storage import Store
 
@@ -28,7 +29,6 @@ PLAIN = "plain"  # the embedding alone, where the predicted category is searched
 BASELINES = {PLAIN: IGNORED, UNTRAINED: "untrained", HISTOGRAM: "colour histogram"}
 CLOTHES_TYPES = {1: "upper body", 2: "lower body", 3: "full body"}
 SAMPLED_ITEMS = 120
-PREDICTED = ("category_top", "category_rank", "attribute_top")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +55,13 @@ def evaluate(
     *,
     crop: str,
     seed: int = 0,
-    sweep: Sweep = sweep_here,
+    map_reduce: MapReduce = map_reduce_here,
     device: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Embedding shards in `store`, their names by split -> metrics and rankings; memory O(queries) here.
 
-    `sweep` and `device`: as in `rank`. `seed` chooses the sample alone. `progress(parts searched, parts to search)`.
+    `map_reduce` and `device`: as in `rank`. `seed` chooses the sample alone. `progress(parts searched, parts to search)`.
     Raises InputError where a side is empty, or has no pairs though they are asked for.
     """
     protocol = describe(settings, benchmark=table.benchmark, crop=crop)
@@ -73,95 +73,101 @@ def evaluate(
     queries = read_queries(store, shards[settings.query_split])
     check_category(settings, predicted=CATEGORY_SCORES in queries.vectors)
     names = [name for split in gallery_splits(settings, table.benchmark) for name in shards[split]]
-    parts = [Shard(number=n, store=store, name=name, label=label) for n, name in enumerate(dict.fromkeys(names))]
-    held = sweep(census, join_census, parts, None)
-    for name, count in (("queries", len(queries)), ("gallery images", held.images)):
+    parts = [
+        Shard(number=n, store=store, name=name, label=label, ranking=settings.ranking)
+        for n, name in enumerate(dict.fromkeys(names))
+    ]
+    pairs = None
+    if settings.positives == "pair" and label == "item":
+        pairs = [row or [] for row in queries.about["pairs"].to_pylist()]
+        if len(queries) and not any(pairs):
+            raise InputError(f"protocol.positives: found pair, but {table.store.uri} has no annotated pairs; set item")
+    turns = _turns(queries, label, pairs, settings)
+    sampled = sample_items(queries, SAMPLED_ITEMS, seed)
+    asked = _Asked(turns=list(turns.values()), parts=len(parts), items=sampled)
+    counts, surveys = map_reduce(_first_pass, _join_first_pass, parts, asked)
+    for name, count in (("queries", len(queries)), ("gallery images", counts.images)):
         if not count:
             raise InputError(
                 f"protocol: no {name} in {settings.query_split} against {protocol['gallery_splits']} of "
                 f"{table.store.uri}; choose other splits"
             )
-    by_pairs = settings.positives == "pair" and label == "item"
-    pairs = [row or [] for row in queries.about["pairs"].to_pylist()] if by_pairs else None
-    if by_pairs and not any(pairs):
-        raise InputError(f"protocol.positives: found pair, but {table.store.uri} has no annotated pairs; set item")
-    sample = sample_pairs(queries, parts, SAMPLED_ITEMS, seed, sweep)
-    if settings.ranking != "image":
-        parts = unite([replace(part, ranking=settings.ranking) for part in parts], sweep)
-    kinds = {name: (name, None) for name in (EMBEDDING, UNTRAINED, HISTOGRAM) if name in queries.vectors}
-    if blended := blend(settings):
-        kinds |= {EMBEDDING: (EMBEDDING, blended), PLAIN: (EMBEDDING, None)}
-    asked = {
-        kind: Queries.of(_searched(queries, name, by), queries.about[label], pairs)
-        for kind, (name, by) in kinds.items()
-    }
+    if settings.ranking != "image" and (united := unite(parts, counts.items)) != parts:
+        parts = united  # an item has images in several shards, so what was counted by shard is counted anew
+        _, surveys = map_reduce(_first_pass, _join_first_pass, parts, asked)
+    known = dict(zip(turns, surveys, strict=True))
     # One ranking a kind of vector, and one a domain where the gallery has several.
-    domains = sorted(held.domains) if len(held.domains) > 1 else []
-    turns = [(kind, None, max(settings.ks) if kind == EMBEDDING else 0) for kind in kinds]
-    turns += [(EMBEDDING, domain, 0) for domain in domains]
-    rankings = {}
-    for turn, (kind, domain, k) in enumerate(turns):
-        name, by = kinds[kind]
-        searched = [replace(part, vector=name, blend=by, domain=domain) for part in parts]
-
-        def said(done: int, total: int, turn: int = turn) -> None:
-            progress(turn * len(parts) + done * len(parts) // total, len(turns) * len(parts))
-
-        rankings[kind, domain] = rank(
-            asked[kind],
-            searched,
-            k,
-            expansion=expansion(settings),
-            reranking=reranking(settings),
-            sweep=sweep,
-            device=device,
-            progress=said,
-        )
+    domains = [domain for domain in sorted(DOMAINS) if known[EMBEDDING, domain].columns]
+    made = [turn for turn in turns if turn[1] is None or (len(domains) > 1 and turn[1] in domains)]
+    engine = Engine(parts=parts, map_reduce=map_reduce, device=device)
+    ranked = engine.rank([turns[turn] for turn in made], [known[turn] for turn in made], progress)
+    rankings = dict(zip(made, ranked, strict=True))
     ranking = rankings[EMBEDDING, None]
     baselines = {
-        title: summary(rankings[name, None].measures, settings.ks) for name, title in BASELINES.items() if name in asked
+        title: summary(rankings[name, None].measures, settings.ks)
+        for name, title in BASELINES.items()
+        if (name, None) in rankings
     }
     metrics = {
         "protocol": protocol,
         **_numbers(queries, ranking, settings.ks),
-        "gallery": held.images,
-        **_sets(queries, held),
-        "by_domains": _by_domains(queries, rankings, domains or sorted(held.domains), settings.ks),
+        "gallery": counts.images,
+        **_sets(queries, counts),
+        "by_domains": _by_domains(queries, rankings, domains, settings.ks),
         "baselines": baselines | {"chance": chance(ranking.matches, ranking.columns, settings.ks)},
     }
     images = ranking.listed["image"].combine_chunks()
-    correct = is_match(asked[EMBEDDING], ranking.listed[label].combine_chunks(), images, ranking.top)
-    return Evaluation(metrics=metrics, queries=queries, ranking=ranking, correct=correct, sample=sample)
-
-
-def _searched(queries: Embeddings, name: str, by: Blend | None) -> np.ndarray:
-    return by(queries.vectors[name], queries.vectors[CATEGORY_SCORES]) if by else queries.vectors[name]
-
-
-def query_table(found: Evaluation) -> pa.Table:
-    """One row a query: what it is, the rank of its best match (null without one), its precisions, its top, and where the
-    network predicts labels the best of them and the rank of its category."""
-    measures, top, listed = found.ranking.measures, found.ranking.top, found.ranking.listed
-    at = np.r_[0, np.cumsum((top >= 0).sum(1))].astype(np.int32)
-    some = top >= 0
-
-    def lists(values) -> pa.ListArray:
-        return pa.ListArray.from_arrays(at, values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values)
-
-    rows = pa.array(top[some])
-    return pa.table(
-        {
-            **{name: found.queries.about[name] for name in ("image", "item", "domain", "category")},
-            **{name: found.queries.about[name] for name in PREDICTED if name in found.queries.about.column_names},
-            "rank": pa.array([int(r) or None for r in measures.first], pa.int64()),
-            "average_precision": measures.average_precision,
-            "r_precision": measures.r_precision,
-            "top_images": lists(listed["image"].take(rows)),
-            "top_items": lists(listed["item"].take(rows)),
-            "top_scores": lists(pa.array(found.ranking.scores[some], pa.float32())),
-            "top_correct": lists(pa.array(found.correct[some])),
-        }
+    correct = is_match(turns[EMBEDDING, None].queries, ranking.listed[label].combine_chunks(), images, ranking.top)
+    return Evaluation(
+        metrics=metrics,
+        queries=queries,
+        ranking=ranking,
+        correct=correct,
+        sample=map_sample(queries, counts.first, sampled),
     )
+
+
+def _turns(
+    queries: Embeddings, label: str, pairs: list | None, settings: ProtocolSettings
+) -> dict[tuple[str, str | None], Turn]:
+    """Kind of vector and domain of the gallery (None: all) -> what is ranked."""
+    kinds = {name: View(vector=name) for name in (EMBEDDING, UNTRAINED, HISTOGRAM) if name in queries.vectors}
+    if blended := blend(settings):
+        kinds |= {EMBEDDING: View(blend=blended), PLAIN: View()}
+    turns = {}
+    for kind, view in kinds.items():
+        z_QD = queries.vectors[view.vector]
+        if view.blend:
+            z_QD = view.blend(z_QD, queries.vectors[CATEGORY_SCORES])
+        asked = Queries.of(z_QD, queries.about[label], pairs)
+        for domain in (None, *DOMAINS) if kind == EMBEDDING else (None,):
+            turns[kind, domain] = Turn(
+                queries=asked,
+                k=max(settings.ks) if kind == EMBEDDING and domain is None else 0,
+                view=replace(view, domain=domain),
+                expansion=expansion(settings),
+                reranking=reranking(settings),
+            )
+    return turns
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """Of the first pass."""
+
+    turns: list[Turn]
+    parts: int
+    items: pa.Array  # whose first images are wanted
+
+
+def _first_pass(part: Shard, asked: _Asked) -> tuple[GalleryCounts, list[Survey]]:
+    opened = part.open([turn.view for turn in asked.turns])
+    return count_gallery(opened, asked.items), survey_turns(opened, asked.turns, asked.parts)
+
+
+def _join_first_pass(answers: list, asked: _Asked) -> tuple[GalleryCounts, list[Survey]]:
+    counts, surveys = zip(*answers, strict=True)
+    return join_counts(list(counts), asked.items), join_surveys(list(surveys))
 
 
 def _numbers(queries: Embeddings, ranking: Ranking, ks: tuple[int, ...]) -> dict:
@@ -178,11 +184,11 @@ def _numbers(queries: Embeddings, ranking: Ranking, ks: tuple[int, ...]) -> dict
     }
 
 
-def _sets(queries: Embeddings, held: Census) -> dict:
+def _sets(queries: Embeddings, counts: GalleryCounts) -> dict:
     own = digest_total(zip(queries.column("image"), queries.column("item"), strict=True))
     return {
         "query_set": set_fingerprint(len(queries), own),
-        "gallery_set": set_fingerprint(held.images, held.total),
+        "gallery_set": set_fingerprint(counts.images, counts.total),
     }
 
 

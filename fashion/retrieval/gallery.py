@@ -1,22 +1,38 @@
-"""The gallery as embedding shards on storage: each is a part that is searched by itself."""
+"""The two sides of an evaluation on storage: queries, read into memory, and the gallery, whose shards are parts.
+
+A shard is read once for all views of it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fashion.retrieval.embeddings import EMBEDDING, vectors_of
-from fashion.retrieval.finite import check_finite
+from fashion.retrieval.embeddings import EMBEDDING, HISTOGRAM, UNTRAINED, Embeddings, vectors_of
+from fashion.retrieval.items import item_columns, torn_items
 from fashion.retrieval.labels.columns import CATEGORY_SCORES
-from fashion.retrieval.search.blend import Blend
+from fashion.retrieval.search.arrow import arrow_text
 from fashion.retrieval.search.block import Block
-from fashion.retrieval.search.exact import unit_rows
-from fashion.retrieval.search.sweep import Sweep, sweep_here
+from fashion.retrieval.search.refinements import Blend
+from fashion.retrieval.search.score import check_finite
 from fashion.storage import Store
 
 ABOUT = ["image", "item", "domain", "category", "shard", "group"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Which of a shard's vectors and images are ranked."""
+
+    vector: str = EMBEDDING
+    """Column of the vectors."""
+    blend: Blend | None = None
+    """Joins the vectors with the scores of the predicted categories."""
+    domain: str | None = None
+    """Images of this domain only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,67 +42,85 @@ class Shard:
     number: int
     store: Store
     name: str
-    vector: str = EMBEDDING
-    """Column of the vectors."""
-    blend: Blend | None = None
-    """Joins the vectors with the scores of the predicted categories."""
     label: str = "item"
     """What queries look for: item or category."""
     ranking: str = "image"
     """As in ProtocolSettings: image, item or centroid."""
-    domain: str | None = None
-    """Images of this domain only."""
+    role: str | None = "gallery"
+    """Images of this role only; None: all."""
     given: pa.Array | None = None
     """Items of this shard that another part ranks."""
     taken: dict[str, pa.Array] = field(default_factory=dict)
     """Items of this part that have images in other shards too, by the shard."""
 
-    def load(self) -> Block:
-        """The gallery images in the shard's order, or items in ascending order."""
-        rows = self._rows([*ABOUT, self.vector, *([CATEGORY_SCORES] if self.blend else [])])
-        return images(self, rows) if self.ranking == "image" else items(self, rows)
-
-    def labels(self, *, images: bool) -> tuple[pa.Array, pa.Array | None]:
-        """Of the columns of `load`, in any order."""
-        if self.ranking != "image":
-            return self.items(), None
-        rows = self._rows([self.label, *(["image"] if images else [])])
-        return rows[self.label].combine_chunks(), rows["image"].combine_chunks() if images else None
-
-    def items(self) -> pa.Array:
-        """The distinct items."""
-        return self._rows(["item"])["item"].unique()
-
-    def images(self, columns: list[str]) -> pa.Table:
-        """These columns of the gallery images in this shard alone."""
-        return self._read(self.name, columns)
-
-    def vectors(self, rows: pa.Table) -> np.ndarray:
-        """(N, D) float32 that are searched, of rows of `load`. Raises InputError where one is not finite."""
-        z_ND, *by = (
-            check_finite(vectors_of(rows[name]), "gallery image", rows["image"])
-            for name in (self.vector, *([CATEGORY_SCORES] if self.blend else []))
-        )
-        return self.blend(z_ND, *by) if self.blend else z_ND
-
-    def _rows(self, columns: list[str]) -> pa.Table:
-        rows = self._read(self.name, columns)
-        if self.given is not None:
-            rows = rows.filter(pc.invert(pc.is_in(rows["item"], self.given)))
+    def open(self, views: Sequence[View | None] = (None,)) -> "OpenShard":
+        """Read what the views need; None: all images by their embedding."""
+        vectors = {view.vector if view else EMBEDDING for view in views}
+        if any(view and view.blend for view in views):
+            vectors.add(CATEGORY_SCORES)
+        columns = [*dict.fromkeys([*ABOUT, self.label, *(["role"] if self.role else []), *sorted(vectors)])]
         taken = [(self._read(name, columns), items) for name, items in self.taken.items()]
-        return pa.concat_tables([rows, *(other.filter(pc.is_in(other["item"], items)) for other, items in taken)])
+        return OpenShard(
+            shard=self,
+            own=self._read(self.name, columns),
+            taken=[other.filter(pc.is_in(other["item"], items)) for other, items in taken],
+        )
 
     def _read(self, name: str, columns: list[str]) -> pa.Table:
-        needed = (
-            {"role", *columns}
-            | ({"domain"} if self.domain else set())
-            | ({"item"} if self.ranking != "image" else set())
-        )
-        rows = read_rows(self.store, name, sorted(needed))
-        wanted = pc.equal(rows["role"], "gallery")
-        if self.domain is not None:
-            wanted = pc.and_(wanted, pc.equal(rows["domain"], self.domain))
+        rows = read_rows(self.store, name, columns)
+        if self.role is None:
+            return rows
+        wanted = pc.equal(rows["role"], arrow_text(self.role))
         return rows if pc.all(wanted, min_count=0).as_py() else rows.filter(wanted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenShard:
+    """A shard that has been read."""
+
+    shard: Shard
+    own: pa.Table  # its images of the role, whoever ranks them
+    taken: list[pa.Table]  # images of other shards that it ranks
+
+    def block(self, view: View | None = None) -> Block:
+        """The images in the shard's order, or items in ascending order."""
+        view = view or View()
+        rows = self._ranked
+        if view.domain is not None:
+            rows = rows.filter(pc.equal(rows["domain"], arrow_text(view.domain)))
+        if self.shard.ranking != "image":
+            return item_columns(
+                self.shard.number,
+                rows,
+                lambda rows: self._vectors(rows, view),
+                ABOUT,
+                by_mean=self.shard.ranking == "centroid",
+            )
+        image, item = (rows[name].combine_chunks() for name in ("image", "item"))
+        ids = pc.binary_join_element_wise(image, item, arrow_text("\0"))  # a picture may show two items
+        return Block(
+            number=self.shard.number, vectors=self._vectors(rows, view), ids=ids, images=image,
+            labels=rows[self.shard.label].combine_chunks(), about=rows.select(ABOUT), side=self._side,
+        )  # fmt: skip
+
+    @cached_property
+    def _ranked(self) -> pa.Table:
+        rows, given = self.own, self.shard.given
+        if given is not None:
+            rows = rows.filter(pc.invert(pc.is_in(rows["item"], given)))
+        return pa.concat_tables([rows, *self.taken])
+
+    @property
+    def _side(self) -> str:
+        return "gallery image" if self.shard.role == "gallery" else "catalogue image"
+
+    def _vectors(self, rows: pa.Table, view: View) -> np.ndarray:
+        """(N, D) float32 that are searched. Raises InputError where one is not finite."""
+        z_ND, *by = (
+            check_finite(vectors_of(rows[name]), self._side, rows["image"])
+            for name in (view.vector, *([CATEGORY_SCORES] if view.blend else []))
+        )
+        return view.blend(z_ND, *by) if view.blend else z_ND
 
 
 def read_rows(store: Store, shard: str, columns: list[str] | None = None) -> pa.Table:
@@ -98,72 +132,36 @@ def read_rows(store: Store, shard: str, columns: list[str] | None = None) -> pa.
     return rows
 
 
-def images(shard: Shard, rows: pa.Table) -> Block:
-    """A column an image."""
-    image, item = (rows[name].combine_chunks() for name in ("image", "item"))
-    ids = pc.binary_join_element_wise(image, item, "\0")  # a picture may show two items
-    return Block(
-        number=shard.number, vectors=shard.vectors(rows), ids=ids, labels=rows[shard.label].combine_chunks(),
-        images=image, about=rows.select(ABOUT),
-    )  # fmt: skip
-
-
-def items(shard: Shard, rows: pa.Table) -> Block:
-    """A column an item: with all its images' vectors, or with their mean, brought to unit length."""
-    rows = rows.take(pc.sort_indices(rows, [("item", "ascending"), ("image", "ascending")]))
-    item = rows["item"].to_numpy(zero_copy_only=False)
-    starts = np.flatnonzero(np.r_[len(item) > 0, item[1:] != item[:-1]])
-    vectors, first = shard.vectors(rows), rows.select(ABOUT).take(pa.array(starts))
-    if shard.ranking == "centroid":
-        vectors, starts = centroids(vectors, starts), None
-    ids = first["item"].combine_chunks()
-    return Block(number=shard.number, vectors=vectors, ids=ids, labels=ids, about=first, starts=starts)
-
-
-def centroids(z_ND: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """(C, D) float32 mean of each run of rows, brought to unit length; `starts` (C,) ascending, from 0.
-
-    Every addition has its fixed place, so that the result is the same on any machine.
-    """
-    if not len(starts) or not z_ND.shape[1]:
-        return np.zeros((len(starts), z_ND.shape[1]), np.float32)
-    sums = np.add.reduceat(z_ND.astype(np.float64), starts, axis=0)
-    return unit_rows(sums)
-
-
-def unite(parts: Sequence[Shard], sweep: Sweep = sweep_here) -> list[Shard]:
-    """The same parts, such that each item is ranked by one of them, with all its images: the first that holds any."""
-    held = sweep(_items, _join_items, parts, None)
-    again = pc.is_in(held["item"], _repeated(held["item"]))
-    torn = sorted(held.filter(again).to_pylist(), key=lambda row: (row["item"], row["part"]))
-    home: dict[str, int] = {}
-    given: dict[int, list[str]] = {}
-    taken: dict[int, dict[int, list[str]]] = {}
-    for row in torn:
-        first = home.setdefault(row["item"], row["part"])
-        if first != row["part"]:
-            given.setdefault(row["part"], []).append(row["item"])
-            taken.setdefault(first, {}).setdefault(row["part"], []).append(row["item"])
+def unite(parts: Sequence[Shard], items: pa.Table) -> list[Shard]:
+    """The same parts, such that each item is ranked by one of them, with all its images: the first that holds any.
+    `items`: distinct pairs of `item` and `part`, of all parts."""
+    moved = torn_items(items)
     name = {part.number: part.name for part in parts}
+    given: dict[int, list[pa.Array]] = {}
+    for others in moved.values():
+        for part, own in others.items():
+            given.setdefault(part, []).append(own)
     return [
         replace(
             part,
-            given=pa.array(given[part.number]) if part.number in given else None,
-            taken={name[n]: pa.array(items) for n, items in taken.get(part.number, {}).items()},
+            given=pa.concat_arrays(given[part.number]) if part.number in given else None,
+            taken={name[n]: own for n, own in moved.get(part.number, {}).items()},
         )
         for part in parts
     ]
 
 
-def _items(part: Shard, asked: None) -> pa.Table:
-    found = part.items()
-    return pa.table({"item": found, "part": pa.array([part.number] * len(found), pa.int64())})
-
-
-def _join_items(found: list[pa.Table], asked: None) -> pa.Table:
-    return pa.concat_tables(found)
-
-
-def _repeated(items: pa.ChunkedArray) -> pa.Array:
-    counts = items.value_counts()
-    return counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+def read_queries(store: Store, shards: list[str]) -> Embeddings:
+    """The queries of the shards, ordered by image so that no sum depends on the shards, with every kind of vector that
+    the shards have, the scores of predicted categories among them. Raises InputError where a vector is not finite."""
+    tables = []
+    for shard in shards:
+        rows = read_rows(store, shard)
+        tables.append(rows.filter(pc.equal(rows["role"], "query")))
+    rows = pa.concat_tables(tables)
+    rows = rows.take(pc.sort_indices(rows, [("image", "ascending"), ("item", "ascending")]))
+    names = [name for name in (EMBEDDING, UNTRAINED, HISTOGRAM, CATEGORY_SCORES) if name in rows.column_names]
+    return Embeddings(
+        about=rows.drop_columns(names),
+        vectors={name: check_finite(vectors_of(rows[name]), "query", rows["image"]) for name in names},
+    )

@@ -1,19 +1,16 @@
 """Find the catalogue's nearest images to a few queries, exactly, shard by shard; without Ray."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
-from fashion.retrieval.embedder import ahead
-from fashion.retrieval.embeddings import EMBEDDING, Catalogue, Embeddings, read_embeddings
-from fashion.retrieval.finite import check_finite
+from fashion.retrieval import rank
+from fashion.retrieval.embeddings import Catalogue
+from fashion.retrieval.gallery import Shard, View
+from fashion.retrieval.search.parts import ThreadMapReduce
+from fashion.retrieval.search.queries import Queries
 
-LEAST = np.finfo(np.float32).min  # above the -inf of what is not searched
-SHARDS_AHEAD = 4  # read while another is searched: storage answers slower than the search does
-COLUMNS = ["image", "item", "domain", "category", "shard", "group", EMBEDDING]
+AHEAD = ThreadMapReduce(threads=4)  # storage answers slower than the search does
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,38 +31,12 @@ def nearest(catalogue: Catalogue, queries_QD: np.ndarray, k: int, *, domain: str
 
     Memory: a handful of shards and Q x (shard + k) scores. Raises InputError where a vector is not finite.
     """
-    queries_QD = check_finite(np.asarray(queries_QD, np.float32), "query")
-    best: list[list[Hit]] = [[] for _ in queries_QD]
-    for shard in _shards(catalogue):
-        scores_QN = queries_QD @ shard.vectors[EMBEDDING].T
-        if domain != "any":
-            others = np.array([held != domain for held in shard.about["domain"].to_pylist()], bool)
-            scores_QN[:, others] = -np.inf
-        for q, scores_N in enumerate(scores_QN):
-            rows = _candidates(scores_N, k, least=best[q][-1].score if len(best[q]) == k else LEAST)
-            hits = best[q] + [Hit(**_row(shard.about, row), score=float(scores_N[row])) for row in rows.tolist()]
-            best[q] = sorted(hits, key=lambda hit: (-hit.score, hit.image, hit.item))[:k]
-    return best
-
-
-def _row(about: pa.Table, row: int) -> dict:
-    return about.slice(row, 1).to_pylist()[0]  # not about.take, which imports pandas, as `vectors_of` says
-
-
-def _candidates(scores_N: np.ndarray, k: int, *, least: float) -> np.ndarray:
-    """The rows of the k best scores and of all that tie with the last of them, where they are at least `least`."""
-    if len(scores_N) > k:
-        least = max(least, np.partition(scores_N, -k)[-k])
-    return np.flatnonzero(scores_N >= least)
-
-
-def _shards(catalogue: Catalogue) -> Iterator[Embeddings]:
     store, manifest = catalogue
-
-    def read(name: str) -> Embeddings:
-        found = read_embeddings(store, [name], COLUMNS)
-        check_finite(found.vectors[EMBEDDING], "catalogue image", found.about["image"])
-        return found
-
-    with ThreadPoolExecutor(SHARDS_AHEAD) as pool:
-        yield from ahead(pool, read, [shard["name"] for shard in manifest["shards"]], SHARDS_AHEAD)
+    parts = [Shard(number=n, store=store, name=shard["name"], role=None) for n, shard in enumerate(manifest["shards"])]
+    view = View(domain=None if domain == "any" else domain)
+    lists = rank.nearest(Queries.unlabelled(queries_QD), parts, k, view=view, map_reduce=AHEAD)
+    rows = lists.table.drop_columns(["id"]).to_pylist()
+    return [
+        [Hit(**rows[row], score=float(score)) for row, score in zip(top, scores, strict=True) if row >= 0]
+        for top, scores in zip(lists.top.tolist(), lists.scores.tolist(), strict=True)
+    ]

@@ -5,9 +5,7 @@ is written beside the result.
 """
 
 from fashion.errors import InputError
-from fashion.retrieval.search.blend import RESTRICT, Blend
-from fashion.retrieval.search.expansion import Expansion
-from fashion.retrieval.search.reranking import Reranking
+from fashion.retrieval.search.refinements import RESTRICT, Blend, Expansion, Reranking
 from fashion.retrieval.settings import ProtocolSettings
 
 TIES = "score descending, then image (or item) id ascending"

@@ -1,26 +1,27 @@
 """Exact ranking of a gallery of any size for every query: the best k columns, and the ranks of all matches.
 
-Order: score descending, then id ascending; `search.exact` says what the score is. The gallery comes in parts, one in
-memory at a time; the ranking is the same for any division into parts and any place where they are searched.
+Order: score descending, then id ascending; `search.score` says what the score is. The gallery comes in parts, which are
+read twice: once to count and score the matches, once to scan. The ranking is the same for any division into parts and any
+place where they are searched.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from fashion.retrieval.metrics import Measures
-from fashion.retrieval.search.expansion import Expansion
-from fashion.retrieval.search.lists import as_lists, join_lists
-from fashion.retrieval.search.matches import Matches, find_matches, in_order, join_matches
-from fashion.retrieval.search.nearest import Gallery, nearest, sample_blocks
-from fashion.retrieval.search.refine import expanded, reranked
-from fashion.retrieval.search.relevance import Queries, count_relations
-from fashion.retrieval.search.reranking import Reranking
-from fashion.retrieval.search.sweep import Part, Sweep, sweep_here
-
-AT_ONCE = 2_000_000  # matches and listed columns, over the queries that are searched for at a time
+from fashion.retrieval.search import survey
+from fashion.retrieval.search.block import Matches, find_matches, in_order, join_matches
+from fashion.retrieval.search.merge import Lists, as_lists, join_lists
+from fashion.retrieval.search.parts import MapReduce, Part, map_reduce_here
+from fashion.retrieval.search.queries import Queries
+from fashion.retrieval.search.refine import Source, expanded, reranked
+from fashion.retrieval.search.refinements import Expansion, Reranking
+from fashion.retrieval.search.scan import ALL, Scanned, Search, completed, incomplete, join_scanned, once_more, scan
+from fashion.retrieval.search.survey import Survey, Turn, guess, join_surveys, survey_turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,19 +30,10 @@ class Ranking:
 
     top: np.ndarray  # (Q, k) int64 rows of `listed`, best first; -1 where fewer columns are ranked
     scores: np.ndarray  # (Q, k) float32, -inf where there is no column; of re-ranked lists 1 minus the distance
-    listed: pa.Table  # every column that is in a list, once: `id` and what its block tells of it
+    listed: pa.Table  # every column that is in a list, once: `id` and what its block says of it
     measures: Measures
     matches: np.ndarray  # (Q,) columns that match
     columns: np.ndarray  # (Q,) columns that are ranked
-
-
-@dataclass(frozen=True, kw_only=True)
-class Survey:
-    """How many columns there are, and for each query how many match and how many are left out."""
-
-    columns: int
-    matches: np.ndarray
-    left_out: np.ndarray
 
 
 def rank(
@@ -51,60 +43,149 @@ def rank(
     *,
     expansion: Expansion | None = None,
     reranking: Reranking | None = None,
-    sweep: Sweep = sweep_here,
+    map_reduce: MapReduce = map_reduce_here,
     device: str | None = None,
     precision: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Ranking:
     """Rank all columns of the gallery's parts for every query, and list the best k (0: none).
 
-    `sweep` asks the parts; `device` computes the fast products, in the precision that it does fastest or in the given one
-    (float32, bfloat16): the ranking is the same. `progress(parts searched, parts to search)`.
+    `map_reduce` asks the parts; `device` computes the fast products, in the precision that it does fastest or in the given
+    one (float32, bfloat16): the ranking is the same. `progress(parts scanned, parts to scan)`.
     """
-    survey = sweep(_survey, _join_surveys, parts, queries)
-    width = max(k, reranking.columns if reranking else 0)  # of the lists that are made
-    sample = sample_blocks(parts, sweep, listing=bool(width or expansion))
-    gallery = Gallery(
-        parts=parts, columns=survey.columns, sample=sample, sweep=sweep, device=device, precision=precision
-    )
-    groups = list(_groups(survey.matches + width))
-    searched = 0
-
-    def done(count: int) -> None:
-        nonlocal searched
-        searched += count
-        progress(searched, len(groups) * len(parts))
-
-    lists, measures = [], []
-    for rows in groups:
-        some = queries.take(rows)
-        if expansion:
-            some = expanded(gallery, some, expansion)
-        matches = None
-        if survey.matches[rows].any():
-            matches = in_order(sweep(_find, _join_matches, parts, some))
-        scanned = nearest(gallery, some, width, matches, done)
-        found, before = as_lists(scanned.best, len(some), width), scanned.before
-        if reranking:
-            found, before = reranked(gallery, some, found, matches, before, reranking)
-        lists.append(found.cut(k))
-        measures.append(_measures(before, matches, len(some)))
-    found = join_lists(lists)
-    return Ranking(
-        top=found.top,
-        scores=found.scores,
-        listed=found.about,
-        measures=Measures.join(measures),
-        matches=survey.matches,
-        columns=survey.columns - survey.left_out,
-    )
+    turns = [Turn(queries=queries, k=k, expansion=expansion, reranking=reranking)]
+    surveys = map_reduce(_survey, join_surveys, parts, (turns, len(parts)))
+    engine = Engine(parts=parts, map_reduce=map_reduce, device=device, precision=precision)
+    return engine.rank(turns, surveys, progress)[0]
 
 
-def _measures(before: np.ndarray, matches: Matches | None, queries: int) -> Measures:
-    if matches is None:
-        return Measures.of(np.empty(0, np.int64), np.zeros(queries + 1, np.int64))
-    order = np.lexsort((before, matches.query))
-    return Measures.of(before[order] + 1, np.searchsorted(matches.query, np.arange(queries + 1)))
+def nearest(queries: Queries, parts: Sequence[Part], k: int, *, view: Any = None, map_reduce: MapReduce) -> Lists:
+    """The best k columns for a few queries, in one pass over the parts."""
+    Q = len(queries)
+    search = Search(queries=queries, k=k, thresholds=np.full(Q, ALL), tails=np.full(Q, np.inf, np.float32))
+    return as_lists(map_reduce(_scan, _join_scans, parts, [(view, search)])[0].best, Q, k)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """Some queries of a turn, few enough to be searched for at a time."""
+
+    number: int  # of the turn
+    turn: Turn
+    survey: Survey
+    queries: Queries
+    matches: Matches | None  # in order
+    unscored: bool  # whether there are matches that are not known yet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """A gallery in parts, and who searches it."""
+
+    parts: Sequence[Part]
+    map_reduce: MapReduce
+    device: str | None = None  # of the fast products
+    precision: str | None = None
+
+    def rank(
+        self,
+        turns: Sequence[Turn],
+        surveys: Sequence[Survey],
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[Ranking]:
+        """The ranking of each turn, of which the survey is known: one more pass over the parts, or several where matches and
+        lists are more than AT_ONCE."""
+        passes = list(_passes(turns, surveys))
+        scanned = 0
+
+        def done(parts: int) -> None:
+            nonlocal scanned
+            scanned += parts
+            progress(scanned, len(passes) * len(self.parts))
+
+        lists: list[list[Lists]] = [[] for _ in turns]
+        measures: list[list[Measures]] = [[] for _ in turns]
+        for groups in passes:
+            groups = self._scored(self._expanded(groups))
+            for group, answer in zip(groups, self._scanned(groups, done), strict=True):
+                turn, better = group.turn, answer.better
+                found = as_lists(answer.best, len(group.queries), turn.width)
+                if turn.reranking:
+                    source = self._source(turn)
+                    found, better = reranked(source, group.queries, found, group.matches, better, turn.reranking)
+                lists[group.number].append(found.cut(turn.k))
+                measures[group.number].append(_measures(better, group.matches, len(group.queries)))
+        return [_ranking(*whole) for whole in zip(lists, measures, surveys, strict=True)]
+
+    def _expanded(self, groups: list[_Group]) -> list[_Group]:
+        """The queries moved towards what they find, where that is asked for."""
+        wanted = [group for group in groups if group.turn.expansion]
+        wide = [
+            replace(group, turn=replace(group.turn, k=group.turn.expansion.columns, reranking=None)) for group in wanted
+        ]
+        if not wanted:
+            return groups
+        answers = iter(zip(wide, self._scanned(wide), strict=True))
+        return [self._moved(group, *next(answers)) if group.turn.expansion else group for group in groups]
+
+    def _moved(self, group: _Group, wide: _Group, answer: Scanned) -> _Group:
+        found = as_lists(answer.best, len(group.queries), wide.turn.k)
+        moved = expanded(self._source(group.turn), group.queries, found, group.turn.expansion)
+        return replace(group, queries=moved)
+
+    def _scored(self, groups: list[_Group]) -> list[_Group]:
+        """With their matches, where these are not known from the survey."""
+        asked = [(group.turn.view, group.queries) for group in groups if group.unscored]
+        if not asked:
+            return groups
+        scored = iter(self.map_reduce(_find, _join_found, self.parts, asked))
+        return [replace(group, matches=in_order(next(scored))) if group.unscored else group for group in groups]
+
+    def _scanned(self, groups: list[_Group], done: Callable[[int], None] = lambda parts: None) -> list[Scanned]:
+        """The best columns of each group's queries, complete for certain, and how many rank before each match."""
+        searches = [(group.turn.view, self._search(group)) for group in groups]
+        answers = self.map_reduce(_scan, _join_scans, self.parts, searches, done=done)
+        missing = [incomplete(search, answer.best) for (_, search), answer in zip(searches, answers, strict=True)]
+        again = [n for n, queries in enumerate(missing) if len(queries)]
+        if again:
+            asked = [(searches[n][0], once_more(searches[n][1], answers[n].best, missing[n])) for n in again]
+            for n, rest in zip(again, self.map_reduce(_scan, _join_scans, self.parts, asked), strict=True):
+                best = completed(answers[n].best, rest.best, missing[n], searches[n][1].k)
+                answers[n] = replace(answers[n], best=best)
+        return answers
+
+    def _search(self, group: _Group) -> Search:
+        guessed = guess(group.queries, group.survey.sample, group.survey.columns, group.turn.width)
+        return Search(
+            queries=group.queries, k=group.turn.width, thresholds=guessed.thresholds, tails=guessed.tails,
+            matches=group.matches, device=self.device, precision=self.precision,
+        )  # fmt: skip
+
+    def _source(self, turn: Turn) -> Source:
+        return Source(parts=self.parts, view=turn.view, map_reduce=self.map_reduce)
+
+
+def _passes(turns: Sequence[Turn], surveys: Sequence[Survey]) -> Iterator[list[_Group]]:
+    """The queries by pass: groups of at most AT_ONCE matches and listed columns together, or single queries."""
+    together, size = [], 0
+    for number, (turn, known) in enumerate(zip(turns, surveys, strict=True)):
+        sizes = known.matches + turn.width
+        for rows in _groups(sizes):
+            whole = len(turn.queries) == rows.stop - rows.start
+            group = _Group(
+                number=number,
+                turn=turn,
+                survey=known,
+                queries=turn.queries if whole else turn.queries.take(rows),
+                matches=in_order(known.pairs) if whole and known.pairs else None,
+                unscored=bool(known.matches[rows].any()) and not (whole and known.pairs),
+            )
+            if together and size + sizes[rows].sum() > survey.AT_ONCE:
+                yield together
+                together, size = [], 0
+            together, size = [*together, group], size + sizes[rows].sum()
+    if together:
+        yield together
 
 
 def _groups(sizes: np.ndarray) -> Iterator[slice]:
@@ -112,25 +193,52 @@ def _groups(sizes: np.ndarray) -> Iterator[slice]:
     ends = np.cumsum(sizes)
     start = 0
     while start < len(sizes):
-        limit = (ends[start - 1] if start else 0) + AT_ONCE
+        limit = (ends[start - 1] if start else 0) + survey.AT_ONCE
         stop = max(start + 1, int(np.searchsorted(ends, limit, side="right")))
         yield slice(start, stop)
         start = stop
 
 
-def _survey(part: Part, queries: Queries) -> Survey:
-    labels, images = part.labels(images=queries.wanted is not None)
-    matches, left_out = count_relations(queries, labels, images)
-    return Survey(columns=len(labels), matches=matches, left_out=left_out)
+def _ranking(lists: list[Lists], measures: list[Measures], known: Survey) -> Ranking:
+    found = join_lists(lists)
+    return Ranking(
+        top=found.top,
+        scores=found.scores,
+        listed=found.table,
+        measures=Measures.join(measures),
+        matches=known.matches,
+        columns=known.columns - known.left_out,
+    )
 
 
-def _join_surveys(found: list[Survey], queries: Queries) -> Survey:
-    return Survey(**{name: sum(getattr(one, name) for one in found) for name in ("columns", "matches", "left_out")})
+def _measures(better: np.ndarray, matches: Matches | None, queries: int) -> Measures:
+    if matches is None:
+        return Measures.of(np.empty(0, np.int64), np.zeros(queries + 1, np.int64))
+    order = np.lexsort((better, matches.query))
+    return Measures.of(better[order] + 1, np.searchsorted(matches.query, np.arange(queries + 1)))
 
 
-def _find(part: Part, queries: Queries) -> Matches:
-    return find_matches(part.load(), queries)
+def _survey(part: Part, asked: tuple[list[Turn], int]) -> list[Survey]:
+    turns, parts = asked
+    return survey_turns(part.open([turn.view for turn in turns]), turns, parts)
 
 
-def _join_matches(found: list[Matches], queries: Queries) -> Matches:
-    return join_matches(found)
+def _find(part: Part, asked: list[tuple[Any, Queries]]) -> list[Matches]:
+    opened = part.open([view for view, _ in asked])
+    return [find_matches(opened.block(view), queries) for view, queries in asked]
+
+
+def _join_found(answers: list[list[Matches]], asked) -> list[Matches]:
+    return [join_matches(list(parts)) for parts in zip(*answers, strict=True)]
+
+
+def _scan(part: Part, asked: list[tuple[Any, Search]]) -> list[Scanned]:
+    opened = part.open([view for view, _ in asked])
+    return [scan(opened.block(view), search) for view, search in asked]
+
+
+def _join_scans(answers: list[list[Scanned]], asked: list[tuple[Any, Search]]) -> list[Scanned]:
+    return [
+        join_scanned(list(parts), search.k)
+        for parts, (_, search) in zip(zip(*answers, strict=True), asked, strict=True)
+    ]

@@ -3,13 +3,14 @@
 from collections import defaultdict
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 
 from fashion.data.decode import shrunk
 from fashion.data.jpeg import encode_jpeg
 from fashion.data.table import ItemTable, flatten
 from fashion.retrieval.embeddings import EMBEDDING
-from fashion.retrieval.evaluate import Evaluation, query_table
+from fashion.retrieval.evaluate import Evaluation
 from fashion.retrieval.figures import pca_2d
 from fashion.retrieval.gate.gate import Gate
 from fashion.retrieval.labels.evaluate import Labels
@@ -26,6 +27,7 @@ from fashion.storage import Store
 METRICS, QUERIES, REPORT = "metrics.json", "queries.parquet", "report.html"
 THUMBNAIL = 112  # pixels, the longer side
 LARGE = 260  # of pictures that landmarks are drawn on
+PREDICTED = ("category_top", "category_rank", "attribute_top")
 
 
 def write_results(
@@ -67,6 +69,32 @@ def write_results(
     if fault:
         raise fault
     return metrics
+
+
+def query_table(found: Evaluation) -> pa.Table:
+    """One row a query: what it is, the rank of its best match (null without one), its precisions, its top, and where the
+    network predicts labels the best of them and the rank of its category."""
+    measures, top, listed = found.ranking.measures, found.ranking.top, found.ranking.listed
+    at = np.r_[0, np.cumsum((top >= 0).sum(1))].astype(np.int32)
+    some = top >= 0
+
+    def lists(values) -> pa.ListArray:
+        return pa.ListArray.from_arrays(at, values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values)
+
+    rows = pa.array(top[some])
+    return pa.table(
+        {
+            **{name: found.queries.about[name] for name in ("image", "item", "domain", "category")},
+            **{name: found.queries.about[name] for name in PREDICTED if name in found.queries.about.column_names},
+            "rank": pa.array([int(r) or None for r in measures.first], pa.int64()),
+            "average_precision": measures.average_precision,
+            "r_precision": measures.r_precision,
+            "top_images": lists(listed["image"].take(rows)),
+            "top_items": lists(listed["item"].take(rows)),
+            "top_scores": lists(pa.array(found.ranking.scores[some], pa.float32())),
+            "top_correct": lists(pa.array(found.correct[some])),
+        }
+    )
 
 
 def _map_points(found: Evaluation) -> list[MapPoint]:

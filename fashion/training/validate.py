@@ -15,8 +15,9 @@ from fashion.networks.model import Network
 from fashion.networks.transform import USUAL, Transform
 from fashion.retrieval.metrics import summary
 from fashion.retrieval.rank import rank
-from fashion.retrieval.search.block import Block, Held
-from fashion.retrieval.search.relevance import Queries
+from fashion.retrieval.search.block import Block
+from fashion.retrieval.search.parts import MemoryPart
+from fashion.retrieval.search.queries import Queries
 from fashion.training.distributed import gather_rows, world
 from fashion.training.distributed import rank as worker_rank
 from fashion.training.validate_labels import LabelTally
@@ -89,8 +90,10 @@ class Validation:
         queries, gallery = role == QUERY, role == GALLERY
         asked = Queries.of(z_ND[queries], label[queries])
         labels = pa.array(label[gallery])
-        held = Held(block=Block(number=0, vectors=z_ND[gallery], ids=pa.array(np.arange(len(labels))), labels=labels))
-        found = summary(rank(asked, [held], k=0).measures, self.ks) | {"queries": int(queries.sum())}
+        part = MemoryPart(
+            columns=Block(number=0, vectors=z_ND[gallery], ids=pa.array(np.arange(len(labels))), labels=labels)
+        )
+        found = summary(rank(asked, [part], k=0).measures, self.ks) | {"queries": int(queries.sum())}
         return found | (tally.means(device) if tally else {})
 
     def _rows(self, shard: str, index: int, start: int, count: int) -> Iterator[tuple[list[dict], torch.Tensor]]:

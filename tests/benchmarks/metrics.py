@@ -48,11 +48,14 @@ def ours(queries, asked, gallery, held, precision=None) -> dict:
 
     from fashion.retrieval.metrics import summary
     from fashion.retrieval.rank import rank
-    from fashion.retrieval.search.block import Block, Held
-    from fashion.retrieval.search.relevance import Queries
+    from fashion.retrieval.search.block import Block
+    from fashion.retrieval.search.parts import MemoryPart
+    from fashion.retrieval.search.queries import Queries
 
-    block = Block(number=0, vectors=gallery, ids=pa.array(np.arange(len(held))), labels=pa.array(held))
-    return summary(rank(Queries.of(queries, asked), [Held(block=block)], 0, precision=precision).measures, (1, 10, 50))
+    part = MemoryPart(
+        columns=Block(number=0, vectors=gallery, ids=pa.array(np.arange(len(held))), labels=pa.array(held))
+    )
+    return summary(rank(Queries.of(queries, asked), [part], 0, precision=precision).measures, (1, 10, 50))
 
 
 def peer(queries, asked, gallery, held) -> dict:

@@ -42,8 +42,8 @@ from fashion.retrieval.embed import embed
 from fashion.retrieval.embedder import Embedder
 from fashion.retrieval.rank import rank
 from fashion.retrieval.search.block import Block
-from fashion.retrieval.search.relevance import Queries
-from fashion.retrieval.search.sharded import ray_sweep
+from fashion.retrieval.search.queries import Queries
+from fashion.retrieval.search.ray_parts import ray_map_reduce
 from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
 
@@ -71,18 +71,18 @@ class FarStore(Store):
 
 
 class FarPart:
-    """A part of a gallery that takes its time to load."""
+    """A part of a gallery that takes its time to come."""
 
     def __init__(self, number: int, wait: float):
         self.number, self.wait = number, wait
 
-    def load(self) -> Block:
+    def open(self, views) -> "FarPart":
         time.sleep(self.wait)
+        return self
+
+    def block(self, view) -> Block:
         z = np.random.default_rng(self.number).standard_normal((50, DIMENSION)).astype(np.float32)
         return Block(number=self.number, vectors=z, ids=pa.array(np.arange(50) + 50 * self.number), labels=self.all)
-
-    def labels(self, *, images: bool):
-        return self.all, None
 
     @property
     def all(self) -> pa.Array:
@@ -148,11 +148,11 @@ def embedding(root: Path, wait: float, nodes: int) -> float:
 
 def searching(root: Path, wait: float, nodes: int) -> float:
     queries = Queries.of(np.ones((20, DIMENSION), np.float32), np.zeros(20, np.int64))
-    sweep, device = ray_sweep()
+    map_reduce, device = ray_map_reduce()
     parts = [FarPart(number, wait) for number in range(PARTS)]
-    rank(queries, parts[:nodes], 5, sweep=sweep, device=device)  # processes start
+    rank(queries, parts[:nodes], 5, map_reduce=map_reduce, device=device)  # processes start
     began = time.perf_counter()
-    rank(queries, parts, 5, sweep=sweep, device=device)
+    rank(queries, parts, 5, map_reduce=map_reduce, device=device)
     return PARTS / (time.perf_counter() - began)
 
 

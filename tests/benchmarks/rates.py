@@ -27,8 +27,9 @@ from fashion.data.decode import decode
 from fashion.data.demo import write_demo
 from fashion.data.pack import pack_picture
 from fashion.retrieval.rank import rank
-from fashion.retrieval.search.block import Block, Held
-from fashion.retrieval.search.relevance import Queries
+from fashion.retrieval.search.block import Block
+from fashion.retrieval.search.parts import MemoryPart
+from fashion.retrieval.search.queries import Queries
 from tests.benchmarks.kernels import best_kernel
 
 ROUNDS, DIMENSION, K = 5, 128, 50
@@ -70,7 +71,7 @@ def main() -> None:
     random = np.random.default_rng(0)
     z_QD, z_GD = (random.standard_normal((n, DIMENSION)).astype(np.float32) for n in (QUERIES, GALLERY))
     ids = pa.array(np.arange(GALLERY))
-    gallery = [Held(block=Block(number=0, vectors=z_GD, ids=ids, labels=pa.array(np.full(GALLERY, -1))))]
+    gallery = [MemoryPart(columns=Block(number=0, vectors=z_GD, ids=ids, labels=pa.array(np.full(GALLERY, -1))))]
     queries = Queries.of(z_QD, np.zeros(QUERIES, np.int64))
     figures = {
         "images.source_MB": np.mean([len(data) for data in source]) / 1e6,

@@ -29,8 +29,8 @@ from cluster.start import ray_cluster
 from fashion.retrieval.embeddings import EMBEDDING, layout, to_table
 from fashion.retrieval.gallery import Shard
 from fashion.retrieval.rank import Ranking, rank
-from fashion.retrieval.search.relevance import Queries
-from fashion.retrieval.search.sharded import ray_sweep
+from fashion.retrieval.search.queries import Queries
+from fashion.retrieval.search.ray_parts import ray_map_reduce
 from fashion.storage import Store
 from tests.benchmarks.kernels import best_kernel, spread
 
@@ -110,7 +110,7 @@ def disagreement(found: Ranking, faiss_rows: np.ndarray, queries_QD: np.ndarray,
     wanted = np.unique(np.r_[ours[tuple(differ.T)], faiss_rows[tuple(differ.T)]])
     kept, start = {}, 0
     for shard in shards:
-        vectors = shard.load().vectors
+        vectors = shard.open().block().vectors
         kept |= {n: vectors[n - start] for n in wanted[(wanted >= start) & (wanted < start + len(vectors))].tolist()}
         start += len(vectors)
     score = lambda q, n: float(queries_QD[q].astype(np.float64) @ kept[n].astype(np.float64))  # noqa: E731
@@ -144,11 +144,11 @@ def main() -> None:
         if options.faiss == "true":
             index = faiss.IndexFlatIP(options.dimension)
             for shard in shards:
-                index.add(shard.load().vectors)
+                index.add(shard.open().block().vectors)
         with ray_cluster(cpus=cores):
-            sweep, device = ray_sweep()
+            map_reduce, device = ray_map_reduce()
             search = lambda: rank(  # noqa: E731
-                queries, shards, options.k, sweep=sweep, device=device, precision=options.precision
+                queries, shards, options.k, map_reduce=map_reduce, device=device, precision=options.precision
             )
             began = time.perf_counter()
             search()  # the workers start, and import

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from fashion.retrieval.embeddings import EMBEDDING, to_table
-from fashion.retrieval.search.block import Block, Held
+from fashion.retrieval.search.block import Block
+from fashion.retrieval.search.parts import MemoryPart
 from fashion.storage import Store
 
 KINDS = ("plain", "coarse", "copies", "close", "halfway", "tiny", "mixed")
@@ -59,7 +60,7 @@ def measures(matching: list[bool]) -> tuple[int, float, float]:
     )
 
 
-def held_parts(vectors_GD, ids: list, labels: list, cuts: list[int], images: list | None = None) -> list[Held]:
+def held_parts(vectors_GD, ids: list, labels: list, cuts: list[int], images: list | None = None) -> list[MemoryPart]:
     """The gallery in memory, cut into parts; empty parts too."""
     found = []
     for number, (a, b) in enumerate(zip([0, *cuts], [*cuts, len(ids)], strict=True)):
@@ -67,7 +68,7 @@ def held_parts(vectors_GD, ids: list, labels: list, cuts: list[int], images: lis
             number=number, vectors=vectors_GD[a:b], ids=pa.array(ids[a:b], pa.string()), labels=pa.array(labels[a:b]),
             images=None if images is None else pa.array(images[a:b], pa.string()),
         )  # fmt: skip
-        found.append(Held(block=block))
+        found.append(MemoryPart(columns=block))
     return found
 
 

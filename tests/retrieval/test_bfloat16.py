@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fashion.retrieval.rank import rank
-from fashion.retrieval.search import bfloat16, fastest
-from fashion.retrieval.search.exact import lengths
-from fashion.retrieval.search.fastest import within_bound
+from fashion.retrieval.search import bfloat16, precision
+from fashion.retrieval.search.precision import within_bound
 from fashion.retrieval.search.product import Bfloat16, Float32, products
-from fashion.retrieval.search.relevance import Queries
+from fashion.retrieval.search.queries import Queries
+from fashion.retrieval.search.score import lengths
 from tests.retrieval.galleries import KINDS, held_parts, score_matrix, vectors
 
 DIMENSIONS = st.sampled_from([1, 2, 3, 7, 16, 33, 128, 300, 777, 2048])
@@ -120,12 +120,12 @@ def test_a_machine_whose_sums_are_of_bfloat16_is_found_out():
 
 def test_what_is_fastest_is_measured_once_and_only_where_there_is_much_to_multiply(monkeypatch):
     asked = []
-    monkeypatch.setattr(fastest, "_measured", lambda *kind: asked.append(kind) or 2.0)
-    monkeypatch.setattr(fastest, "_done", {"operations": 0.0})
+    monkeypatch.setattr(precision, "_measured", lambda *kind: asked.append(kind) or 2.0)
+    monkeypatch.setattr(precision, "_done", {"operations": 0.0})
     x = vectors(np.random.default_rng(0), 100, 8, "plain")
     multiply = lambda: type(products(x, lengths(x), x, 9.0))  # noqa: E731
     assert multiply() is Float32 and not asked
-    monkeypatch.setattr(fastest, "LOADED", 3 * 2.0 * 100 * 100 * 8)
+    monkeypatch.setattr(precision, "LOADED", 3 * 2.0 * 100 * 100 * 8)
     assert [multiply() for _ in range(3)] == [Float32, Bfloat16, Bfloat16]
     assert len(asked) == 2
     assert type(products(x, lengths(x), x, 9.0, gain=4.0)) is Float32
@@ -138,6 +138,6 @@ def test_the_measurement_chooses_the_faster_one_and_is_kept(monkeypatch):
             return [super(Slow, self).tile(rows, columns) for _ in range(300)][-1]
 
     calls: list[int] = []
-    assert fastest._measured(None, Float32, Slow) < 1
+    assert precision._measured(None, Float32, Slow) < 1
     made = len(calls)
-    assert fastest._measured(None, Float32, Slow) < 1 and len(calls) == made > 0
+    assert precision._measured(None, Float32, Slow) < 1 and len(calls) == made > 0

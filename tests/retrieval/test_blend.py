@@ -5,10 +5,11 @@ import pytest
 
 from fashion.errors import InputError
 from fashion.retrieval.embeddings import EMBEDDING
-from fashion.retrieval.evaluate import evaluate, query_table
+from fashion.retrieval.evaluate import evaluate
 from fashion.retrieval.labels.columns import CATEGORY_SCORES, category_scores
 from fashion.retrieval.protocol import describe
-from fashion.retrieval.search.blend import RESTRICT, Blend
+from fashion.retrieval.results import query_table
+from fashion.retrieval.search.refinements import RESTRICT, Blend
 from fashion.retrieval.settings import ProtocolSettings
 from fashion.storage import Store
 from tests.retrieval.galleries import item_table, measures, order, score_matrix, vectors, write_shards

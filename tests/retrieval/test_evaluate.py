@@ -5,7 +5,8 @@ import pytest
 
 from fashion.errors import InputError
 from fashion.retrieval.embeddings import EMBEDDING, HISTOGRAM
-from fashion.retrieval.evaluate import evaluate, query_table
+from fashion.retrieval.evaluate import evaluate
+from fashion.retrieval.results import query_table
 from fashion.retrieval.settings import ProtocolSettings
 from fashion.storage import Store
 from tests.retrieval.galleries import item_table, measures, order, score_matrix, vectors, write_shards

@@ -8,12 +8,12 @@ from catalogues import make_catalogue
 from fashion.errors import InputError
 from fashion.retrieval.embeddings import EMBEDDING, open_catalogue
 from fashion.retrieval.evaluate import evaluate
-from fashion.retrieval.finite import check_finite
 from fashion.retrieval.index.files import gallery_of
 from fashion.retrieval.index.report import sample_queries
 from fashion.retrieval.lookup import nearest
 from fashion.retrieval.protocol import ProtocolSettings
-from fashion.retrieval.search.relevance import Queries
+from fashion.retrieval.search.queries import Queries
+from fashion.retrieval.search.score import check_finite
 from fashion.retrieval.settings import AnnSettings
 from fashion.storage import Store
 from tests.retrieval.galleries import item_table, write_shards

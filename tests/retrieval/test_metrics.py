@@ -16,8 +16,9 @@ from torchmetrics.functional.retrieval import (
 from fashion.retrieval.groups import intervals
 from fashion.retrieval.metrics import Measures, chance, median_rank, recall_at, summary
 from fashion.retrieval.rank import rank
-from fashion.retrieval.search.block import Block, Held
-from fashion.retrieval.search.relevance import Queries
+from fashion.retrieval.search.block import Block
+from fashion.retrieval.search.parts import MemoryPart
+from fashion.retrieval.search.queries import Queries
 
 
 def ranked(rng, Q=40, G=300, items=30, D=16):
@@ -25,7 +26,7 @@ def ranked(rng, Q=40, G=300, items=30, D=16):
     queries, gallery = (rng.normal(size=(n, D)).astype(np.float32) for n in (Q, G))
     asked, held = rng.integers(0, items, Q), np.r_[np.arange(items), rng.integers(0, items, G - items)]
     block = Block(number=0, vectors=gallery, ids=pa.array(np.arange(G)), labels=pa.array(held))
-    return rank(Queries.of(queries, asked), [Held(block=block)], 0).measures, queries, gallery, asked, held
+    return rank(Queries.of(queries, asked), [MemoryPart(columns=block)], 0).measures, queries, gallery, asked, held
 
 
 def test_measures_equal_torchmetrics_where_scores_do_not_tie():

@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fashion.errors import InputError
-from fashion.retrieval import rank as ranking
 from fashion.retrieval.rank import rank
-from fashion.retrieval.search import deep, exact, floors, nearest, precede, scan
-from fashion.retrieval.search.block import Block, Held
-from fashion.retrieval.search.exact import error_bound, exact_scores, lengths
-from fashion.retrieval.search.relevance import Queries
+from fashion.retrieval.search import count, scan, survey, tail
+from fashion.retrieval.search import score as scoring
+from fashion.retrieval.search.block import Block
+from fashion.retrieval.search.parts import MemoryPart
+from fashion.retrieval.search.queries import Queries
+from fashion.retrieval.search.score import error_bound, exact_scores, lengths
 from tests.retrieval.galleries import KINDS, held_parts, measures, order, score, score_matrix, vectors
 
 KINDS, PRECISIONS = st.sampled_from(KINDS), st.sampled_from(["float32", "bfloat16"])
@@ -32,17 +33,18 @@ def small_pieces(rng: np.random.Generator):
             "WIDE_ROWS": int(rng.integers(1, 50)),
             "WAITING": int(rng.integers(1, 200)),
         },
-        floors: {
+        survey: {
             "QUERY_ROWS": rows,
-            "DEEP": rng.random(),
+            "TAIL": rng.random(),
             "GROUPS": int(rng.integers(1, 16)),
             "LARGE": int(rng.integers(90)),
+            "LISTED": sample,
+            "COUNTED": sample,
+            "AT_ONCE": int(rng.choice([rng.integers(1, 300), 2_000_000])),
         },
-        precede: {"FEW": int(rng.integers(0, 6))},
-        deep: {"PAIRS": int(rng.integers(1, 9)), "HELD": int(rng.integers(1, 50))},
-        nearest: {"SAMPLE": sample, "ROUGH": sample},
-        ranking: {"AT_ONCE": int(rng.integers(1, 300))},
-        exact: {"CHUNK_BYTES": int(rng.integers(8, 4000))},
+        count: {"FEW": int(rng.integers(0, 6))},
+        tail: {"PAIRS": int(rng.integers(1, 9)), "HELD": int(rng.integers(1, 50))},
+        scoring: {"CHUNK_BYTES": int(rng.integers(8, 4000))},
     }
     with pytest.MonkeyPatch.context() as patch:
         for module, values in sizes.items():
@@ -118,7 +120,7 @@ def test_items_rank_by_their_best_image(Q, G, k, kind, parts, seed, precision):
         rows = slice(starts[a], starts[b] if b < len(starts) else G)
         ids = pa.array(names[a:b])
         block = Block(number=number, vectors=z_GD[rows], ids=ids, labels=ids, starts=starts[a:b] - starts[a])
-        held.append(Held(block=block))
+        held.append(MemoryPart(columns=block))
     asked = rng.choice([*names, "nowhere"], Q)
     with small_pieces(rng):
         found = rank(Queries.of(z_QD, asked.tolist()), held, k, precision=precision)
@@ -151,7 +153,9 @@ def test_scores_near_the_middle_between_two_float32_are_rounded_the_right_way():
 def test_ids_above_the_reach_of_float32_and_text_ids_stay_apart():
     base = 2**24
     z = np.float32([[1.0], [2.0], [3.0]])
-    held = Held(block=Block(number=0, vectors=z, ids=pa.array([5, 6, 7]), labels=pa.array([base + 1, base + 2, base])))
+    held = MemoryPart(
+        columns=Block(number=0, vectors=z, ids=pa.array([5, 6, 7]), labels=pa.array([base + 1, base + 2, base]))
+    )
     found = rank(Queries.of(np.float32([[1.0], [1.0]]), np.array([base, base + 1])), [held], 1)
     assert found.measures.first.tolist() == [1, 3] and found.matches.tolist() == [1, 1]
     found = rank(Queries.of(z[:2], ["id_1", "id_10"]), held_parts(z, ["c", "b", "a"], ["id_10", "id_1", "id_1"], []), 1)

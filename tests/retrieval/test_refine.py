@@ -6,10 +6,9 @@ import pytest
 from fashion.errors import InputError
 from fashion.retrieval.protocol import describe
 from fashion.retrieval.rank import rank
-from fashion.retrieval.search import pick, refine
-from fashion.retrieval.search.expansion import Expansion
-from fashion.retrieval.search.relevance import Queries
-from fashion.retrieval.search.reranking import Reranking, rerank
+from fashion.retrieval.search import refine
+from fashion.retrieval.search.queries import Queries
+from fashion.retrieval.search.refinements import Expansion, Reranking, rerank
 from fashion.retrieval.settings import ProtocolSettings
 from tests.retrieval.galleries import held_parts, measures, order, score_matrix, vectors
 
@@ -48,7 +47,7 @@ def expected(scene, orders):
 
 @pytest.mark.parametrize(("columns", "power"), [(1, 3.0), (5, 3.0), (5, 0.0), (200, 1.0)])
 def test_an_expanded_query_is_the_weighted_mean_of_itself_and_what_it_finds(monkeypatch, scene, columns, power):
-    monkeypatch.setattr(pick, "PICKED_BYTES", 4 * D * columns * 5)  # five queries at a time
+    monkeypatch.setattr(refine, "PICKED_BYTES", 4 * D * columns * 5)  # five queries at a time
     z_QD, z_GD, ids, *_ = scene
     moved = []
     for q, scores in enumerate(score_matrix(z_QD, z_GD)):
@@ -90,7 +89,7 @@ def paper(x_ND, k1, k2, weight):
 @pytest.mark.parametrize(("k1", "k2", "weight"), [(20, 6, 0.3), (5, 1, 0.0), (3, 2, 1.0), (100, 50, 0.5)])
 def test_reranking_is_that_of_the_paper_over_the_list(monkeypatch, scene, k1, k2, weight):
     monkeypatch.setattr(refine, "TOGETHER", 5)
-    monkeypatch.setattr(pick, "PICKED_BYTES", 4 * D * 40 * 7)
+    monkeypatch.setattr(refine, "PICKED_BYTES", 4 * D * 40 * 7)
     z_QD, z_GD, ids, *_ = scene
     orders, similarities = [], []
     for q, scores in enumerate(score_matrix(z_QD, z_GD)):

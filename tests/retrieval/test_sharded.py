@@ -10,11 +10,12 @@ import pytest
 
 from fashion.errors import InputError
 from fashion.retrieval.embeddings import EMBEDDING
-from fashion.retrieval.evaluate import evaluate, query_table
+from fashion.retrieval.evaluate import evaluate
 from fashion.retrieval.gallery import Shard
 from fashion.retrieval.rank import rank
-from fashion.retrieval.search.relevance import Queries
-from fashion.retrieval.search.sharded import FAN, RaySweep, _runs
+from fashion.retrieval.results import query_table
+from fashion.retrieval.search.queries import Queries
+from fashion.retrieval.search.ray_parts import FAN, RayMapReduce, _runs
 from fashion.retrieval.settings import ProtocolSettings
 from fashion.storage import Store
 from tests.retrieval.galleries import item_table, vectors, write_shards
@@ -46,7 +47,7 @@ def test_tasks_on_one_or_four_slots_answer_as_one_process_does(s3, ray_running, 
     expected = evaluate(store, names, item_table(), settings, crop="whole")
     seen = []
     found = evaluate(
-        store, names, item_table(), settings, crop="whole", sweep=RaySweep(slots=slots),
+        store, names, item_table(), settings, crop="whole", map_reduce=RayMapReduce(slots=slots),
         progress=lambda *state: seen.append(state),
     )  # fmt: skip
     assert found.metrics == expected.metrics
@@ -62,7 +63,7 @@ def test_a_shard_that_cannot_be_searched_is_an_error_of_one_line(tmp_path, ray_r
     parts = [Shard(number=n, store=store, name=name) for n, name in enumerate(names)]
     asked = Queries.of(np.ones((1, 12), np.float32), ["id_000"])
     with pytest.raises(InputError, match=r"^gallery image img.*not finite") as fault:
-        rank(asked, parts, 3, sweep=RaySweep(slots=2))
+        rank(asked, parts, 3, map_reduce=RayMapReduce(slots=2))
     assert "\n" not in str(fault.value)
 
 

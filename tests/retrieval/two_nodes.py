@@ -13,8 +13,8 @@ from ray.cluster_utils import Cluster
 
 from fashion.retrieval.gallery import Shard
 from fashion.retrieval.rank import rank
-from fashion.retrieval.search.relevance import Queries
-from fashion.retrieval.search.sharded import RaySweep
+from fashion.retrieval.search.queries import Queries
+from fashion.retrieval.search.ray_parts import RayMapReduce
 from fashion.storage import Store
 
 
@@ -37,7 +37,7 @@ def main(folder: str, shards: int) -> None:
         if len(seen) == 2:
             cluster.remove_node(other, allow_graceful=False)
 
-    found = rank(queries, parts, 10, sweep=RaySweep(slots=2), progress=progress)
+    found = rank(queries, parts, 10, map_reduce=RayMapReduce(slots=2), progress=progress)
     assert seen[-1] == (shards, shards), seen
     patience = time.monotonic() + 60  # the head notices a dead machine after some missed heartbeats
     while sum(node["Alive"] for node in ray.nodes()) > 1:

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from fashion.errors import InputError
 from fashion.retrieval.embeddings import EMBEDDING, MANIFEST, Catalogue, read_embeddings
-from fashion.retrieval.finite import check_finite
 from fashion.retrieval.index.kinds import build
+from fashion.retrieval.search.score import check_finite
 from fashion.storage import Store
 
 ANY = "any"

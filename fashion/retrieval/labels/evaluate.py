@@ -11,7 +11,7 @@ from fashion.retrieval.labels.measures import guesses, label_measures
 from fashion.retrieval.labels.published import PUBLISHED, is_full_benchmark
 from fashion.retrieval.labels.space import LabelSpace
 from fashion.retrieval.labels.tally import Tally, join_tallies, tally
-from fashion.retrieval.search.sweep import Sweep, sweep_here
+from fashion.retrieval.search.parts import MapReduce, map_reduce_here
 from fashion.storage import Store
 
 
@@ -44,15 +44,15 @@ def evaluate_labels(
     split: str,
     crop: str,
     seed: int = 0,
-    sweep: Sweep = sweep_here,
+    map_reduce: MapReduce = map_reduce_here,
 ) -> Labels | None:
     """The labels of the shards' images, which are all of `split`; None where no image has a label to judge by.
 
-    `manifest`: of the item table. `crop`: box where errors of landmarks are fractions of the box, else whole. `sweep`: as
-    in `rank`. `seed` draws the examples alone. Memory here does not grow with the images.
+    `manifest`: of the item table. `crop`: box where errors of landmarks are fractions of the box, else whole.
+    `map_reduce`: as in `rank`. `seed` draws the examples alone. Memory here does not grow with the images.
     """
     parts = [LabelShard(number=n, store=store, name=name) for n, name in enumerate(shards)]
-    found, shown = sweep(_judge, _join, parts, seed)
+    found, shown = map_reduce(_judge, _join, parts, seed)
     space = LabelSpace.of(vocabulary, manifest)
     names = {"attributes": space.attributes.names, "types": manifest["attribute_types"]}
     measured = label_measures(found, categories=len(space.categories), **names)

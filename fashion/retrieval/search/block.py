@@ -1,4 +1,4 @@
-"""A part of the gallery in memory: its ranked columns, which are images, or items scored by their best image."""
+"""A block of the gallery: its ranked columns, which are images, or items scored by their best image, and its matches."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from fashion.retrieval.finite import check_finite
-from fashion.retrieval.search.best import place_of
-from fashion.retrieval.search.exact import exact_scores, lengths, near_scores
-from fashion.retrieval.search.relevance import Queries, spans
+from fashion.retrieval.search.arrow import arrow_rows
+from fashion.retrieval.search.merge import order_keys, place_of
+from fashion.retrieval.search.queries import Queries, relate, spans
+from fashion.retrieval.search.score import check_finite, exact_scores, lengths, near_scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +22,9 @@ class Block:
     vectors: np.ndarray  # (N, D) float32
     ids: pa.Array  # (C,) decide between equal scores, ascending
     labels: pa.Array  # (C,) what queries look for: items or categories
-    about: pa.Table | None = None  # (C,) what is told of a column that is listed
+    about: pa.Table | None = None  # (C,) what a list says of a column beside its id
     images: pa.Array | None = None  # (C,) for annotated pairs
+    side: str = "gallery image"  # what errors call a vector
     starts: np.ndarray | None = None  # (C,) first vector of each column, ascending; None: a vector a column
 
     def __len__(self) -> int:
@@ -35,7 +37,7 @@ class Block:
         if not np.isfinite(longest):
             rows = np.arange(len(self.vectors))
             columns = rows if self.starts is None else np.searchsorted(self.starts, rows, side="right") - 1
-            check_finite(self.vectors, "gallery image", self.ids.take(pa.array(columns)))
+            check_finite(self.vectors, self.side, self.ids.take(arrow_rows(columns)))
         return longest
 
     @cached_property
@@ -44,8 +46,8 @@ class Block:
         return place_of(self.number, np.arange(len(self)))
 
     @cached_property
-    def told(self) -> pa.Table:
-        """(C,) `id` and what is told of each column."""
+    def table(self) -> pa.Table:
+        """(C,) `id` and `about` of each column."""
         ids = pa.table({"id": self.ids})
         return ids if self.about is None else self.about.add_column(0, "id", self.ids)
 
@@ -65,29 +67,51 @@ class Block:
         scores = score(np.repeat(query, counts), spans(self.starts[column], counts))
         return np.maximum.reduceat(scores, np.cumsum(counts) - counts) if len(column) else scores
 
-    def sample(self, columns: int) -> "Block":
-        """About so many of the columns, evenly spaced."""
-        chosen = np.unique(np.linspace(0, len(self) - 1, min(columns, len(self))).round().astype(np.int64))
-        rows, starts = chosen, None
-        if self.starts is not None:
-            counts = np.diff(np.r_[self.starts, len(self.vectors)])[chosen]
-            rows, starts = spans(self.starts[chosen], counts), np.cumsum(counts) - counts
-        ids, labels = (values.take(pa.array(chosen)) for values in (self.ids, self.labels))
-        return Block(number=self.number, vectors=self.vectors[rows], ids=ids, labels=labels, starts=starts)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
-    """A part of the gallery that is in memory."""
+class Matches:
+    """M pairs of a query and a column that matches it."""
 
-    block: Block
+    query: np.ndarray  # (M,) int64
+    scores: np.ndarray  # (M,) float32, exact
+    places: np.ndarray  # (M,) int64
+    id_codes: np.ndarray  # (M,) int64, rows of `ids`
+    ids: pa.Array  # of the matching columns, each once
 
-    @property
-    def number(self) -> int:
-        return self.block.number
+    def __len__(self) -> int:
+        return len(self.query)
 
-    def load(self) -> Block:
-        return self.block
 
-    def labels(self, *, images: bool) -> tuple[pa.Array, pa.Array | None]:
-        return self.block.labels, self.block.images
+def find_matches(block: Block, queries: Queries) -> Matches:
+    """The matches in one block."""
+    match, _ = relate(queries, block.labels, block.images)
+    columns, codes = np.unique(match.column, return_inverse=True)
+    return Matches(
+        query=match.query,
+        scores=block.scores(queries, match.query, match.column),
+        places=place_of(block.number, match.column),
+        id_codes=codes,
+        ids=block.ids.take(arrow_rows(columns)),
+    )
+
+
+def join_matches(parts: list[Matches]) -> Matches:
+    """The matches of several blocks."""
+    offsets = np.cumsum([0, *(len(part.ids) for part in parts[:-1])])
+    codes = [part.id_codes + offset for part, offset in zip(parts, offsets, strict=True)]
+    joined = {name: np.concatenate([getattr(p, name) for p in parts]) for name in ("query", "scores", "places")}
+    ids = pa.concat_arrays([part.ids for part in parts])
+    return Matches(**joined, id_codes=np.concatenate(codes), ids=ids)
+
+
+def in_order(matches: Matches) -> Matches:
+    """Ordered by query, then score descending, then id ascending."""
+    keys = order_keys(matches.query, matches.scores)
+    order = np.argsort(keys, kind="stable")
+    if (np.diff(keys[order]) == 0).any():
+        ranks = pc.rank(matches.ids, "ascending").to_numpy()[matches.id_codes]
+        order = np.lexsort((ranks, keys))
+    return Matches(
+        query=matches.query[order], scores=matches.scores[order], places=matches.places[order],
+        id_codes=matches.id_codes[order], ids=matches.ids,
+    )  # fmt: skip

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from fashion.retrieval.search import bfloat16, exact
-from fashion.retrieval.search.fastest import BFLOAT16, fastest
+from fashion.retrieval.search import bfloat16, score
+from fashion.retrieval.search.precision import BFLOAT16, fastest
 
 QUERY_ROWS, TILE_ROWS = 1024, 1024  # of a tile: larger ones leave the cache, smaller ones are slow
 WIDE_ROWS = 4096  # of a tile whose rows are looked at one by one
@@ -36,7 +36,7 @@ class Float32:
         self, queries_QD: np.ndarray, query_lengths: np.ndarray, vectors_ND: np.ndarray, longest: float, device: str | None
     ):  # fmt: skip
         """`device`: None for NumPy, or a torch device such as cuda."""
-        self.errors = exact.error_bound(queries_QD.shape[1], query_lengths, longest).astype(np.float32)
+        self.errors = score.error_bound(queries_QD.shape[1], query_lengths, longest).astype(np.float32)
         self.buffers, self.device = _Buffers(np.float32), device
         self.multiply = _numpy(queries_QD, vectors_ND) if device is None else _torch(queries_QD, vectors_ND, device)
 
@@ -120,7 +120,7 @@ def products(
     queries_QD: np.ndarray, query_lengths: np.ndarray, vectors_ND: np.ndarray, longest: float, *,
     device: str | None = None, precision: str | None = None, gain: float = 1.3,
 ) -> Float32:  # fmt: skip
-    """`query_lengths` (Q,) and `longest`, of the vectors: as `exact.lengths` gives them.
+    """`query_lengths` (Q,) and `longest`, of the vectors: as `score.lengths` gives them.
 
     `precision`: float32 or bfloat16; None for the one that this machine is faster with, bfloat16 where it multiplies at
     least `gain` times as fast.

@@ -1,25 +1,24 @@
-"""One pass of queries over a block: its best columns for each, and how many of its columns rank before each match.
+"""One pass of queries over a block: the best columns for each, and how many columns are better ranked than each match.
 
 A fast product picks the columns whose place is in doubt or who may be listed; those alone are scored exactly. What the
-floors are decides the time that takes, never the answer.
+thresholds are decides the time that takes, never the answer.
 """
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fashion.retrieval.search.best import Best, choose, merge, trim
-from fashion.retrieval.search.block import Block
-from fashion.retrieval.search.matches import Matches
-from fashion.retrieval.search.precede import Precede, id_ranks
+from fashion.retrieval.search.block import Block, Matches
+from fashion.retrieval.search.count import BetterRanked, id_ranks
+from fashion.retrieval.search.merge import Best, choose, merge, trim
 from fashion.retrieval.search.product import QUERY_ROWS, TILE_ROWS, WIDE_ROWS, Float32, even_slices, products
-from fashion.retrieval.search.relevance import Pairs, Queries, relate
+from fashion.retrieval.search.queries import Pairs, Queries, relate
 
 WAITING = 4_000_000  # candidates held before they are scored exactly
 LISTING, COUNTING = 1.3, 4.0  # times as fast that bfloat16 must multiply to pay for the pairs that it leaves in doubt
-ALL = np.float32(np.finfo(np.float32).min)  # a floor that every column passes, but not one that is left out
+ALL = np.float32(np.finfo(np.float32).min)  # a threshold that every column passes, but not one that is left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +27,8 @@ class Search:
 
     queries: Queries
     k: int
-    floors: np.ndarray  # (Q,) float32: columns with a lower score are not listed
-    depths: np.ndarray  # (Q,) float32: matches below are counted one by one, for most columns lie below as well
+    thresholds: np.ndarray  # (Q,) float32: columns with a lower score are not listed
+    tails: np.ndarray  # (Q,) float32: matches below are counted one by one, for most columns lie below as well
     matches: Matches | None = None  # in order
     device: str | None = None
     precision: str | None = None  # of the fast products; None: what the machine does fastest
@@ -40,7 +39,7 @@ class Scanned:
     """What a block, or several, answered."""
 
     best: Best
-    before: np.ndarray  # (M,) int64, columns that rank before each match
+    better: np.ndarray  # (M,) int64, columns that rank before each match
 
 
 def scan(block: Block, search: Search) -> Scanned:
@@ -52,15 +51,15 @@ def scan(block: Block, search: Search) -> Scanned:
     )  # fmt: skip
     left_out = relate(queries, block.labels, block.images)[1] if queries.wanted is not None else None
     ranks = id_ranks(block, matches) if matches else None
-    before = np.zeros(len(matches) if matches else 0, np.int64)
+    counts = np.zeros(len(matches) if matches else 0, np.int64)
 
     def some(rows: slice) -> Best:
-        precede = Precede(block, queries, matches, ranks, rows, fast, search.depths[rows]) if matches else None
+        better = BetterRanked(block, queries, matches, ranks, rows, fast, search.tails[rows]) if matches else None
         listing = _Listing(block, search, rows, fast)
-        lowest = np.minimum(listing.floors, precede.lowest) if precede else listing.floors
+        lowest = np.minimum(listing.thresholds, better.lowest) if better else listing.thresholds
         negative = np.flatnonzero(lowest <= 0)
         mask = np.empty(0, bool)
-        for columns, vectors in _tiles(block, WIDE_ROWS if precede and len(precede.deep) else TILE_ROWS * fast.packed):
+        for columns, vectors in _tiles(block, WIDE_ROWS if better and len(better.tail) else TILE_ROWS * fast.packed):
             tile = fast.tile(rows, vectors)
             fast.sort_keys(tile, negative)
             if block.starts is not None:
@@ -69,23 +68,23 @@ def scan(block: Block, search: Search) -> Scanned:
                 _leave_out(tile, left_out, rows, columns, fast.lowest)
             if mask.size < tile.size:
                 mask = np.empty(tile.size, bool)
-            under = np.minimum(listing.under, precede.under) if precede else listing.under
+            under = np.minimum(listing.under, better.under) if better else listing.under
             query, column, keys = _above(tile, under, mask[: tile.size].reshape(tile.shape))
-            if precede:
-                precede.add(tile, query, column, keys, columns.start)
+            if better:
+                better.add(tile, query, column, keys, columns.start)
             listing.add(query, column + columns.start, keys)
-        if precede:
-            before[precede.span] = precede.counts()
+        if better:
+            counts[better.span] = better.counts()
         return listing.close()
 
     pieces = list(even_slices(len(queries), QUERY_ROWS))
-    if threads() == 1:
+    if min(threads(), len(pieces)) == 1:
         lists = [some(rows) for rows in pieces]
     else:
         with fast.pool(threads()) as pool:
             lists = list(pool.map(some, pieces))
     joined = {name: np.concatenate([getattr(one, name) for one in lists]) for name in ("query", "scores", "rows")}
-    return Scanned(best=trim(Best(**joined, places=block.places, about=block.told)), before=before)
+    return Scanned(best=trim(Best(**joined, places=block.places, table=block.table)), better=counts)
 
 
 def threads() -> int:
@@ -95,8 +94,31 @@ def threads() -> int:
 
 
 def join_scanned(parts: list[Scanned], k: int) -> Scanned:
-    """The answer of several blocks together."""
-    return Scanned(best=merge([part.best for part in parts], k), before=sum(part.before for part in parts))
+    """The answer of several blocks together, of the same queries and matches."""
+    return Scanned(best=merge([part.best for part in parts], k), better=sum(part.better for part in parts))
+
+
+def incomplete(search: Search, best: Best) -> np.ndarray:
+    """Rows of the queries whose list may miss a column of the gallery, for their threshold was too high."""
+    if not search.k:
+        return np.empty(0, np.int64)
+    return np.flatnonzero((best.kth(len(search.queries), search.k) < search.thresholds) & (search.thresholds > ALL))
+
+
+def once_more(search: Search, best: Best, queries: np.ndarray) -> Search:
+    """The search for the lists of these queries with thresholds that are sure."""
+    kth = best.kth(len(search.queries), search.k)[queries]
+    thresholds = np.where(np.isfinite(kth), kth, ALL)
+    return replace(
+        search, queries=search.queries.take(queries), thresholds=thresholds, tails=search.tails[queries], matches=None
+    )
+
+
+def completed(best: Best, rest: Best, queries: np.ndarray, k: int) -> Best:
+    """The lists, those of these queries taken from the second search."""
+    kept = ~np.isin(best.query, queries)
+    others = replace(best, query=best.query[kept], scores=best.scores[kept], rows=best.rows[kept])
+    return merge([others, replace(rest, query=queries[rest.query])], k)
 
 
 class _Listing:
@@ -105,18 +127,18 @@ class _Listing:
     def __init__(self, block: Block, search: Search, rows: slice, fast: Float32):
         self.block, self.search, self.rows, self.fast = block, search, rows, fast
         self.errors = fast.errors[rows]
-        self.floors = search.floors[rows] - self.errors
-        self.under = fast.under(self.floors)
+        self.thresholds = search.thresholds[rows] - self.errors
+        self.under = fast.under(self.thresholds)
         self.waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self.held = 0
+        self.count = 0
         nothing = np.empty(0, np.int64)
         self.best = self._chosen(nothing, nothing)
 
     def add(self, query: np.ndarray, column: np.ndarray, keys: np.ndarray) -> None:
         wanted = np.flatnonzero(keys > self.under[query])
         self.waiting.append((query[wanted], column[wanted], keys[wanted]))
-        self.held += len(wanted)
-        if self.held > WAITING:
+        self.count += len(wanted)
+        if self.count > WAITING:
             self._fold()
 
     def close(self) -> Best:
@@ -124,31 +146,34 @@ class _Listing:
         return self.best
 
     def _fold(self) -> None:
-        if not self.held:
+        if not self.count:
             return
         query, column, keys = (np.concatenate(parts) for parts in zip(*self.waiting, strict=True))
         values = self.fast.values(keys)
         kept = self._worth(query, values, self.errors[query] + self.fast.rounding(values))
         self.best = self._chosen(query[kept], column[kept], self.best)
-        self.waiting, self.held = [], 0
+        self.waiting, self.count = [], 0
         # From now on a column must reach the last of the list.
         kth = self.best.kth(self.rows.stop, self.search.k)[self.rows]
-        self.floors = np.maximum(self.floors, kth - self.errors)
-        self.under = self.fast.under(self.floors)
+        self.thresholds = np.maximum(self.thresholds, kth - self.errors)
+        self.under = self.fast.under(self.thresholds)
 
-    def _chosen(self, query: np.ndarray, column: np.ndarray, held: Best | None = None) -> Best:
+    def _chosen(self, query: np.ndarray, column: np.ndarray, earlier: Best | None = None) -> Best:
         block, query = self.block, query + self.rows.start
         entries = query, block.scores(self.search.queries, query, column), column
-        if held:
-            entries = (np.concatenate(pair) for pair in zip((held.query, held.scores, held.rows), entries, strict=True))
-        return choose(*entries, block.places, block.told, self.search.k)
+        if earlier:
+            entries = (
+                np.concatenate(pair)
+                for pair in zip((earlier.query, earlier.scores, earlier.rows), entries, strict=True)
+            )
+        return choose(*entries, block.places, block.table, self.search.k)
 
     def _worth(self, query: np.ndarray, values: np.ndarray, errors: np.ndarray) -> np.ndarray:
         """Rows of the candidates, ordered by query, without those that k others of the query surely beat. `errors`: of
         the values."""
         k = self.search.k
         order = np.argsort(query, kind="stable")
-        counts = np.bincount(query, minlength=len(self.floors))
+        counts = np.bincount(query, minlength=len(self.thresholds))
         starts = np.cumsum(counts) - counts
         worth = np.ones(len(order), bool)
         for q in np.flatnonzero(counts > 4 * k):

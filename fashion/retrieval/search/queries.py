@@ -7,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fashion.retrieval.finite import check_finite
-from fashion.retrieval.search.exact import lengths
+from fashion.retrieval.search.score import check_finite, lengths
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,12 @@ class Queries:
         coded = pa.array([image for row in pairs for image in row], pa.string()).dictionary_encode()
         wanted = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         return replace(queries, wanted=(wanted, at), images=coded.dictionary)
+
+    @classmethod
+    def unlabelled(cls, vectors: np.ndarray) -> "Queries":
+        """Queries that match nothing. Imports no pandas, as `of` does."""
+        vectors = check_finite(np.ascontiguousarray(vectors, np.float32), "query")
+        return cls(vectors=vectors, codes=np.full(len(vectors), -1), labels=pa.nulls(0, pa.string()))
 
     def __len__(self) -> int:
         return len(self.codes)

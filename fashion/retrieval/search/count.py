@@ -1,4 +1,4 @@
-"""Count the columns that rank before each match, from fast products and exact scores of the pairs in doubt."""
+"""Count the better-ranked columns of each match, from fast products and exact scores of the pairs in doubt."""
 
 from collections.abc import Callable
 from functools import cache
@@ -7,15 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fashion.retrieval.search.best import order_keys, place_of
-from fashion.retrieval.search.block import Block
-from fashion.retrieval.search.deep import Bounds
-from fashion.retrieval.search.exact import error_bound
-from fashion.retrieval.search.matches import Matches
+from fashion.retrieval.search.block import Block, Matches
+from fashion.retrieval.search.merge import order_keys, place_of
 from fashion.retrieval.search.product import Float32
-from fashion.retrieval.search.relevance import Queries
+from fashion.retrieval.search.queries import Queries
+from fashion.retrieval.search.score import error_bound
+from fashion.retrieval.search.tail import TailCounts
 
-FEW = 32  # deep matches of a query up to which counting whole rows is quicker than looking at every column
+FEW = 32  # matches of the tail of a query up to which counting whole rows is quicker than looking at every column
 
 IdRanks = Callable[[], tuple[np.ndarray, np.ndarray]]
 
@@ -38,17 +37,17 @@ def near_errors(block: Block, queries: Queries, rows: slice) -> np.ndarray:
     return error_bound(queries.vectors.shape[1], queries.lengths[rows], block.longest).astype(np.float32)
 
 
-class Precede:
+class BetterRanked:
     """The counts of some queries' matches over the tiles of one block.
 
-    Matches of a high score are counted from the few columns above a floor; deep ones by comparing whole rows.
+    Matches of a high score are counted from the few columns above a threshold; those of the tail by comparing whole rows.
     """
 
     def __init__(
         self, block: Block, queries: Queries, matches: Matches, ranks: IdRanks, rows: slice, fast: Float32,
-        depths: np.ndarray,
+        tails: np.ndarray,
     ):  # fmt: skip
-        """`rows`: of the queries that are looked at; `depths`: of these."""
+        """`rows`: of the queries that are looked at; `tails`: of these."""
         self.block, self.queries, self.ranks, self.start, self.fast = block, queries, ranks, rows.start, fast
         self.errors = errors = fast.errors[rows]
         self.near_errors = near_errors(block, queries, rows)
@@ -60,34 +59,34 @@ class Precede:
         self.keys = order_keys(self.query, self.scores)
         self.steps = np.zeros(len(self.query) + 1, np.int64)  # columns that rank between a match and the one before it
         b = len(errors)
-        deep = self.scores < depths[self.query]
-        few = np.bincount(self.query[deep], minlength=b) <= FEW
-        self.deep = np.flatnonzero(deep & few[self.query])
-        self.more = np.zeros(len(self.deep), np.int64)  # doubtful columns that rank before a deep match
-        count = np.bincount(self.query[self.deep], minlength=b)
-        self.ends = self.at[1:] - count  # of the matches that are not deep
-        self.floors = np.full(b, np.inf, np.float32)
+        in_tail = self.scores < tails[self.query]
+        few = np.bincount(self.query[in_tail], minlength=b) <= FEW
+        self.tail = np.flatnonzero(in_tail & few[self.query])
+        self.more = np.zeros(len(self.tail), np.int64)  # doubtful columns that rank before a match of the tail
+        count = np.bincount(self.query[self.tail], minlength=b)
+        self.ends = self.at[1:] - count  # of the matches that are not in the tail
+        self.thresholds = np.full(b, np.inf, np.float32)
         shallow = np.flatnonzero(self.ends > self.at[:-1])
-        self.floors[shallow] = self.scores[self.ends[shallow] - 1] - errors[shallow]
-        self.under = fast.under(self.floors)
-        own, error = self.scores[self.deep], errors[self.query[self.deep]]
-        self.bounds = Bounds(self.query[self.deep], fast.under(own - error), fast.over(own + error))
-        self.lowest = self.floors.copy()  # of all bounds of a row
-        np.minimum.at(self.lowest, self.query[self.deep], own - error)
+        self.thresholds[shallow] = self.scores[self.ends[shallow] - 1] - errors[shallow]
+        self.under = fast.under(self.thresholds)
+        own, error = self.scores[self.tail], errors[self.query[self.tail]]
+        self.tail_counts = TailCounts(self.query[self.tail], fast.under(own - error), fast.over(own + error))
+        self.lowest = self.thresholds.copy()  # of all bounds of a row
+        np.minimum.at(self.lowest, self.query[self.tail], own - error)
 
     def counts(self) -> np.ndarray:
         """(M,) columns before each match, over all tiles that were added."""
         total = np.cumsum(self.steps[:-1])
         total -= np.repeat(np.r_[0, total][self.at[:-1]], np.diff(self.at))
-        total[self.deep] = self.bounds.above + self.more
+        total[self.tail] = self.tail_counts.above + self.more
         return total
 
     def add(self, tile: np.ndarray, query: np.ndarray, column: np.ndarray, keys: np.ndarray, offset: int) -> None:
-        """Take a (b, n) tile of keys, whose columns begin at `offset` in the block, and its entries above the floors."""
+        """Take a (b, n) tile of keys, whose columns begin at `offset` in the block, and its entries above the thresholds."""
         if not len(self.query):
             return
-        for within, columns in self.bounds.add(tile):
-            self._deep(within, columns + offset)
+        for within, columns in self.tail_counts.add(tile):
+            self._tail(within, columns + offset)
         above = np.flatnonzero(keys > self.under[query])
         self._shallow(query[above], column[above] + offset, self.fast.values(keys[above]))
 
@@ -125,16 +124,16 @@ class Precede:
             place[others] = np.searchsorted(runs, asked, side="right")
         return place
 
-    def _deep(self, within: np.ndarray, column: np.ndarray) -> None:
+    def _tail(self, within: np.ndarray, column: np.ndarray) -> None:
         if self.fast.coarse:
-            match = self.deep[within]
+            match = self.tail[within]
             query = self.query[match]
             more = self.block.near_scores(self.queries, query + self.start, column) - self.scores[match]
             error = self.near_errors[query]
             self.more += np.bincount(within[more > error], minlength=len(self.more))
             still = np.flatnonzero(np.abs(more) <= error)
             within, column = within[still], column[still]
-        match = self.deep[within]
+        match = self.tail[within]
         values = self.block.scores(self.queries, self.query[match] + self.start, column)
         before = values > self.scores[match]
         other = self.places[match] != place_of(self.block.number, column)

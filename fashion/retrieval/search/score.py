@@ -1,4 +1,4 @@
-"""The score of a pair, defined so that it depends on nothing but the pair.
+"""The score of a pair, defined so that it depends on nothing but the pair, and how far fast products may be from it.
 
 A float32 matrix product differs in its last bits with the shape, the place in the matrix, the library and the machine.
 The score here is the inner product of two float32 vectors, rounded once to float64 and then to float32 (the cosine for
@@ -7,8 +7,11 @@ vectors of length 1). Fast products only choose which pairs are worth scoring so
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+
+from fashion.errors import InputError
 
 CHUNK_BYTES = 1 << 19  # of float64 rows gathered at a time: stays in the cache
 UNIT32, UNIT64 = 2.0**-24, 2.0**-53
@@ -66,3 +69,22 @@ def near_scores(x_AD: np.ndarray, y_BD: np.ndarray, a: np.ndarray, b: np.ndarray
         rows = slice(start, start + step)
         np.einsum("nd,nd->n", x_AD.take(a[rows], 0), y_BD.take(b[rows], 0), out=scores[rows])
     return scores
+
+
+def check_finite(x_ND: np.ndarray, side: str, names: Sequence | None = None) -> np.ndarray:
+    """The same vectors. Raises InputError with the name (or else the row) of the first one that is not finite, or too long
+    for its length to be a float32. `side`: what they are of, such as query."""
+    bad = np.flatnonzero(~np.isfinite(lengths(x_ND)))
+    if len(bad):
+        row = int(bad[0])
+        more = f", and of {len(bad) - 1:,} more" if len(bad) > 1 else ""
+        raise InputError(
+            f"{side} {_text(names[row]) if names is not None else f'in row {row}'}: its vector is not finite{more}; "
+            "check the network, and embed again"
+        )
+    return x_ND
+
+
+def _text(name) -> str:
+    """A name as it is shown; the id of a gallery's image is the image and its item."""
+    return str(name.as_py() if hasattr(name, "as_py") else name).replace("\0", " of item ")

@@ -1,4 +1,4 @@
-"""Count rows of keys against a few bounds each."""
+"""Tail counts: how many keys of whole rows are above a few bounds each, where nearly all are."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -11,7 +11,7 @@ PAIRS = 64  # of bounds looked at together: one call for all, and their masks st
 HELD = 1_000_000  # entries between bounds that are returned at a time
 
 
-class Bounds:
+class TailCounts:
     """For each of some rows a few pairs of a low and a high bound."""
 
     def __init__(self, rows: np.ndarray, low: np.ndarray, high: np.ndarray):

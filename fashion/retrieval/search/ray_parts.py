@@ -9,7 +9,7 @@ from ray.exceptions import RayTaskError
 
 from fashion.capacity import machines, total
 from fashion.errors import InputError
-from fashion.retrieval.search.sweep import Ask, Join, Part, sweep_here
+from fashion.retrieval.search.parts import Ask, Join, Part, map_reduce_here
 
 RUNS = 4  # a slot: runs of parts are short enough that slots end together, long enough that answers are few
 FAN = 8  # answers that are joined at a time
@@ -17,7 +17,7 @@ RETRIES = 10  # of a task whose machine died; tasks depend on nothing but what t
 
 
 @dataclass(frozen=True, kw_only=True)
-class RaySweep:
+class RayMapReduce:
     """Asks up to `slots` runs of parts at a time, each on `cpus` CPUs with as many threads, and `gpus` GPUs."""
 
     slots: int
@@ -46,23 +46,23 @@ class RaySweep:
                 running[_join.options(**options).remote(join, given, *answers)] = 0
                 answers = []
         try:
-            found = ray.get(answers)
+            answers = ray.get(answers)
         except RayTaskError as error:
             raise error.cause if isinstance(error.cause, InputError) else error from None
-        return join(found, asked)
+        return join(answers, asked)
 
 
-def ray_sweep() -> tuple[RaySweep, str | None]:
+def ray_map_reduce() -> tuple[RayMapReduce, str | None]:
     """How to ask on the running cluster, and the device for it: all its GPUs, or all its CPUs where there is none."""
     cpus, gpus = total(machines())
     if gpus >= 1:
-        return RaySweep(slots=int(gpus), gpus=1.0), "cuda"
-    return RaySweep(slots=max(1, int(cpus))), None
+        return RayMapReduce(slots=int(gpus), gpus=1.0), "cuda"
+    return RayMapReduce(slots=max(1, int(cpus))), None
 
 
 @ray.remote
 def _ask(ask: Ask, join: Join, parts: Sequence[Part], asked):
-    return sweep_here(ask, join, parts, asked)
+    return map_reduce_here(ask, join, parts, asked)
 
 
 @ray.remote

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from fashion.retrieval.search.exact import error_bound, lengths
+from fashion.retrieval.search.score import error_bound, lengths
 
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 ENOUGH = 1e11  # operations that a process does in float32 before it loads torch to ask: loading costs about as much
