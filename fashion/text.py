@@ -15,5 +15,11 @@ def cell(text: str | None) -> str | None:
     return f"'{text}" if text and text.startswith(FORMULA) else text
 
 
+def some(texts: list[str], most: int = 3) -> str:
+    """The first few, and how many more there are."""
+    more = f"; and {len(texts) - most:,} more" if len(texts) > most else ""
+    return "; ".join(texts[:most]) + more
+
+
 def _escaped(c: str) -> str:
     return c.encode("unicode_escape").decode()

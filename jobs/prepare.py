@@ -22,15 +22,15 @@ from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.claim import sole_writer
+from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
-from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
 from fashion.storage import Store
 from jobs.cli import main
 from jobs.progress import Progress
 
 if TYPE_CHECKING:
-    from fashion.data.planned import TablePlan
+    from fashion.data.prepare.planned import TablePlan
 
 FAILED = 1
 
@@ -64,7 +64,7 @@ def prepare_table(
     source: Store, out: Store, settings: TableSettings, *, task_cpus: float = 1.0, plan: "TablePlan | None" = None
 ) -> ItemTable:
     """Prepare with progress shown; Ray runs, unless the plan needs none. Prints what the table holds."""
-    from fashion.data.prepare import prepare
+    from fashion.data.prepare.run import prepare
 
     gauges = Gauges("prepare", out.uri)
     with Progress("prepare", unit="images") as bar:
@@ -98,7 +98,7 @@ def print_splits(splits: dict[str, dict]) -> None:
 def check_table(source: Store, settings: TableSettings, *, task_cpus: float) -> None:
     """Read all, write nothing, and print what would become of it. Raises InputError where prepare would refuse."""
     print(f"check {source.uri}: everything is read, nothing is written", flush=True)
-    from fashion.data.table_check import check_pictures, draft_table
+    from fashion.data.prepare.check import check_pictures, draft_table
 
     with Progress("read annotations", unit="rows") as bar:
         draft = draft_table(source, settings, warn=lambda text: bar.say(f"note: {text}"), progress=bar.to)
@@ -127,8 +127,8 @@ def job(settings: PrepareSettings) -> int:
     out = Store(settings.out)
     table = "item table" if settings.benchmark == "manifest" else f"item table of the {settings.benchmark} benchmark"
     print(f"prepare the {table}: {source.uri} -> {out.uri}", flush=True)
-    from fashion.data.prepare import TooManyBadPictures, needs_ray
-    from fashion.data.table_plan import plan_table
+    from fashion.data.prepare.plan import plan_table
+    from fashion.data.prepare.run import TooManyBadPictures, needs_ray
 
     with ExitStack() as stack:
         stack.enter_context(sole_writer(out))

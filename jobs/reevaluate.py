@@ -25,8 +25,8 @@ from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.claim import sole_writer
+from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
-from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
 from fashion.retrieval.gate.earlier import METRICS, QUERIES
 from fashion.retrieval.gate.gate import Gate, is_worse
@@ -147,7 +147,7 @@ def job(settings: ReevaluateSettings) -> int:
         ItemTable(data).manifest  # noqa: B018
     on = f"the catalogue of {settings.source}" if settings.source else settings.data
     print(f"evaluate epoch {best.epoch + 1} of {best.store.uri} on {on}, against {settings.baseline}", flush=True)
-    from fashion.data.prepare import TooManyBadPictures
+    from fashion.data.prepare.run import TooManyBadPictures
 
     written = sole_writer(data) if settings.source else nullcontext()
     with sole_writer(Store(settings.out)), written, ray_cluster():

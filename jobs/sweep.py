@@ -23,8 +23,8 @@ from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.claim import sole_writer
+from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
-from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
 from fashion.provenance import now
 from fashion.retrieval.gate.earlier import METRICS

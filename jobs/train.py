@@ -26,9 +26,9 @@ from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_run, check_storage
 from fashion.claim import sole_writer
-from fashion.data.label_counts import LABELS
+from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
-from fashion.data.table_settings import TableSettings
+from fashion.domain import LABELS
 from fashion.errors import InputError
 from fashion.losses.settings import TASKS
 from fashion.networks.settings import NetworkSettings
@@ -209,7 +209,7 @@ class _Show:
 
 def draw_demo(root: Path, seed: int) -> None:
     """Draw the demo catalogue, with progress shown, where it is not there yet."""
-    from fashion.data.demo import write_demo
+    from fashion.demo.catalogue import write_demo
 
     with Progress("draw", unit="items") as bar:
         write_demo(root / "catalogue", items=DEMO_ITEMS, seed=seed, progress=bar.to)

@@ -9,13 +9,14 @@ import pyarrow as pa
 import torch
 from PIL import Image, ImageDraw
 
-from fashion.data.annotations import SLOTS, spread
 from fashion.data.decode import BadPicture, check
-from fashion.data.label_counts import LabelCounts
-from fashion.data.table import FORMAT, ITEMS, ItemTable, flatten, items_file
+from fashion.data.formats.deepfashion import spread
+from fashion.data.prepare.counts import LabelCounts
+from fashion.data.schema import FORMAT, ITEMS, items_file
+from fashion.data.table import ItemTable, flatten
+from fashion.domain import SLOTS
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
-from fashion.networks.vocabulary import Vocabulary
 from fashion.retrieval.embed_shard import ShardEmbedder
 from fashion.retrieval.embedder import Embedder
 from fashion.retrieval.embeddings import FORMAT as EMBEDDINGS_FORMAT
@@ -23,6 +24,7 @@ from fashion.retrieval.embeddings import claim, stats_file, to_table, write_mani
 from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import checkpoint_name, checkpoints, write_checkpoint
+from fashion.vocabulary import Vocabulary
 from jobs.networks import embedder_of
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fashion.data.demo import write_demo
+from fashion.demo.catalogue import write_demo
 from fashion.storage import Store
 from tests.catalogues import make_table, photos
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from fashion.data.table import items_file
+from fashion.data.schema import items_file
 from fashion.errors import InputError
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings

@@ -11,9 +11,19 @@ import numpy as np
 from PIL import Image
 
 from fashion.data.boxes import LEAST_SIDE, central_part, shown_part, size_within
-from fashion.data.colour import to_srgb
-from fashion.data.formats import MOST_PIXELS, BadPicture, open_picture, orientation, pixels_of
-from fashion.data.jpeg import SCALES, decode_jpeg, is_jpeg, is_scan_bomb, plain_size
+from fashion.data.codecs import (
+    MOST_PIXELS,
+    SCALES,
+    BadPicture,
+    decode_jpeg,
+    is_jpeg,
+    is_scan_bomb,
+    open_picture,
+    orientation,
+    pixels_of,
+    plain_size,
+    to_srgb,
+)
 
 # How near the size asked for libjpeg may go. Against decoding all and resizing that, photographs differ by 1.4 of 255
 # levels (mean) where it comes within 1.1 times, 0.9 at 1.5, 0.6 at 1.75, 0.5 at 2. At 1.5 the stripes of a shirt still

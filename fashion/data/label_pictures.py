@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fashion.data.group import ItemGroup, read_columns
-from fashion.data.labels import Labeller, Names
+from fashion.data.labels import Labeller
 from fashion.data.plan import Group, Plan
-from fashion.data.schema import DOMAINS
-from fashion.data.table import ItemTable
+from fashion.data.table import ItemGroup, ItemTable, read_columns
 from fashion.data.views import deal
+from fashion.domain import DOMAINS
 from fashion.errors import InputError
 from fashion.seeds import seed_of
+from fashion.vocabulary import Vocabulary
 
 PREFIX = "labelled_"  # of the names of their arrays in the stream
 
@@ -54,11 +54,18 @@ class LabelFeed:
     """Steps of the run -> micro-batches of labelled pictures."""
 
     def __init__(
-        self, held: LabelTables, names: Names, *, size: int, slots: int, crop: str, interpolation: str = "bilinear"
+        self,
+        tables: LabelTables,
+        vocabulary: Vocabulary,
+        *,
+        size: int,
+        slots: int,
+        crop: str,
+        interpolation: str = "bilinear",
     ):
-        self.held, self.size, self.crop, self.interpolation = held, size, crop, interpolation
-        self.slots, self.count = slots, held.plan.items_per_step // slots
-        self.labellers = [Labeller(names, table, crop) for table in held.tables]
+        self.tables, self.size, self.crop, self.interpolation = tables, size, crop, interpolation
+        self.slots, self.count = slots, tables.plan.items_per_step // slots
+        self.labellers = [Labeller(vocabulary, table, crop) for table in tables.tables]
         self.columns = read_columns(["domain", *self.labellers[0].columns])
 
     @property
@@ -68,7 +75,7 @@ class LabelFeed:
 
     def choose(self, first: int, steps: int) -> "Chosen":
         """The items of steps first .. first + steps - 1 of the run, read."""
-        plan, tickets, groups, chosen = self.held.plan, {}, {}, []
+        plan, tickets, groups, chosen = self.tables.plan, {}, {}, []
         for step in range(first, first + steps):
             epoch, place = divmod(step, plan.steps)
             number, inside = divmod(place, plan.ticket_steps)
@@ -78,7 +85,7 @@ class LabelFeed:
             rows = slice(inside * plan.items_per_step, (inside + 1) * plan.items_per_step)
             for group, row in zip(ticket.group[rows].tolist(), ticket.row[rows].tolist(), strict=True):
                 chosen.append((ticket.groups[group], row, epoch))
-        for number, table in enumerate(self.held.tables):
+        for number, table in enumerate(self.tables.tables):
             wanted = {group.start: group for group, _, _ in chosen if group.table == number}
             read = table.read_groups([(group.shard, group.index) for group in wanted.values()], self.columns)
             groups |= zip(wanted, map(ItemGroup, read), strict=True)
@@ -111,4 +118,4 @@ class Chosen:
     def _view(self, group: ItemGroup, row: int, epoch: int) -> int:
         """One of the item's pictures, another one in each epoch until all were looked at."""
         count = group.start[row + 1] - group.start[row]
-        return deal(count, 1, 1, self.feed.held.plan.seed, epoch, group.items[row])[0]
+        return deal(count, 1, 1, self.feed.tables.plan.seed, epoch, group.items[row])[0]

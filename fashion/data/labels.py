@@ -5,41 +5,31 @@ its pictures, and so is every attribute of a picture without the annotation.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from fashion.data.boxes import shown_part
-from fashion.data.label_counts import LABELS
-from fashion.data.schema import LANDMARKS
 from fashion.data.table import ItemTable
+from fashion.domain import CUT_OFF, LABELS, LANDMARKS, NOT_ANNOTATED
+from fashion.vocabulary import Vocabulary
 
 UNKNOWN = -1  # a category
-CUT_OFF, NOT_ANNOTATED = 2, -2  # visibilities; -1, as in the table, is a slot that the garment's type has not
 
 
-@dataclass(frozen=True, kw_only=True)
-class Names:
-    """Category c is `categories[c]`, attribute a is `attributes[a]`."""
-
-    categories: tuple[str, ...]
-    attributes: tuple[str, ...]
-
-    @staticmethod
-    def of(*tables: ItemTable) -> "Names":
-        """All names of the tables, sorted."""
-        return Names(
-            **{
-                kind: tuple(sorted({name for table in tables for name in table.manifest[kind]}))
-                for kind in ("categories", "attributes")
-            }
-        )
+def vocabulary_of(*tables: ItemTable) -> Vocabulary:
+    """All names of the tables, sorted."""
+    return Vocabulary(
+        **{
+            kind: tuple(sorted({name for table in tables for name in table.manifest[kind]}))
+            for kind in ("categories", "attributes")
+        }
+    )
 
 
-def count_attributes(names: Names, *tables: ItemTable) -> tuple[np.ndarray, np.ndarray]:
+def count_attributes(vocabulary: Vocabulary, *tables: ItemTable) -> tuple[np.ndarray, np.ndarray]:
     """(A,) train pictures that have each attribute, and (A,) of how many this is known."""
-    positives, pictures = np.zeros((2, len(names.attributes)), np.int64)
-    place = {name: a for a, name in enumerate(names.attributes)}
+    positives, pictures = np.zeros((2, len(vocabulary.attributes)), np.int64)
+    place = {name: a for a, name in enumerate(vocabulary.attributes)}
     for table in tables:
         annotated = table.manifest["labels"]["train"]["attributes"]
         for name, count in table.manifest["attribute_counts"].items():
@@ -51,11 +41,11 @@ def count_attributes(names: Names, *tables: ItemTable) -> tuple[np.ndarray, np.n
 class Labeller:
     """Annotations of one table's pictures -> arrays."""
 
-    def __init__(self, names: Names, table: ItemTable, crop: str):
-        self.names, self.crop = names, crop
-        self.category = {name: c for c, name in enumerate(names.categories)}
-        self.attribute = {name: a for a, name in enumerate(names.attributes)}
-        self.listed_A = np.isin(names.attributes, table.manifest["attributes"])
+    def __init__(self, vocabulary: Vocabulary, table: ItemTable, crop: str):
+        self.vocabulary, self.crop = vocabulary, crop
+        self.category = {name: c for c, name in enumerate(vocabulary.categories)}
+        self.attribute = {name: a for a, name in enumerate(vocabulary.attributes)}
+        self.listed_A = np.isin(vocabulary.attributes, table.manifest["attributes"])
 
     @property
     def columns(self) -> list[str]:
@@ -69,7 +59,7 @@ class Labeller:
         landmarks = np.zeros((*shape, len(LANDMARKS), 3), np.float32)
         landmarks[..., 0] = NOT_ANNOTATED
         arrays = {"category": np.full(shape, UNKNOWN, np.int64), "landmarks": landmarks}
-        if A := len(self.names.attributes):
+        if A := len(self.vocabulary.attributes):
             arrays |= {name: np.zeros((*shape, A), np.uint8) for name in ("attributes", "attributes_known")}
         return arrays
 

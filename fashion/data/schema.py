@@ -1,16 +1,21 @@
-"""The columns of an image's annotation, the same for every benchmark, and of the item table made from them."""
+"""What stands in the files: an image's annotation, the same for every benchmark, and the item table made from them.
+
+The item table is Parquet shards, one row an item with the list of its images, one folder a split, a manifest.
+
+    manifest.json                        written last: what is here, from what, with which settings
+    items/train/shard-00000.parquet      item, images: list<struct<image, domain, ..., width, height, jpeg>>
+    quarantine/train/shard-00000.parquet images that could not be used, with the reason
+    quarantine/annotations.parquet       rows of the annotations that could not be used
+    duplicates.parquet                   photos that stand under several items
+    stats/train/shard-00000.json         one a finished shard
+    digests/train/shard-00000.parquet    one a picture that was read, by which duplicates are found
+    plan/3f2a....parquet                 the annotations that a shard was made from, by which changes are found
+
+`image` is unique in the table: the picture's name, and NAME#2, ... for further garments of it (`prepare/garments.py`).
+A row group holds `GROUP_ITEMS` items: the unit that training reads. A shard that is made anew gets a new name.
+"""
 
 import pyarrow as pa
-
-DOMAINS = ("consumer", "shop")
-SPLITS = ("train", "val", "test")
-ROLES = ("query", "gallery")
-
-# The 8 landmark slots, DeepFashion's full-body order; upper- and lower-body garments fill some of them.
-LANDMARKS = (
-    "left collar", "right collar", "left sleeve", "right sleeve",
-    "left waist", "right waist", "left hem", "right hem",
-)  # fmt: skip
 
 # Where an image is fetched from if not by its name: of use to `prepare` alone, and no part of the item table.
 ADDRESS = pa.field("address", pa.string())
@@ -19,7 +24,9 @@ ADDRESS = pa.field("address", pa.string())
 ANNOTATIONS = pa.schema(
     [
         pa.field("item", pa.string(), nullable=False),
-        pa.field("image", pa.string(), nullable=False),  # path as annotated; in the table an id: see garments.py
+        pa.field(
+            "image", pa.string(), nullable=False
+        ),  # path as annotated; in the table an id: see prepare/garments.py
         pa.field("domain", pa.string(), nullable=False),  # one of DOMAINS
         pa.field("split", pa.string(), nullable=False),  # one of SPLITS
         pa.field("role", pa.string()),  # one of ROLES, null for images that are only trained on
@@ -34,3 +41,39 @@ ANNOTATIONS = pa.schema(
         ADDRESS,
     ]
 )
+
+FORMAT = 2
+GROUP_ITEMS = 64
+MANIFEST = "manifest.json"
+
+IMAGE = pa.struct(
+    [field for field in ANNOTATIONS if field.name not in ("item", ADDRESS.name)]
+    # Box and landmarks are in pixels of the packed picture; a null box is the whole picture.
+    + [pa.field("width", pa.int32()), pa.field("height", pa.int32()), pa.field("jpeg", pa.large_binary())]
+)
+ITEMS = pa.schema([pa.field("item", pa.string(), nullable=False), pa.field("images", pa.list_(IMAGE), nullable=False)])
+# `place`: where the fault lies, the line of a list or the address of a picture.
+QUARANTINE = pa.schema([(name, pa.string()) for name in ("item", "image", "split", "place", "reason")])
+DIGESTS = pa.schema([(name, pa.string()) for name in ("item", "image", "digest")])
+REJECTED = "quarantine/annotations.parquet"
+DUPLICATES = "duplicates.parquet"
+
+
+def items_file(shard: str) -> str:
+    return f"items/{shard}.parquet"
+
+
+def quarantine_file(shard: str) -> str:
+    return f"quarantine/{shard}.parquet"
+
+
+def stats_file(shard: str) -> str:
+    return f"stats/{shard}.json"
+
+
+def digests_file(shard: str) -> str:
+    return f"digests/{shard}.parquet"
+
+
+def rows_file(digest: str) -> str:
+    return f"plan/{digest}.parquet"

@@ -16,15 +16,15 @@ import numpy as np
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext, ExecutionOptions, ExecutionResources
 
-from fashion.data.group import ItemGroup, read_columns
 from fashion.data.label_pictures import LabelFeed, LabelTables
-from fashion.data.labels import Labeller, Names
+from fashion.data.labels import Labeller
 from fashion.data.plan import Group, Plan, Ticket
-from fashion.data.schema import DOMAINS
-from fashion.data.table import ItemTable
+from fashion.data.table import ItemGroup, ItemTable, read_columns
 from fashion.data.views import choose_pairs, choose_views
+from fashion.domain import DOMAINS
 from fashion.errors import InputError
 from fashion.ray_seam.pace import Paced
+from fashion.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ class FeedSettings:
     fit: str = "stretch"  # as decode has it
     interpolation: str = "bilinear"
     pairs: bool  # views are annotated pairs: a consumer photo and a shop photo that it is paired with
-    names: Names | None = None  # add the labels of each view, in this order
+    vocabulary: Vocabulary | None = None  # add the labels of each view, in this order
 
     def __post_init__(self):
         assert self.views > 0 and self.size > 0 and self.slots > 0 and self.crop in ("whole", "box")
@@ -57,9 +57,9 @@ class Feed:
         s = settings
         self.categories = {name: i for i, name in enumerate(table.categories)}
         self.items = plan.items_per_step // s.slots  # b, items of a micro-batch
-        self.labeller = Labeller(s.names, table, s.crop) if s.names else None
+        self.labeller = Labeller(s.vocabulary, table, s.crop) if s.vocabulary else None
         self.labelled = (
-            LabelFeed(labels, s.names, size=s.size, slots=s.slots, crop=s.crop, interpolation=s.interpolation)
+            LabelFeed(labels, s.vocabulary, size=s.size, slots=s.slots, crop=s.crop, interpolation=s.interpolation)
             if labels
             else None
         )
@@ -80,7 +80,7 @@ class Feed:
         """The rows of one ticket, each array with a leading dimension of 1 and then T steps.
 
         `epoch`, `step`, `slot` (1, T); `label` (1, T, b); `domain`, `image` (its place in its item), `pair` (1, T, b,
-        K); `images` (1, T, b, K, 3, size, size) uint8; with names, the arrays of `Labeller.blank` (1, T, b, K, ...);
+        K); `images` (1, T, b, K, 3, size, size) uint8; with a vocabulary, the arrays of `Labeller.blank` (1, T, b, K, ...);
         with tables for their labels alone, those of `label_pictures.Chosen` (1, T, m, ...).
         """
         held = self.table.read_groups([(group.shard, group.index) for group in ticket.groups], self.columns)

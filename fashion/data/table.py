@@ -1,17 +1,4 @@
-"""The item table: Parquet shards, one row an item with the list of its images, one folder a split, a manifest.
-
-    manifest.json                        written last: what is here, from what, with which settings
-    items/train/shard-00000.parquet      item, images: list<struct<image, domain, ..., width, height, jpeg>>
-    quarantine/train/shard-00000.parquet images that could not be used, with the reason
-    quarantine/annotations.parquet       rows of the annotations that could not be used
-    duplicates.parquet                   photos that stand under several items
-    stats/train/shard-00000.json         one a finished shard
-    digests/train/shard-00000.parquet    one a picture that was read, by which duplicates are found
-    plan/3f2a....parquet                 the annotations that a shard was made from, by which changes are found
-
-`image` is unique in the table: the picture's name, and NAME#2, ... for further garments of a picture (`garments.py`).
-A row group holds `GROUP_ITEMS` items: the unit that training reads. A shard that is made anew gets a new name.
-"""
+"""Reading a finished item table: its manifest, its shards, their row groups. What is in its files: schema.py."""
 
 import threading
 from collections.abc import Iterable
@@ -19,29 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fashion.data.schema import ADDRESS, ANNOTATIONS
+from fashion.data.schema import FORMAT, MANIFEST, items_file
 from fashion.errors import InputError
 from fashion.storage import READERS, Store, undamaged
 
-FORMAT = 2
-GROUP_ITEMS = 64
-MANIFEST = "manifest.json"
 FOOTERS_KEPT = 256  # a few KB each
-
-IMAGE = pa.struct(
-    [field for field in ANNOTATIONS if field.name not in ("item", ADDRESS.name)]
-    # Box and landmarks are in pixels of the packed picture; a null box is the whole picture.
-    + [pa.field("width", pa.int32()), pa.field("height", pa.int32()), pa.field("jpeg", pa.large_binary())]
-)
-ITEMS = pa.schema([pa.field("item", pa.string(), nullable=False), pa.field("images", pa.list_(IMAGE), nullable=False)])
-# `place`: where the fault lies, the line of a list or the address of a picture.
-QUARANTINE = pa.schema([(name, pa.string()) for name in ("item", "image", "split", "place", "reason")])
-DIGESTS = pa.schema([(name, pa.string()) for name in ("item", "image", "digest")])
-REJECTED = "quarantine/annotations.parquet"
-DUPLICATES = "duplicates.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,21 +172,37 @@ def flatten(rows: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
-def items_file(shard: str) -> str:
-    return f"items/{shard}.parquet"
+class ItemGroup:
+    """Columns of the images of some items, item by item: pictures that nobody chooses stay undisturbed in Arrow's
+    memory."""
+
+    def __init__(self, rows: pa.Table):
+        images = rows["images"].combine_chunks()
+        self.items = rows["item"].to_pylist()
+        self.start = (images.offsets.to_numpy() - images.offsets[0].as_py()).tolist()
+        flat = images.flatten()
+        columns = dict(zip((field.name for field in flat.type), flat.flatten(), strict=True))
+        jpegs = columns.pop("jpeg")
+        _, ends, data = jpegs.buffers()  # an Arrow scalar for each picture would cost more than copying it
+        self.ends = np.frombuffer(ends, np.int64)[jpegs.offset :].tolist()
+        self.bytes = memoryview(data).cast("B")  # Arrow says signed bytes, which no header is read from
+        self.columns = {name: column.to_pylist() for name, column in columns.items()}
+
+    def of(self, name: str, row: int) -> list:
+        """The column's values of one item's images."""
+        return self.columns[name][self.start[row] : self.start[row + 1]]
+
+    def pixels(
+        self, picture: int, size: int, crop: str, *, fit: str = "stretch", interpolation: str = "bilinear"
+    ) -> np.ndarray:
+        """A picture, or its box, as uint8 (3, size, size)."""
+        from fashion.data.decode import decode  # here: the processes that only plan a feed need not load what decodes
+
+        box = self.columns["box"][picture] if crop == "box" else None
+        data = self.bytes[self.ends[picture] : self.ends[picture + 1]]
+        return decode(data, size=(size, size), box=box, fit=fit, interpolation=interpolation)
 
 
-def quarantine_file(shard: str) -> str:
-    return f"quarantine/{shard}.parquet"
-
-
-def stats_file(shard: str) -> str:
-    return f"stats/{shard}.json"
-
-
-def digests_file(shard: str) -> str:
-    return f"digests/{shard}.parquet"
-
-
-def rows_file(digest: str) -> str:
-    return f"plan/{digest}.parquet"
+def read_columns(names: list[str]) -> list[str]:
+    """Columns of the item table's file that give an ItemGroup with these columns of images."""
+    return ["item", *(f"images.list.element.{name}" for name in dict.fromkeys([*names, "jpeg"]))]

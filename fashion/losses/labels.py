@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-VISIBLE, OCCLUDED, CUT_OFF, NO_SUCH = range(4)  # classes of visibility
-NO_SLOT, NOT_ANNOTATED = -1, -2  # visibility in annotations: the type has no such landmark; nothing is known
+from fashion.domain import NO_SUCH, NOT_ANNOTATED, VISIBLE
 
 
 @dataclass(frozen=True)
@@ -22,9 +21,7 @@ class Labels:
     category_N: Tensor  # int64, -1 unknown
     attributes_NA: Tensor  # bool, present
     known_NA: Tensor  # bool, whether present or absent is known
-    landmarks_N83: (
-        Tensor  # float32: visibility (0 visible, 1 occluded, 2 cut off, NO_SLOT, NOT_ANNOTATED), x, y in 0..1
-    )
+    landmarks_N83: Tensor  # float32: visibility (fashion.domain), x, y in 0..1
 
     def map(self, change) -> "Labels":
         """The same with `change` applied to each tensor."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from fashion.domain import LANDMARKS, VISIBILITIES, VISIBLE
 from fashion.networks.backbones import build_stages, output_shape
 from fashion.networks.heads import Dense, Head, to_sphere
 from fashion.networks.landmark_pooling import pool_round
@@ -15,11 +16,8 @@ from fashion.networks.outputs import Outputs
 from fashion.networks.recompute import through
 from fashion.networks.settings import NetworkSettings
 from fashion.networks.trunk import no_maps, split
-from fashion.networks.vocabulary import Vocabulary
+from fashion.vocabulary import Vocabulary
 
-LANDMARKS = 8
-VISIBILITIES = 4  # visible, occluded, cut off, the garment's type has no such landmark
-VISIBLE = 0
 POSE_GRID = 7  # side of the map that the pose's dense layer sees, at most
 
 
@@ -55,9 +53,9 @@ class FashionNet(nn.Module):
         self.pose = nn.Sequential(
             copy.deepcopy(self.last), nn.AdaptiveAvgPool2d(grid), nn.Flatten(1), Dense(high[0] * grid**2, hidden)
         )
-        self.positions = _zero(Head(hidden, 2 * LANDMARKS))
-        self.visibility = _zero(Head(hidden, VISIBILITIES * LANDMARKS))
-        self.local = Dense(LANDMARKS * low[0], hidden)
+        self.positions = _zero(Head(hidden, 2 * len(LANDMARKS)))
+        self.visibility = _zero(Head(hidden, VISIBILITIES * len(LANDMARKS)))
+        self.local = Dense(len(LANDMARKS) * low[0], hidden)
         self.fused = Dense(features + hidden, hidden)
         self.embedding = Head(hidden, settings.dimension, neck=settings.head == "bnneck")
         # Last, so that the other layers' first weights do not depend on the vocabulary.
@@ -85,8 +83,8 @@ class FashionNet(nn.Module):
         recomputed = self.checkpointing and torch.is_grad_enabled()
         low_NCHW = through(list(self.shared), images_N3HW) if recomputed else self.shared(images_N3HW)
         pose_NH = self.pose(low_NCHW)
-        landmarks_N82 = 0.5 + self.positions(pose_NH).unflatten(1, (LANDMARKS, 2))
-        visibility_N84 = self.visibility(pose_NH).unflatten(1, (LANDMARKS, VISIBILITIES))
+        landmarks_N82 = 0.5 + self.positions(pose_NH).unflatten(1, (len(LANDMARKS), 2))
+        visibility_N84 = self.visibility(pose_NH).unflatten(1, (len(LANDMARKS), VISIBILITIES))
         seen_N8 = visibility_N84.detach().argmax(2) == VISIBLE
         local_N8C = pool_round(low_NCHW, landmarks_N82, self.settings.window) * seen_N8.unsqueeze(2)
         both_NF = torch.cat([self.vector(self.last(low_NCHW)), self.local(local_N8C.flatten(1))], dim=1)

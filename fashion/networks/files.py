@@ -11,8 +11,8 @@ import torch
 from fashion.errors import InputError
 from fashion.networks.model import Network, make_network
 from fashion.networks.settings import NetworkSettings
-from fashion.networks.vocabulary import Vocabulary
 from fashion.storage import Store
+from fashion.vocabulary import Vocabulary
 
 FORMAT = "fashion-network-1"
 

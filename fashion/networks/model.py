@@ -16,7 +16,7 @@ from fashion.networks.heads import Head, new_parameters, to_sphere
 from fashion.networks.normalise import Normalise
 from fashion.networks.recompute import through
 from fashion.networks.settings import EMBNET, NetworkSettings
-from fashion.networks.vocabulary import Vocabulary
+from fashion.vocabulary import Vocabulary
 
 CONSUMER, SHOP = 0, 1
 

@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 import torch
 
 from fashion.data.decode import BadPicture
-from fashion.data.table import QUARANTINE, ItemTable, ShardInfo, flatten
+from fashion.data.schema import QUARANTINE
+from fashion.data.table import ItemTable, ShardInfo, flatten
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embedder import Embedder, ahead
 from fashion.retrieval.embeddings import COLUMNS, EMBEDDING, layout, quarantine_file, stats_file, to_table
-from fashion.retrieval.labels.columns import SCHEMA, Labels, label_columns
+from fashion.retrieval.labels.columns import SCHEMA, LabelRows, label_columns
 from fashion.retrieval.labels.space import LabelSpace
 from fashion.retrieval.labels.truth import Truth, truths
 from fashion.storage import CHECKED, Store
@@ -94,7 +95,7 @@ class ShardEmbedder:
             digests, reasons, known = [], {}, []
             dimensions = self.networks.dimensions()
             vectors = {name: np.zeros((shard.images, D), np.float32) for name, D in dimensions.items()}
-            labels = Labels()
+            labels = LabelRows()
             waiting: list[tuple[int, Shown]] = []
             rows = self._rows(shard, about, seconds)
             shown = ahead(self.decoders, lambda row: self._show(row, seconds), rows, 2 * self.embedder.batch)
@@ -162,7 +163,7 @@ class ShardEmbedder:
                 return Shown(**shown, reason=str(fault))
 
     def _look(
-        self, waiting: list[tuple[int, Shown]], vectors: dict[str, np.ndarray], labels: Labels, seconds: Seconds
+        self, waiting: list[tuple[int, Shown]], vectors: dict[str, np.ndarray], labels: LabelRows, seconds: Seconds
     ) -> None:
         """Embed the waiting pictures into `vectors` and `labels`, at their places; none waits afterwards."""
         with seconds.of("network"):
@@ -180,7 +181,7 @@ class ShardEmbedder:
         shard: ShardInfo,
         about: pa.Table,
         vectors: dict[str, np.ndarray],
-        labels: Labels,
+        labels: LabelRows,
         reasons: dict[int, str],
     ) -> str:
         """Returns the digest of the file of embeddings."""

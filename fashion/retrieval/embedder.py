@@ -12,17 +12,17 @@ import numpy as np
 import torch
 
 from fashion.data.decode import TRANSFORM, decode
-from fashion.data.schema import DOMAINS
+from fashion.domain import DOMAINS
 from fashion.networks.files import load_network
 from fashion.networks.model import EmbeddingNetwork, build_network
 from fashion.networks.outputs import Outputs
 from fashion.networks.transform import Transform
-from fashion.networks.vocabulary import Vocabulary
 from fashion.retrieval.baselines import HISTOGRAM as HISTOGRAM_LENGTH
 from fashion.retrieval.baselines import colour_histogram
 from fashion.retrieval.embeddings import EMBEDDING, FORMAT, HISTOGRAM, UNTRAINED
 from fashion.retrieval.labels.columns import CATEGORY_SCORES, Predictions, category_scores
 from fashion.storage import Store
+from fashion.vocabulary import Vocabulary
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from fashion.data.schema import DOMAINS
 from fashion.data.table import ItemTable
+from fashion.domain import DOMAINS
 from fashion.errors import InputError
 from fashion.retrieval.counts import GalleryCounts, count_gallery, digest_total, join_counts, set_fingerprint
 from fashion.retrieval.embeddings import EMBEDDING, HISTOGRAM, UNTRAINED, Embeddings

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fashion.data.boxes import Box, scale_box, usable_box
+from fashion.data.codecs import ENDINGS
 from fashion.data.decode import BadPicture, check, decode, shrunk
-from fashion.data.formats import ENDINGS
 from fashion.data.table import ItemTable, flatten
 from fashion.errors import InputError
 from fashion.retrieval.lookup import Hit

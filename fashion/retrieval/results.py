@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from fashion.data.codecs import encode_jpeg
 from fashion.data.decode import shrunk
-from fashion.data.jpeg import encode_jpeg
 from fashion.data.table import ItemTable, flatten
 from fashion.retrieval.embeddings import EMBEDDING
 from fashion.retrieval.evaluate import Evaluation
 from fashion.retrieval.figures import pca_2d
 from fashion.retrieval.gate.gate import Gate
-from fashion.retrieval.labels.evaluate import Labels
+from fashion.retrieval.labels.evaluate import LabelResult
 from fashion.retrieval.report import (
     MapPoint,
     ReportData,
@@ -39,7 +39,7 @@ def write_results(
     *,
     seed: int,
     gate: Gate,
-    labels: Labels | None = None,
+    labels: LabelResult | None = None,
 ) -> dict:
     """Write the three files, metrics.json last; returns its content. `about`: model, data, seed, versions, created.
     `labels`: what the network says of labels, if it does.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from fashion.losses.labels import CUT_OFF, OCCLUDED, VISIBLE
+from fashion.domain import CUT_OFF, OCCLUDED, VISIBLE
 from fashion.training.recipe import AugmentationSettings
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fashion.capacity import computing, cores, machines, total
 from fashion.data.label_pictures import LabelTables
-from fashion.data.labels import Names, count_attributes
+from fashion.data.labels import count_attributes, vocabulary_of
 from fashion.data.plan import Plan
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
@@ -17,12 +17,12 @@ from fashion.training.resources import Resources, decide_resources
 from fashion.training.resume import with_epochs
 from fashion.training.settings import TrainSettings
 from fashion.training.start import START, Start, find_start
+from fashion.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # the processes that only hand a job on need neither torch nor Ray Data
     from fashion.data.stream import FeedSettings
     from fashion.losses.labels import Balance
     from fashion.networks.model import Network
-    from fashion.networks.vocabulary import Vocabulary
 
 TRAINED_AT = 0.75  # side of the training pictures over network.size, for published weights
 LEAST_EPOCHS, LEAST_STEPS = 12, 160  # of a run whose epochs are not set
@@ -61,21 +61,14 @@ class Job:
         return build_network(self.settings.network, seed=self.settings.seed, vocabulary=self.vocabulary)
 
     @property
-    def vocabulary(self) -> "Vocabulary | None":
-        from fashion.networks.vocabulary import Vocabulary
-
-        names = self.names
-        return names and Vocabulary(categories=names.categories, attributes=names.attributes)
-
-    @property
     def tables(self) -> tuple[ItemTable, ...]:
         """The table of the items, then those that are there for their labels."""
         return (self.table, *(self.labels.tables if self.labels else ()))
 
     @property
-    def names(self) -> Names | None:
+    def vocabulary(self) -> Vocabulary | None:
         """What is predicted beside embeddings; None where nothing is."""
-        return Names.of(*self.tables) if self.settings.network.design != "plain" else None
+        return vocabulary_of(*self.tables) if self.settings.network.design != "plain" else None
 
     @property
     def balance(self) -> "Balance | None":
@@ -86,7 +79,7 @@ class Job:
 
         from fashion.losses.labels import balance_of
 
-        positives_A, pictures_A = map(torch.from_numpy, count_attributes(self.names, *self.tables))
+        positives_A, pictures_A = map(torch.from_numpy, count_attributes(self.vocabulary, *self.tables))
         return balance_of(positives_A, pictures_A, self.settings.tasks.attribute_balance)
 
     def feed(self, workers: int) -> "FeedSettings":
@@ -101,7 +94,7 @@ class Job:
             fit=s.network.transform.fit,
             interpolation=s.network.transform.interpolation,
             pairs=s.loss.positives == "pair",
-            names=self.names,
+            vocabulary=self.vocabulary,
         )
 
     @property

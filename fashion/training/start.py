@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # where the seed decides all, torch is not needed
     import torch
 
     from fashion.networks.model import Network
-    from fashion.networks.vocabulary import Vocabulary
+    from fashion.vocabulary import Vocabulary
 
 START = "start.safetensors"  # a run's copy of its network before the first step, where that is more than a seed
 

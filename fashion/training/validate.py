@@ -9,8 +9,8 @@ import pyarrow as pa
 import torch
 
 from fashion.data.decode import decode
-from fashion.data.schema import DOMAINS
 from fashion.data.table import ItemTable, flatten
+from fashion.domain import DOMAINS
 from fashion.networks.model import Network
 from fashion.networks.transform import USUAL, Transform
 from fashion.retrieval.metrics import summary

@@ -5,9 +5,9 @@ import torch
 
 from fashion.data.boxes import shown_part
 from fashion.networks.outputs import Outputs
-from fashion.networks.vocabulary import Vocabulary
 from fashion.retrieval.labels.landmarks import as_fractions, errors
 from fashion.training.distributed import gather
+from fashion.vocabulary import Vocabulary
 
 
 class LabelTally:

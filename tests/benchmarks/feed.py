@@ -34,13 +34,13 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from cluster.start import ray_cluster
 from fashion.data.decode import check, decode
-from fashion.data.demo import write_demo
 from fashion.data.plan import Plan
-from fashion.data.prepare import prepare
+from fashion.data.prepare.run import prepare
+from fashion.data.settings import TableSettings
 from fashion.data.stream import FeedSettings, steps, stream_options, training_stream
 from fashion.data.table import ItemTable
-from fashion.data.table_settings import TableSettings
 from fashion.data.views import choose_views
+from fashion.demo.catalogue import write_demo
 from fashion.storage import Store
 
 ITEMS_A_STEP, VIEWS, WORKERS = 64, 2, os.cpu_count() or 2

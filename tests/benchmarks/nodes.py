@@ -29,12 +29,12 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.data import DataContext
 
-from fashion.data.demo import write_demo
 from fashion.data.plan import Plan
-from fashion.data.prepare import prepare
+from fashion.data.prepare.run import prepare
+from fashion.data.settings import TableSettings
 from fashion.data.stream import FeedSettings, stream_options, training_stream
 from fashion.data.table import ItemTable
-from fashion.data.table_settings import TableSettings
+from fashion.demo.catalogue import write_demo
 from fashion.networks.files import save_network
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings

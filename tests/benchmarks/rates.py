@@ -24,8 +24,8 @@ import pyarrow as pa
 import torch
 
 from fashion.data.decode import decode
-from fashion.data.demo import write_demo
-from fashion.data.pack import pack_picture
+from fashion.data.prepare.pack import pack_picture
+from fashion.demo.catalogue import write_demo
 from fashion.retrieval.rank import rank
 from fashion.retrieval.search.block import Block
 from fashion.retrieval.search.parts import MemoryPart

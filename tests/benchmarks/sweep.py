@@ -57,7 +57,7 @@ def show(wanted: argparse.Namespace, folder: Path, out: Path) -> None:
 
     source = wanted.source
     if wanted.demo:
-        from fashion.data.demo import write_demo
+        from fashion.demo.catalogue import write_demo
 
         write_demo(folder / "catalogue", items=wanted.items, seed=0)
         source = str(folder / "catalogue")

@@ -51,7 +51,7 @@ def test_a_folder_of_other_letters_is_tagged_in_ascii(told):
 
 
 def test_preparing_counts_what_is_set_aside(told, tmp_path, monkeypatch):
-    from fashion.data.table_settings import TableSettings
+    from fashion.data.settings import TableSettings
     from fashion.storage import Store
     from jobs import prepare
 
@@ -60,7 +60,7 @@ def test_preparing_counts_what_is_set_aside(told, tmp_path, monkeypatch):
         progress(9, 9, {"bad": 2})
         return SimpleNamespace(manifest={"splits": {}}, fingerprint="0")
 
-    monkeypatch.setattr("fashion.data.prepare.prepare", prepared)
+    monkeypatch.setattr("fashion.data.prepare.run.prepare", prepared)
     prepare.prepare_table(Store(tmp_path / "shop"), Store(tmp_path / "table"), TableSettings())
     folder = str(tmp_path / "table")
     assert told == {

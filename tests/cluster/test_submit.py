@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from cluster.submit import entrypoint
-from fashion.data.demo import write_demo
 from fashion.data.table import ItemTable
+from fashion.demo.catalogue import write_demo
 from fashion.storage import Store
 from tests.cluster.loopback import ROOT, WAIT_S, Loopback
 

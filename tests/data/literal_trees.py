@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fashion.data.benchmarks import read_annotations
+from fashion.data.formats.benchmarks import read_annotations
 from fashion.data.schema import ANNOTATIONS
 from fashion.storage import Store
 

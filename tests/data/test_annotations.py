@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from literal_trees import write_tree
 
-from fashion.data.annotations import (
-    SLOTS,
+from fashion.data.boxes import scale_box, usable_box
+from fashion.data.formats.deepfashion import (
     box_rows,
     folder_category,
     label_rows,
@@ -13,9 +13,8 @@ from fashion.data.annotations import (
     names_and_types,
     positives,
 )
-from fashion.data.boxes import scale_box, usable_box
-from fashion.data.schema import LANDMARKS
-from fashion.data.tables import counted_rows, lines
+from fashion.data.formats.text_table import counted_rows, lines
+from fashion.domain import LANDMARKS, SLOTS
 from fashion.errors import InputError
 
 
@@ -62,15 +61,15 @@ def test_lines_are_the_same_wherever_the_chunks_end(tmp_path, monkeypatch):
     whole = list(lines(source, name))
     assert whole == [(1, b"3"), (2, b"name"), (3, b"img/\xc3\xa9.jpg  1"), (5, b"last")]
     for size in range(1, 30):
-        monkeypatch.setattr("fashion.data.tables._CHUNK", size)
+        monkeypatch.setattr("fashion.data.formats.text_table._CHUNK", size)
         assert list(lines(source, name)) == whole
 
 
 def test_text_that_is_not_utf8_and_endless_lines_are_refused_with_their_line(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="line 3: found bytes that are not UTF-8"):
         list(counted_rows(*table(tmp_path, b"1\nname\n\xff\xfe.jpg\n"), pytest.fail))
-    monkeypatch.setattr("fashion.data.tables._LONGEST", 1000)
-    monkeypatch.setattr("fashion.data.tables._CHUNK", 100)
+    monkeypatch.setattr("fashion.data.formats.text_table._LONGEST", 1000)
+    monkeypatch.setattr("fashion.data.formats.text_table._CHUNK", 100)
     with pytest.raises(InputError, match="line 2: found a line of more than 1000 bytes"):
         list(lines(*table(tmp_path, b"1\n" + b"\0" * 5000)))
 

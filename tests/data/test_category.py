@@ -1,7 +1,7 @@
 import pytest
 from literal_trees import read_rows, write_tree
 
-from fashion.data import join
+from fashion.data.formats import images as join
 from fashion.errors import InputError
 
 A = "img/Sheer_Pleated-Front_Blouse/img_00000001.jpg"

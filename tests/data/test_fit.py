@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from fashion.data import decode as module
+from fashion.data.codecs import SCALES
 from fashion.data.decode import decode
-from fashion.data.jpeg import SCALES
 from tests.data.drawn import distances, encode, garment, upright
 
 CELLS = (6, 5)

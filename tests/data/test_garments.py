@@ -14,12 +14,12 @@ from test_consumer2shop import DRESS, FILES, ONE, RED
 from test_inshop import FILES as INSHOP
 from test_inshop import QUERY
 
-from fashion.data.benchmarks import read_annotations
-from fashion.data.garments import garment_id, name_garments, pairs_to_ids, picture_of, together
-from fashion.data.pack import pack_shard
-from fashion.data.pictures import Pictures
+from fashion.data.formats.benchmarks import read_annotations
+from fashion.data.pictures.folder import Pictures
+from fashion.data.prepare.garments import garment_id, name_garments, pairs_to_ids, picture_of, together
+from fashion.data.prepare.pack import pack_shard
+from fashion.data.prepare.shards import plan_shards
 from fashion.data.schema import ANNOTATIONS
-from fashion.data.shards import plan_shards
 
 LEFT, RIGHT = [0, 0, 40, 60], [40, 0, 80, 60]
 

@@ -3,7 +3,7 @@ import json
 import pytest
 from literal_trees import read_rows, write_tree
 
-from fashion.data.benchmarks import read_attribute_types
+from fashion.data.formats.benchmarks import read_attribute_types
 from fashion.errors import InputError
 
 DRESS = "img/WOMEN/Dresses/id_00000002/02_1_front.jpg"

@@ -8,8 +8,8 @@ import pytest
 from literal_trees import write_tree
 from test_category import COARSE, FINE
 
-from fashion.data.benchmarks import read_attribute_types
-from fashion.data.label_counts import LabelCounts
+from fashion.data.formats.benchmarks import read_attribute_types
+from fashion.data.prepare.counts import LabelCounts
 from fashion.data.schema import ANNOTATIONS
 from fashion.errors import InputError
 

@@ -10,7 +10,7 @@ import pytest
 from fashion.data import stream
 from fashion.data.decode import decode
 from fashion.data.label_pictures import LabelTables
-from fashion.data.labels import Names
+from fashion.data.labels import vocabulary_of
 from fashion.data.plan import Plan
 from fashion.data.stream import Feed, FeedSettings
 from fashion.errors import InputError
@@ -35,7 +35,7 @@ def feed_of(tables, *, slots=1, names=True, labelled=True):
     plan = Plan.of(tables[0].shards("train"), items_per_step=P, seed=3)
     found = LabelTables.of(tables[1:], pictures=L, steps=plan.ticket_steps, seed=3) if labelled else None
     settings = FeedSettings(
-        views=2, size=SIZE, slots=slots, crop="whole", pairs=False, names=Names.of(*tables) if names else None
+        views=2, size=SIZE, slots=slots, crop="whole", pairs=False, vocabulary=vocabulary_of(*tables) if names else None
     )
     return Feed(tables[0], plan, settings, found), plan
 
@@ -59,7 +59,7 @@ def pictures(step):
 
 def test_labels_stand_beside_the_picture_that_they_are_of(held):
     tables, pixels = held
-    names = Names.of(*tables)
+    vocabulary = vocabulary_of(*tables)
     seen = 0
     for step in steps_of(tables, range(3)):
         for prefix, shape in (("", (P * 2,)), ("labelled_", (L,))):
@@ -77,9 +77,9 @@ def test_labels_stand_beside_the_picture_that_they_are_of(held):
                 number, photo = pixels[flat["images"][i].tobytes()]
                 assert (number == 0) == (prefix == "")
                 category = int(flat["category"][i])
-                assert (names.categories[category] if category >= 0 else None) == photo.category
+                assert (vocabulary.categories[category] if category >= 0 else None) == photo.category
                 assert flat["attributes_known"][i].all() == (photo.attributes is not None)
-                present = {names.attributes[a] for a in np.flatnonzero(flat["attributes"][i])}
+                present = {vocabulary.attributes[a] for a in np.flatnonzero(flat["attributes"][i])}
                 assert present == set(photo.attributes or ())
                 assert (flat["landmarks"][i, 0, 0] == -2) == (photo.landmarks is None)
                 seen += 1

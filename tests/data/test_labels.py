@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from fashion.data.boxes import usable_box
-from fashion.data.labels import Labeller, Names, as_shown, count_attributes
+from fashion.data.labels import Labeller, as_shown, count_attributes, vocabulary_of
 from fashion.storage import Store
+from fashion.vocabulary import Vocabulary
 from tests.catalogues import make_table, photos, with_labels
 
 
@@ -24,16 +25,16 @@ def tables(tmp_path_factory):
 
 def test_the_vocabulary_is_the_union_of_the_tables_names_sorted(tables):
     (_, a), (_, b) = tables
-    names = Names.of(a, b)
-    assert names == Names(categories=("Coat", "Dress", "Tee"), attributes=("a b", "striped", "v"))
-    assert Names.of(b, a) == names and Names.of(a).attributes == ("striped", "v")
+    vocabulary = vocabulary_of(a, b)
+    assert vocabulary == Vocabulary(categories=("Coat", "Dress", "Tee"), attributes=("a b", "striped", "v"))
+    assert vocabulary_of(b, a) == vocabulary and vocabulary_of(a).attributes == ("striped", "v")
 
 
 def test_attributes_are_counted_among_the_train_pictures_of_tables_that_list_them(tables):
     (first, a), (second, b) = tables
-    names = Names.of(a, b)
-    positives, pictures = count_attributes(names, a, b)
-    for i, name in enumerate(names.attributes):
+    vocabulary = vocabulary_of(a, b)
+    positives, pictures = count_attributes(vocabulary, a, b)
+    for i, name in enumerate(vocabulary.attributes):
         lists = [rows for rows, table in ((first, a), (second, b)) if name in table.manifest["attributes"]]
         known = [p for rows in lists for p in rows if p.split == "train" and p.attributes is not None]
         assert pictures[i] == len(known) > 0, name
@@ -43,8 +44,8 @@ def test_attributes_are_counted_among_the_train_pictures_of_tables_that_list_the
 @pytest.mark.parametrize("crop", ["whole", "box"])
 def test_arrays_say_what_is_annotated_and_what_is_not_known(tables, crop):
     (rows, table), (_, other) = tables
-    names = Names.of(table, other)
-    labeller = Labeller(names, table, crop)
+    vocabulary = vocabulary_of(table, other)
+    labeller = Labeller(vocabulary, table, crop)
     assert ("box" in labeller.columns) == (crop == "box")
     columns = {name: [dataclasses.asdict(p).get(name) for p in rows] for name in labeller.columns}
     columns |= {"width": [60] * len(rows), "height": [80] * len(rows)}
@@ -56,10 +57,10 @@ def test_arrays_say_what_is_annotated_and_what_is_not_known(tables, crop):
     unknown = set()
     for i, row in enumerate(rows):
         category, known = int(arrays["category"][1, i]), arrays["attributes_known"][1, i].astype(bool)
-        assert (None if category < 0 else names.categories[category]) == row.category
-        present = {names.attributes[a] for a in np.flatnonzero(arrays["attributes"][1, i])}
+        assert (None if category < 0 else vocabulary.categories[category]) == row.category
+        present = {vocabulary.attributes[a] for a in np.flatnonzero(arrays["attributes"][1, i])}
         assert present == set(row.attributes or ())
-        assert {n for n, k in zip(names.attributes, known, strict=True) if k} == (
+        assert {n for n, k in zip(vocabulary.attributes, known, strict=True) if k} == (
             set() if row.attributes is None else {"striped", "v"}  # "a b" is not on this table's list
         )
         marks = arrays["landmarks"][1, i]
@@ -73,7 +74,7 @@ def test_arrays_say_what_is_annotated_and_what_is_not_known(tables, crop):
 
 def test_a_table_without_attributes_has_no_empty_arrays(tables):
     table = tables[0][1]
-    labeller = Labeller(Names(categories=("Dress", "Tee"), attributes=()), table, "whole")
+    labeller = Labeller(Vocabulary(categories=("Dress", "Tee"), attributes=()), table, "whole")
     arrays = labeller.blank(1)
     columns = {name: [None] for name in labeller.columns} | {"category": ["Tee"], "attributes": [["v"]]}
     labeller.put(arrays, (0,), columns, 0)

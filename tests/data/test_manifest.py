@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from literal_trees import read_rows, write_tree
 
-from fashion.data.benchmarks import BENCHMARKS, read_annotations
-from fashion.data.manifest import read, read_box
+from fashion.data.formats.benchmarks import BENCHMARKS, read_annotations
+from fashion.data.formats.manifest import read, read_box
 from fashion.errors import InputError
 from fashion.storage import Store
 
@@ -210,8 +210,8 @@ def test_a_box_reads_the_same_however_it_is_written(box, write):
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_memory_does_not_grow_with_the_rows(tmp_path, monkeypatch, kind):
     """Sixteen times the rows: nearly the same peaks of Python's and of Arrow's memory."""
-    monkeypatch.setattr("fashion.data.manifest_files.BATCH_ROWS", 100)
-    monkeypatch.setattr("fashion.data.manifest_text._CHUNK", 1 << 14)
+    monkeypatch.setattr("fashion.data.formats.manifest_rows.BATCH_ROWS", 100)
+    monkeypatch.setattr("fashion.data.formats.manifest_text._CHUNK", 1 << 14)
     peaks = []
     for count in (1_000, 16_000):
         images = [f"some/long/folder/name/{i:012d}.jpg" for i in range(count)]

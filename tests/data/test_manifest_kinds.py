@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from literal_trees import read_rows, write_tree
 
-from fashion.data.manifest import COLUMNS, read_text
+from fashion.data.formats.manifest import COLUMNS, read_text
 from fashion.errors import InputError
 from fashion.storage import Store
 from jobs.cli import parse

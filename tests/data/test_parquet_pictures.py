@@ -6,10 +6,10 @@ import pytest
 from catalogues import jpeg, picture
 from literal_trees import read_rows
 
-from fashion.data.benchmarks import read_annotations
-from fashion.data.pack import pack_shard
-from fashion.data.parquet_pictures import pick
-from fashion.data.pictures import Pictures
+from fashion.data.formats.benchmarks import read_annotations
+from fashion.data.pictures.folder import Pictures
+from fashion.data.pictures.parquet import pick
+from fashion.data.prepare.pack import pack_shard
 from fashion.data.schema import ANNOTATIONS
 from fashion.errors import InputError
 from fashion.storage import Store

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from literal_trees import write_tree
 
-from fashion.data import pictures
-from fashion.data.pictures import Pictures, inside
+from fashion.data.pictures import folder as pictures
+from fashion.data.pictures.folder import Pictures, inside
 from fashion.errors import InputError
 from fashion.storage import Store
 

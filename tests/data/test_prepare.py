@@ -8,13 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fashion.data.demo import write_demo
-from fashion.data.drawing import ATTRIBUTES
-from fashion.data.pack import pack_picture
-from fashion.data.pack_job import ShardPacker
-from fashion.data.prepare import TooManyBadPictures, prepare
+from fashion.data.prepare.pack import ShardPacker, pack_picture
+from fashion.data.prepare.run import TooManyBadPictures, prepare
+from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
-from fashion.data.table_settings import TableSettings
+from fashion.demo.catalogue import write_demo
+from fashion.demo.drawing import ATTRIBUTES
 from fashion.errors import InputError
 from fashion.storage import Store
 
@@ -35,7 +34,7 @@ def in_process(work, source, out, settings, cpus):
 
 @pytest.fixture
 def here(monkeypatch):
-    monkeypatch.setattr("fashion.data.prepare._packed", in_process)
+    monkeypatch.setattr("fashion.data.prepare.run._packed", in_process)
 
 
 def rows_of(table):
@@ -135,7 +134,7 @@ def test_an_interrupted_job_packs_only_what_is_missing(in_bucket, table, monkeyp
         yield next(in_process(work, source, out, settings, cpus))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fashion.data.prepare._packed", one_then_crash)
+    monkeypatch.setattr("fashion.data.prepare.run._packed", one_then_crash)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             quiet(in_bucket[0], out, TableSettings(shard_images=40))
@@ -143,7 +142,7 @@ def test_an_interrupted_job_packs_only_what_is_missing(in_bucket, table, monkeyp
         with pytest.raises(InputError, match="no finished item table"):
             _ = ItemTable(out).manifest
     assert calls[0] - calls[1] <= 1  # the second run left the finished shard alone, unless some of its pictures are bad
-    monkeypatch.setattr("fashion.data.prepare._packed", in_process)
+    monkeypatch.setattr("fashion.data.prepare.run._packed", in_process)
     finished, _ = quiet(in_bucket[0], out, TableSettings(shard_images=40))
     assert finished.fingerprint == table.fingerprint and not out.exists("plan/plan.json")
 

@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 from catalogues import jpeg, picture
 
-from fashion.data.pack_job import ShardPacker
-from fashion.data.prepare import TooManyBadPictures, prepare
+from fashion.data.prepare.pack import ShardPacker
+from fashion.data.prepare.run import TooManyBadPictures, prepare
+from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
-from fashion.data.table_settings import TableSettings
 from fashion.errors import InputError
 from fashion.storage import Store
 
@@ -22,7 +22,7 @@ class Shop:
     def __init__(self, store: Store, monkeypatch):
         self.source, self.out = store / "source", store / "table"
         self.notes, self.packed, self.read = [], [], Counter()
-        monkeypatch.setattr("fashion.data.prepare._packed", self.pack)
+        monkeypatch.setattr("fashion.data.prepare.run._packed", self.pack)
         load = Store.read
 
         def read(store, name):
@@ -252,7 +252,7 @@ def test_signed_addresses_change_nothing_and_are_not_kept(shop, monkeypatch):
         fetched[address] += 1
         return jpeg(picture(hash_of(address.partition("?")[0])))
 
-    monkeypatch.setattr("fashion.data.pictures.Pictures.fetch", fetch)
+    monkeypatch.setattr("fashion.data.pictures.folder.Pictures.fetch", fetch)
     signed = lambda day: [  # noqa: E731
         f"https://shop.example/{i}-{d}.jpg?sig={day},{i},{d}" for i in range(40) for d in ("shop", "consumer")
     ]

@@ -5,8 +5,8 @@ import json
 import pytest
 from test_prepare_again import Shop, images, quarantined, rows
 
-from fashion.data.table_plan import plan_table
-from fashion.data.table_settings import TableSettings
+from fashion.data.prepare.plan import plan_table
+from fashion.data.settings import TableSettings
 from fashion.errors import InputError
 from fashion.storage import Store
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from catalogues import jpeg, picture
 
-from fashion.data import remote
-from fashion.data.formats import BadPicture
-from fashion.data.pack import pack_shard
-from fashion.data.pictures import Pictures
-from fashion.data.remote import Remote, is_public
+from fashion.data.codecs import BadPicture
+from fashion.data.pictures import remote
+from fashion.data.pictures.folder import Pictures
+from fashion.data.pictures.remote import Remote, is_public
+from fashion.data.prepare.pack import pack_shard
 from fashion.data.schema import ANNOTATIONS
 from fashion.storage import Store
 

@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 import pyarrow as pa
 import pytest
 
+from fashion.data.prepare.shards import plan_shards
 from fashion.data.schema import ANNOTATIONS
-from fashion.data.shards import plan_shards
 from fashion.errors import InputError
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fashion.data.prepare import prepare
-from fashion.data.table_settings import TableSettings
+from fashion.data.prepare.run import prepare
+from fashion.data.settings import TableSettings
 from fashion.storage import Store
 from jobs import signals
 from jobs.cli import main
@@ -55,7 +55,7 @@ def home(tmp_path_factory):
         (root / name).mkdir()
         make_run(root / name, seed=seed)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("fashion.data.prepare.run_tasks", here)
+        patched.setattr("fashion.data.prepare.run.run_tasks", here)
         silent = {"warn": lambda text: None, "progress": lambda *counts: None}
         prepare(shop, Store(root / "ready"), TableSettings(benchmark="manifest"), **silent)
     tested = make_table(Store(root / "tested"), photos(4))
@@ -85,7 +85,7 @@ def printed(home, monkeypatch, capsys, s3):
         module = import_module(f"jobs.{name}")
         if hasattr(module, "ray_cluster"):
             monkeypatch.setattr(module, "ray_cluster", nullcontext if name == "prepare" else no_ray)
-            monkeypatch.setattr("fashion.data.prepare.run_tasks", here)
+            monkeypatch.setattr("fashion.data.prepare.run.run_tasks", here)
         of_job = (value for key, value in vars(module).items() if key.endswith("Settings"))
         settings = next(value for value in of_job if value.__module__ == module.__name__)
         with pytest.raises(SystemExit) as ended:

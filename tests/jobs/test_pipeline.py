@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fashion.data.demo import write_demo
-from fashion.data.prepare import prepare
+from fashion.data.prepare.run import prepare
+from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
-from fashion.data.table_settings import TableSettings
+from fashion.demo.catalogue import write_demo
 from fashion.errors import InputError
 from fashion.retrieval.gate.history import read_history
 from fashion.storage import Store

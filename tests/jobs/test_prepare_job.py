@@ -37,8 +37,8 @@ def ray_starts(monkeypatch):
     starts = []
     monkeypatch.setattr(prepare, "ray_cluster", lambda: starts.append(1) or nullcontext())
     here = lambda function, work, *, task_cpus: map(function, work)  # noqa: E731
-    monkeypatch.setattr("fashion.data.prepare.run_tasks", here)
-    monkeypatch.setattr("fashion.data.table_check.run_tasks", here)
+    monkeypatch.setattr("fashion.data.prepare.run.run_tasks", here)
+    monkeypatch.setattr("fashion.data.prepare.check.run_tasks", here)
     return starts
 
 

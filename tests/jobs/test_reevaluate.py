@@ -5,7 +5,7 @@ import contextlib
 import pyarrow as pa
 import pytest
 
-from fashion.data.demo import write_demo
+from fashion.demo.catalogue import write_demo
 from fashion.errors import InputError
 from fashion.storage import Store
 from jobs.reevaluate import ReevaluateSettings, job

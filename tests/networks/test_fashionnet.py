@@ -15,8 +15,8 @@ from fashion.networks.heads import new_parameters
 from fashion.networks.landmark_pooling import pool_round
 from fashion.networks.model import EmbeddingNetwork, build_network, check_network
 from fashion.networks.settings import NetworkSettings
-from fashion.networks.vocabulary import Vocabulary
 from fashion.storage import Store
+from fashion.vocabulary import Vocabulary
 
 SMALL = {"name": "embnet", "design": "fashionnet", "width": 0.125, "dimension": 8, "size": 32, "hidden": 12}
 WORDS = Vocabulary(categories=("Dress", "Tee", "Coat"), attributes=("striped", "long sleeve"))

@@ -18,7 +18,7 @@ import torch
 from catalogues import changed, embed_here, embedder, jpeg, make_run, make_table, photos, picture
 
 from fashion.data.decode import decode
-from fashion.data.schema import DOMAINS
+from fashion.domain import DOMAINS
 from fashion.errors import InputError
 from fashion.networks.files import load_network
 from fashion.retrieval.carry import Earlier

@@ -8,10 +8,10 @@ import torch
 
 from fashion.data.decode import decode
 from fashion.data.label_pictures import LabelTables
-from fashion.data.labels import Names, count_attributes
+from fashion.data.labels import count_attributes, vocabulary_of
 from fashion.data.plan import Plan
-from fashion.data.schema import DOMAINS
 from fashion.data.stream import Feed, FeedSettings, steps
+from fashion.domain import DOMAINS
 from fashion.losses import LossSettings, build_loss
 from fashion.losses.labels import balance_of
 from fashion.losses.settings import TASKS
@@ -19,7 +19,6 @@ from fashion.networks.files import load_network
 from fashion.networks.heads import Head, new_parameters
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
-from fashion.networks.vocabulary import Vocabulary
 from fashion.storage import Store
 from fashion.training.checkpoint import NETWORK, read_training_state, write_checkpoint
 from fashion.training.loop import Trainer
@@ -55,18 +54,18 @@ def make(tables, settings=SETTINGS):
     held = [table for table, _ in tables]
     plan = Plan.of(held[0].shards("train"), items_per_step=4, seed=0)
     labels = LabelTables.of(held[1:], pictures=3, steps=plan.ticket_steps, seed=0)
-    names = Names.of(*held)
-    feed = Feed(held[0], plan, FeedSettings(views=2, size=32, slots=1, crop="whole", pairs=False, names=names), labels)
+    vocabulary = vocabulary_of(*held)
+    shape = FeedSettings(views=2, size=32, slots=1, crop="whole", pairs=False, vocabulary=vocabulary)
+    feed = Feed(held[0], plan, shape, labels)
 
     def stream(epochs):
         rows = (r for e in epochs for n in range(plan.tickets()) for r in feed.rows(plan.ticket(e, n)))
         return steps({k: torch.from_numpy(v) for k, v in row.items()} for row in rows)
 
     def trainer(network=None):
-        words = Vocabulary(categories=names.categories, attributes=names.attributes)
-        network = network or build_network(settings.network, seed=0, vocabulary=words)
+        network = network or build_network(settings.network, seed=0, vocabulary=vocabulary)
         loss = build_loss(settings.loss, dimension=16, classes=plan.items)
-        balance = balance_of(*map(torch.from_numpy, count_attributes(names, *held)), "set")
+        balance = balance_of(*map(torch.from_numpy, count_attributes(vocabulary, *held)), "set")
         return Trainer(settings, network, loss, steps=plan.steps, device=CPU, balance=balance)
 
     return trainer, stream, Validation(held[0], items=100, size=32, crop="whole", threads=1, labelled=tuple(held[1:]))

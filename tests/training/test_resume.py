@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import save_file
 
 from fashion.data import stream
-from fashion.data.demo import write_demo
 from fashion.data.plan import Plan
-from fashion.data.prepare import prepare
+from fashion.data.prepare.run import prepare
+from fashion.data.settings import TableSettings
 from fashion.data.stream import Feed, FeedSettings, steps
-from fashion.data.table_settings import TableSettings
+from fashion.demo.catalogue import write_demo
 from fashion.losses import LossSettings, build_loss
 from fashion.networks.embnet import EmbNet
 from fashion.networks.files import load_network

@@ -9,11 +9,11 @@ from fashion.networks.files import fingerprint, save_network
 from fashion.networks.model import build_network
 from fashion.networks.settings import SHIPPED, NetworkSettings
 from fashion.networks.transform import Transform
-from fashion.networks.vocabulary import Vocabulary
 from fashion.storage import Store
 from fashion.training.checkpoint import NETWORK, RUN, checkpoint_name, write_checkpoint
 from fashion.training.settings import TrainSettings
 from fashion.training.start import START, find_start
+from fashion.vocabulary import Vocabulary
 
 SMALL = {"name": "embnet", "width": 0.25, "dimension": 8, "size": 32}
 

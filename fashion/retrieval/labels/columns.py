@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from fashion.data.annotations import UNUSED
-from fashion.retrieval.labels.landmarks import SLOTS, as_fractions, errors, estimated, in_picture
+from fashion.domain import LANDMARKS, UNUSED
+from fashion.retrieval.labels.landmarks import as_fractions, errors, estimated, in_picture
 from fashion.retrieval.labels.ranks import best_first, ranks, ranks_within
 from fashion.retrieval.labels.space import Choices, LabelSpace
 from fashion.retrieval.labels.truth import Truth
@@ -50,8 +50,8 @@ class Predictions:
     visibility_N84: np.ndarray
 
 
-class Labels:
-    """Rows of labels as they are found, a run of places at a time."""
+class LabelRows:
+    """Rows of SCHEMA as they are computed, a run of places at a time."""
 
     def __init__(self):
         self.places: list[int] = []
@@ -61,10 +61,10 @@ class Labels:
         self.places += places
         self.tables.append(rows)
 
-    def beside(self, about: pa.Table) -> pa.Table:
-        """`about` with these columns; its rows are those at the places that were added, in order."""
+    def beside(self, images: pa.Table) -> pa.Table:
+        """`images` with these columns; its rows are those at the places that were added, in order."""
         rows = pa.concat_tables(self.tables).take(pa.array(np.argsort(self.places, kind="stable")))
-        return pa.Table.from_arrays([*about.columns, *rows.columns], [*about.column_names, *rows.column_names])
+        return pa.Table.from_arrays([*images.columns, *rows.columns], [*images.column_names, *rows.column_names])
 
 
 def category_scores(category_NC: np.ndarray) -> np.ndarray:
@@ -119,8 +119,8 @@ def _rank(name: str, ranks_L: np.ndarray, choices: Choices) -> int:
 def _landmark_columns(found: Predictions, truths: list[Truth]) -> dict[str, pa.Array | list]:
     parts_N4, sizes_N2 = (np.array([getattr(t, name) for t in truths], np.float64) for name in ("part", "size"))
     known = [t.landmarks is not None for t in truths]
-    nothing = [UNUSED, 0, 0] * SLOTS
-    true_N83 = np.array([t.landmarks or nothing for t in truths], np.float64).reshape(-1, SLOTS, 3)
+    nothing = [UNUSED, 0, 0] * len(LANDMARKS)
+    true_N83 = np.array([t.landmarks or nothing for t in truths], np.float64).reshape(-1, len(LANDMARKS), 3)
     true_N83 = as_fractions(true_N83, parts_N4)
     estimated_N83 = estimated(found.landmarks_N82, found.visibility_N84)
     error_N8 = errors(estimated_N83, true_N83).tolist()

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from fashion.networks.vocabulary import Vocabulary
 from fashion.retrieval.gallery import read_rows
 from fashion.retrieval.labels.examples import COLUMNS, Examples, examples, join_examples
 from fashion.retrieval.labels.measures import guesses, label_measures
@@ -13,11 +12,12 @@ from fashion.retrieval.labels.space import LabelSpace
 from fashion.retrieval.labels.tally import Tally, join_tallies, tally
 from fashion.retrieval.search.parts import MapReduce, map_reduce_here
 from fashion.storage import Store
+from fashion.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labels:
-    """What came of it."""
+class LabelResult:
+    """The labels of an evaluation."""
 
     metrics: dict  # `labels` of metrics.json
     examples: Examples
@@ -45,7 +45,7 @@ def evaluate_labels(
     crop: str,
     seed: int = 0,
     map_reduce: MapReduce = map_reduce_here,
-) -> Labels | None:
+) -> LabelResult | None:
     """The labels of the shards' images, which are all of `split`; None where no image has a label to judge by.
 
     `manifest`: of the item table. `crop`: box where errors of landmarks are fractions of the box, else whole.
@@ -67,7 +67,7 @@ def evaluate_labels(
         "published": PUBLISHED,
         "comparable": is_full_benchmark(manifest, split),
     }
-    return Labels(metrics=metrics, examples=shown)
+    return LabelResult(metrics=metrics, examples=shown)
 
 
 def _judge(part: LabelShard, seed: int) -> tuple[Tally, Examples]:

@@ -1,17 +1,11 @@
 """Landmarks: annotated pixels against estimates, both as fractions of what the network was shown.
 
-A landmark is (visibility, x, y): 0 visible, 1 occluded, 2 cut off, UNUSED where the garment's type has none. The
-network's fourth class of visibility is UNUSED.
+A landmark is (visibility, x, y), its visibility as `fashion.domain` has it.
 """
 
 import numpy as np
 
-from fashion.data.annotations import UNUSED
-from fashion.data.schema import LANDMARKS
-
-SLOTS = len(LANDMARKS)
-VISIBLE = 0
-NO_LANDMARK = 3  # the network's class
+from fashion.domain import NO_SUCH, UNUSED, VISIBLE
 
 
 def as_fractions(points_N83: np.ndarray, parts_N4: np.ndarray) -> np.ndarray:
@@ -29,7 +23,7 @@ def in_picture(points_N83: np.ndarray, parts_N4: np.ndarray, sizes_N2: np.ndarra
 def estimated(landmarks_N82: np.ndarray, visibility_N84: np.ndarray) -> np.ndarray:
     """(N, 8, 3) float64 of the network's positions and its most likely visibility."""
     kind_N8 = visibility_N84.argmax(2)
-    return np.concatenate([np.where(kind_N8 == NO_LANDMARK, UNUSED, kind_N8)[..., None], landmarks_N82], axis=2)
+    return np.concatenate([np.where(kind_N8 == NO_SUCH, UNUSED, kind_N8)[..., None], landmarks_N82], axis=2)
 
 
 def errors(estimated_N83: np.ndarray, true_N83: np.ndarray) -> np.ndarray:

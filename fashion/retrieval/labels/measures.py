@@ -6,7 +6,7 @@ k best of all scores (by type: of the type's scores) over all positives of all i
 
 from collections.abc import Iterable, Mapping
 
-from fashion.data.schema import LANDMARKS
+from fashion.domain import LANDMARKS
 from fashion.retrieval.labels.tally import ATTRIBUTE_KS, CATEGORY_KS, ERROR_UNIT, Tally
 
 FREQUENT, CHANCE = "most frequent", "chance"

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from fashion.networks.vocabulary import Vocabulary
+from fashion.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)

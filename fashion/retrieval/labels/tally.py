@@ -6,8 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fashion.data.annotations import UNUSED
-from fashion.retrieval.labels.landmarks import SLOTS, VISIBLE
+from fashion.domain import LANDMARKS, UNUSED, VISIBLE
 
 CATEGORY_KS = (1, 3, 5)
 ATTRIBUTE_KS = (3, 5)
@@ -75,13 +74,13 @@ def _add_landmarks(found: Tally, rows: pa.Table) -> None:
     if not len(rows):
         return
     annotated_N8, guessed_N8 = (
-        _array(rows[name]).reshape(-1, SLOTS, 3)[..., 0] for name in ("landmarks_true", "landmarks_predicted")
+        _array(rows[name]).reshape(-1, len(LANDMARKS), 3)[..., 0] for name in ("landmarks_true", "landmarks_predicted")
     )
-    error_N8 = _array(rows["landmark_errors"]).reshape(-1, SLOTS)
+    error_N8 = _array(rows["landmark_errors"]).reshape(-1, len(LANDMARKS))
     units_N8 = np.round(np.nan_to_num(error_N8) / ERROR_UNIT).astype(np.int64)
     right_N8 = annotated_N8 == guessed_N8
     found["landmark", "slots right"] += int(right_N8.sum())
-    for slot in range(SLOTS):
+    for slot in range(len(LANDMARKS)):
         own_N = annotated_N8[:, slot] != UNUSED
         found["landmark", slot] += int(own_N.sum())
         found["landmark", slot, "visible"] += int((annotated_N8[:, slot] == VISIBLE).sum())

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from fashion.data.schema import LANDMARKS
+from fashion.domain import LANDMARKS, VISIBLE
 from fashion.retrieval.labels.examples import DRAWN, FAR, WRONG, Examples
-from fashion.retrieval.labels.landmarks import SLOTS, VISIBLE
 from fashion.retrieval.labels.measures import FREQUENT
 from fashion.retrieval.labels.published import FASHIONNET
 from fashion.retrieval.labels.text import COMPARABLE, NOT_COMPARABLE, counted, headline, label_systems, of_type
@@ -83,7 +82,7 @@ def _guess(name: str, true: set[str] | None) -> Guess:
 
 def _marks(predicted: list[float], true: list[float] | None) -> list[Mark]:
     """The landmarks that are predicted or annotated to be there."""
-    guess, held = (np.array(points).reshape(SLOTS, 3) if points else None for points in (predicted, true))
+    guess, held = (np.array(points).reshape(len(LANDMARKS), 3) if points else None for points in (predicted, true))
     marks = []
     for slot, name in enumerate(LANDMARKS):
         there = bool(guess[slot, 0] >= 0)

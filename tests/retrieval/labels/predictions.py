@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 
-from fashion.data.annotations import SLOTS, spread
-from fashion.networks.vocabulary import Vocabulary
+from fashion.data.formats.deepfashion import spread
+from fashion.domain import SLOTS
 from fashion.retrieval.labels.columns import Predictions
 from fashion.retrieval.labels.space import LabelSpace
 from fashion.retrieval.labels.truth import Truth
+from fashion.vocabulary import Vocabulary
 
 NAMES = [f"attribute {i:02}" for i in range(23)]
 TYPES = {name: ("texture", "shape", "style")[i % 3] for i, name in enumerate(NAMES[:-2])}  # two have no type

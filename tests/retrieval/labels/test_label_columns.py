@@ -9,7 +9,6 @@ from catalogues import changed, embed_here, embedder, make_run, make_table, phot
 from fashion.data.boxes import usable_box
 from fashion.data.decode import decode
 from fashion.networks.files import load_network
-from fashion.networks.vocabulary import Vocabulary
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embeddings import read_embeddings
 from fashion.retrieval.labels.columns import CATEGORY_SCORES, SCHEMA, Predictions, label_columns
@@ -17,6 +16,7 @@ from fashion.retrieval.labels.space import LabelSpace
 from fashion.retrieval.labels.truth import Truth
 from fashion.storage import Store
 from fashion.training.checkpoint import NETWORK, checkpoints
+from fashion.vocabulary import Vocabulary
 
 CATEGORIES, ATTRIBUTES = ("Dress", "Skirt", "Tee"), ("dotted", "long", "red", "v-neck")
 VOCABULARY = Vocabulary(categories=("Tee", "Coat", "Dress"), attributes=("red", "blue", "long", "dotted"))

@@ -19,12 +19,12 @@ from predictions import (
     truths,
 )
 
-from fashion.networks.vocabulary import Vocabulary
 from fashion.retrieval.labels.columns import category_scores, label_columns
 from fashion.retrieval.labels.measures import guesses, label_measures
 from fashion.retrieval.labels.ranks import best_first, ranks, ranks_within
 from fashion.retrieval.labels.space import LabelSpace
 from fashion.retrieval.labels.tally import join_tallies, tally
+from fashion.vocabulary import Vocabulary
 
 
 @pytest.mark.parametrize("coarse", [True, False])

@@ -1,0 +1,1 @@
+"""Annotation files -> one row an image, whatever the files look like."""

@@ -1,0 +1,90 @@
+"""What is counted as the plan of the item table passes by: images with each label and name, queries and gallery photos.
+Memory grows with names alone.
+
+Annotations are counted, before pictures are looked at: those of pictures in quarantine too.
+"""
+
+from collections import Counter
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fashion.data.prepare.holdout import EVALUATED
+from fashion.domain import LABELS
+from fashion.errors import InputError
+
+FIELDS = ("attributes", "attribute_types", "labels", "attribute_counts", "category_counts")  # of the manifest
+
+
+class LabelCounts:
+    """Counts of annotated images by split, and of the attributes' positives in the train split.
+
+    `types`: attribute -> type for every name on the benchmark's list; names that images have beside these count too.
+    """
+
+    def __init__(self, types: dict[str, str]):
+        self.types = types
+        self.labels: dict[str, Counter] = {}
+        self.positives: Counter = Counter(dict.fromkeys(types, 0))
+        self.categories: Counter = Counter()
+
+    def add(self, split: str, rows: pa.Table) -> None:
+        """Rows of schema ANNOTATIONS, of one split."""
+        counts = self.labels.setdefault(split, Counter())
+        counts["images"] += rows.num_rows
+        for name, column in (*zip(LABELS, LABELS, strict=True), ("boxes", "box")):
+            counts[name] += rows.num_rows - rows[column].null_count
+        train = split == "train"
+        for row in pc.value_counts(pc.list_flatten(rows["attributes"])).to_pylist():
+            self.positives[row["values"]] += row["counts"] if train else 0
+        for row in pc.value_counts(rows["category"].drop_null()).to_pylist():
+            self.categories[row["values"]] += row["counts"] if train else 0
+
+    def fields(self) -> dict:
+        """Fields of the manifest: `attributes` (sorted names), `attribute_types`, `labels` (split -> images that have
+        each), `attribute_counts` (positives among the train images), `category_counts` (train images)."""
+        return {
+            "attributes": sorted(self.positives),
+            "attribute_types": self.types,
+            "labels": {split: dict(counts) for split, counts in self.labels.items()},
+            "attribute_counts": {name: self.positives[name] for name in sorted(self.positives)},
+            "category_counts": {name: self.categories[name] for name in sorted(self.categories)},
+        }
+
+
+class Sides:
+    """How many photos of each split ask, answer, and can be answered; what cannot be validated is refused."""
+
+    def __init__(self):
+        self.counts: dict[str, Counter] = {}
+
+    def add(self, split: str, rows: pa.Table) -> None:
+        """Rows of whole items of one split."""
+        counts = self.counts.setdefault(split, Counter())
+        held: dict[str, Counter] = {}
+        for item, role in zip(rows["item"].to_pylist(), rows["role"].to_pylist(), strict=True):
+            held.setdefault(item, Counter())[role] += 1
+        counts["items"] += len(held)
+        for roles in held.values():
+            counts["queries"] += roles["query"]
+            counts["gallery"] += roles["gallery"]
+            counts["answered"] += roles["query"] if roles["gallery"] else 0
+
+    def check(self) -> list[str]:
+        """Lines about test photos that cannot be scored. Raises InputError where training could not be validated."""
+        notes = []
+        for split in EVALUATED:
+            found = self.counts.get(split)
+            if not found or found["answered"]:
+                continue
+            what = (
+                f"{split}: {found['items']} items, {found['queries']} queries, {found['gallery']} gallery photos, and no "
+                "query has a photo of its item in the gallery"
+            )
+            if split == "val" and "train" in self.counts:
+                raise InputError(
+                    f"{what}, so training could not be validated: expected items with two photos or more; check the "
+                    "columns item, domain and role, or set holdout 0 to embed and search alone"
+                )
+            notes.append(f"{what}: it can be embedded and searched, not scored")
+        return notes

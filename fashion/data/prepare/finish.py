@@ -1,0 +1,95 @@
+"""The end of prepare: the manifest of an item table, and what it no longer needs."""
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, fields
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fashion.data.prepare.counts import FIELDS
+from fashion.data.prepare.planned import WEB, PlannedShard, TablePlan
+from fashion.data.schema import (
+    ADDRESS,
+    FORMAT,
+    MANIFEST,
+    REJECTED,
+    digests_file,
+    items_file,
+    quarantine_file,
+    rows_file,
+    stats_file,
+)
+from fashion.data.settings import TableSettings
+from fashion.data.table import ShardInfo
+from fashion.provenance import now, versions
+from fashion.storage import READERS, Store
+
+
+def counts_of(stats: list[dict]) -> dict[str, int]:
+    """Sums over the stats of shards."""
+    return {name: sum(row[name] for row in stats) for name in ("items", "images", "bad", "bytes")}
+
+
+def finish(source: Store, out: Store, settings: TableSettings, plan: TablePlan, duplicates: dict[str, int]) -> None:
+    """Write the manifest; then delete what no shard of it needs."""
+    stats = [plan.finished[shard.name] for shard in plan.shards]
+    kept = [field.name for field in fields(ShardInfo)]
+    shards = [{name: row[name] for name in kept} for row in stats if row["items"]]
+    identity = {"annotations": [shard.rows for shard in plan.shards], "shards": [row["digest"] for row in shards]}
+    counts = counts_of(stats)
+    out.write_json(
+        MANIFEST,
+        {
+            "kind": "item-table",
+            "format": FORMAT,
+            "fingerprint": hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).hexdigest(),
+            "source": source.uri,
+            "settings": asdict(settings),
+            "counts": counts | {"bad": counts["bad"] + plan.rejected},
+            "quarantined": dict(plan.all_reasons),
+            "duplicates": duplicates,
+            "splits": {
+                split: counts_of([row for row in stats if row["split"] == split])
+                for split in dict.fromkeys(row["split"] for row in stats)
+            },
+            **{name: plan.about[name] for name in ("categories", "domains", *FIELDS)},
+            "shards": shards,
+            "plan": plan.record,
+            "versions": versions(),
+            "created": now(),
+        },
+    )
+    if plan.about.get("signed"):
+        _forget_addresses(out, plan)
+    _tidy(out, plan)
+
+
+def _forget_addresses(out: Store, plan: TablePlan) -> None:
+    """The addresses of pictures on the web may hold keys, which are not to be kept."""
+
+    def forget(shard: PlannedShard) -> None:
+        rows = out.read_table(rows_file(shard.rows))
+        held = rows[ADDRESS.name]
+        kept = pc.if_else(pc.starts_with(held, WEB), pa.scalar(None, held.type), held)
+        out.write_table(
+            rows_file(shard.rows), rows.set_column(rows.schema.get_field_index(ADDRESS.name), ADDRESS, kept)
+        )
+
+    with ThreadPoolExecutor(READERS) as pool:
+        list(pool.map(forget, plan.shards))
+
+
+def _tidy(out: Store, plan: TablePlan) -> None:
+    """Delete the files of shards that are no more."""
+    files = (items_file, quarantine_file, stats_file, digests_file)
+    needed = {file(shard.name) for shard in plan.shards for file in files} | {REJECTED}
+    needed |= {rows_file(shard.rows) for shard in plan.shards}
+    there = [
+        name
+        for folder in ("items", "quarantine", "stats", "digests", "plan")
+        for name in out.names(folder, recursive=True)
+    ]
+    with ThreadPoolExecutor(READERS) as pool:
+        list(pool.map(out.delete, [name for name in there if name not in needed]))

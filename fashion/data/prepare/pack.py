@@ -1,0 +1,264 @@
+"""One shard of the item table: its annotations -> pictures read, checked, cropped, shrunk and packed -> its files."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fashion.data.boxes import scale_box, usable_box
+from fashion.data.codecs import encode_jpeg, is_jpeg
+from fashion.data.decode import BadPicture, check, decode
+from fashion.data.pictures.folder import Pictures
+from fashion.data.pictures.places import scheme_of
+from fashion.data.prepare.garments import picture_of
+from fashion.data.prepare.planned import PlannedShard
+from fashion.data.schema import (
+    ADDRESS,
+    DIGESTS,
+    GROUP_ITEMS,
+    ITEMS,
+    QUARANTINE,
+    digests_file,
+    items_file,
+    quarantine_file,
+    rows_file,
+    stats_file,
+)
+from fashion.data.settings import TableSettings
+from fashion.data.table import ItemTable
+from fashion.errors import InputError
+from fashion.storage import CHECKED, READERS, Store
+
+QUALITY = 92  # of pictures that are written anew; others keep their bytes
+
+
+Key = tuple[str, str]  # item, image
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedShard:
+    items: pa.Table  # schema ITEMS
+    quarantine: pa.Table  # schema QUARANTINE
+    digests: pa.Table  # schema DIGESTS, of all pictures that could be used
+    images: int
+
+
+class ShardPacker:
+    """Packs shards of the plan at `out` with pictures of `source`; without `out`, in memory alone."""
+
+    def __init__(self, source: Store, out: Store | None, settings: TableSettings):
+        self.source, self.out, self.settings = source, out, settings
+
+    def pack(self, shard: PlannedShard, drop: Collection[Key] | None = None) -> dict:
+        """Write the shard without the pictures `drop` (default: those left out of its `old`); returns its stats.
+
+        Pictures whose annotation is as in `old` are taken over from it. Where nothing is other than a second try of the
+        pictures in its quarantine, and they fail again, the stats of `old` are returned: it stays.
+        """
+        rows = self.out.read_table(rows_file(shard.rows))
+        if not shard.old:
+            return self._write(shard, self.make(rows, drop=drop or ()), drop or ())
+        old, old_rows = shard.old
+        stats = self.out.read_json(stats_file(old))
+        before = list(map(tuple, stats["dropped"]))
+        keys = _keys(rows)
+        drop = sorted(set(before) & set(keys) if drop is None else drop)
+        if old_rows == shard.rows and drop == before:
+            bad = set(_keys(self.out.read_table(quarantine_file(old))))
+            again = rows.filter(pa.array([key in bad for key in keys], pa.bool_()))
+            if not self.make(again).images:
+                return stats
+        same = None
+        if old_rows != shard.rows:
+            told = rows.drop_columns(ADDRESS.name)
+            before = _by_key(self.out.read_table(rows_file(old_rows), told.column_names))
+            same = {key for key, row in _by_key(told).items() if before.get(key) == row}
+        return self._write(shard, self.make(rows, held=self._held(old, same), drop=drop), drop)
+
+    def make(self, rows: pa.Table, **options) -> PackedShard:
+        """Rows of annotations, packed in memory."""
+        s = self.settings
+        access = {"follow_links": s.follow_links, "allow_private_hosts": s.allow_private_hosts}
+        annotated = Pictures(self.source, **access) if s.pictures else None
+        pictures = Pictures(self.source, s.pictures, **access)
+        return pack_shard(rows, pictures, crop=s.crop, size=s.size, annotated=annotated, **options)
+
+    def _held(self, old: str, same: Collection[Key] | None) -> dict[Key, tuple[dict, str]]:
+        """The pictures of the finished shard `old`, and their digests; of the images `same` alone, where that is given."""
+        if not self.out.exists(items_file(old)):  # every picture of it was bad
+            return {}
+        digests = {key: row["digest"] for key, row in _by_key(self.out.read_table(digests_file(old))).items()}
+        return {
+            key: ({name: value for name, value in row.items() if name != "item"}, digests[key])
+            for key, row in _by_key(ItemTable(self.out).image_rows(old)).items()
+            if same is None or key in same
+        }
+
+    def _write(self, shard: PlannedShard, packed: PackedShard, drop: Collection[Key]) -> dict:
+        # Nearly all of it is pictures: not compressible, and the minimum and maximum of a page are two of them.
+        sink = pa.BufferOutputStream()
+        pq.write_table(
+            packed.items,
+            sink,
+            row_group_size=GROUP_ITEMS,
+            compression="none",
+            write_statistics=False,
+            use_dictionary=False,
+            **CHECKED,
+        )
+        data = sink.getvalue()
+        if packed.items.num_rows:
+            self.out.write(items_file(shard.name), data)
+        if packed.quarantine.num_rows:
+            self.out.write_table(quarantine_file(shard.name), packed.quarantine)
+        self.out.write_table(digests_file(shard.name), packed.digests)
+        digest = hashlib.blake2b(data, digest_size=8).hexdigest()
+        stats = stats_of(shard, packed, size=data.size, digest=digest) | {"dropped": sorted(map(list, drop))}
+        self.out.write_json(stats_file(shard.name), stats)
+        return stats
+
+
+def stats_of(shard: PlannedShard, packed: PackedShard, *, size: int, digest: str) -> dict:
+    """What is written when all else of a shard is. `size`, in bytes, and `digest`: of its items' file."""
+    items = packed.items.num_rows
+    return {
+        "name": shard.name,
+        "split": shard.split,
+        "groups": [min(GROUP_ITEMS, items - start) for start in range(0, items, GROUP_ITEMS)],
+        "items": items,
+        "images": packed.images,
+        "bad": packed.quarantine.num_rows,
+        "reasons": dict(Counter(packed.quarantine["reason"].to_pylist())),
+        "bytes": size,
+        "digest": digest,
+    }
+
+
+def _keys(rows: pa.Table) -> list[Key]:
+    return list(zip(rows["item"].to_pylist(), rows["image"].to_pylist(), strict=True))
+
+
+def _by_key(rows: pa.Table) -> dict[Key, dict]:
+    return dict(zip(_keys(rows), rows.to_pylist(), strict=True))
+
+
+def pack_shard(
+    rows: pa.Table,
+    pictures: Pictures,
+    *,
+    crop: bool,
+    size: int | None,
+    annotated: Pictures | None = None,
+    held: Mapping[Key, tuple[dict, str]] = MappingProxyType({}),
+    drop: Collection[Key] = (),
+) -> PackedShard:
+    """`rows` (schema ANNOTATIONS, an item's rows adjacent) -> its items with their pictures.
+
+    `crop` cuts each picture to its annotated box; `size` shrinks it until the shorter side has so many pixels (never
+    enlarges). `annotated`: the pictures whose pixels the annotation counts in, where `pictures` are the same in another
+    resolution. `held`: pictures that are packed already, and their digests; they are not read again. `drop`: pictures
+    that are looked at and left out. A picture that cannot be read or decoded goes to the quarantine with its reason; an
+    item without any picture left is dropped with its last one.
+    """
+    items: list[dict] = []
+    bad: list[dict] = []
+    digests: list[dict] = []
+    with ThreadPoolExecutor(READERS) as pool:
+        annotations = rows.to_pylist()
+        keys = [(row.pop("item"), row["image"]) for row in annotations]
+        addresses = [row.pop(ADDRESS.name) or picture_of(row["image"]) for row in annotations]
+        needed = [address if key not in held else None for key, address in zip(keys, addresses, strict=True)]
+        for place in (pictures, annotated):
+            if place:
+                place.stage(filter(None, needed))
+        loaded = pool.map(lambda address: _load(address, pictures, annotated) if address else None, needed)
+        for key, row, found in zip(keys, annotations, loaded, strict=True):
+            try:
+                if found is None:
+                    packed, digest = held[key]
+                else:
+                    if isinstance(found, BadPicture):
+                        raise found
+                    data, counted_in = found
+                    packed = pack_picture(data, row, crop=crop, size=size, annotated_size=counted_in)
+                    digest = picture_digest(data, row["box"])
+            except BadPicture as fault:
+                picture = picture_of(row["image"])
+                place = picture if scheme_of(picture) else f"{pictures.source.uri}/{picture}"
+                about = {"item": key[0], "image": key[1], "split": row["split"]}
+                bad.append(about | {"place": place, "reason": str(fault)})
+                continue
+            digests.append({"item": key[0], "image": key[1], "digest": digest})
+            if key in drop:
+                continue
+            if not items or items[-1]["item"] != key[0]:
+                items.append({"item": key[0], "images": []})
+            items[-1]["images"].append(packed)
+    return PackedShard(
+        items=pa.Table.from_pylist(items, ITEMS),
+        quarantine=pa.Table.from_pylist(bad, QUARANTINE),
+        digests=pa.Table.from_pylist(digests, DIGESTS),
+        images=sum(len(item["images"]) for item in items),
+    )
+
+
+def picture_digest(data: bytes, box: list[int] | None) -> str:
+    """The same for the same bytes and box: another box of a picture may show another item."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest() + (f"/{','.join(map(str, box))}" if box else "")
+
+
+def pack_picture(
+    data: bytes, row: dict, *, crop: bool, size: int | None, annotated_size: tuple[int, int] | None = None
+) -> dict:
+    """The image struct of ITEMS: annotation and JPEG bytes, box and landmarks in the packed picture's pixels.
+
+    `annotated_size` (width, height): of the picture that the annotation counts in, where it is another one. Raises
+    BadPicture.
+    """
+    width, height = check(data)
+    seen = annotated_size or (width, height)
+    box = usable_box(row["box"], *seen) if row["box"] else None
+    cut = scale_box(box, seen, (width, height)) if crop and box else (0, 0, width, height)
+    x0, y0, x1, y1 = cut
+    shrink = min(1.0, size / min(x1 - x0, y1 - y0)) if size else 1.0
+    new = max(1, round((x1 - x0) * shrink)), max(1, round((y1 - y0) * shrink))
+    whole = cut == (0, 0, width, height)
+    keep = is_jpeg(data) and whole and new == (width, height)
+    pixels = decode(data, size=None if keep else (new[1], new[0]), box=None if whole else cut)
+    jpeg = data if keep else encode_jpeg(pixels, quality=QUALITY)
+    if box is not None:
+        box = None if crop else list(scale_box(box, seen, new))
+    landmarks = row["landmarks"]
+    if landmarks:
+        # Annotated pixels -> the source picture's -> the packed one's.
+        scale = width / seen[0] * new[0] / (x1 - x0), height / seen[1] * new[1] / (y1 - y0)
+        origin = x0 * seen[0] / width, y0 * seen[1] / height
+        landmarks = _move(landmarks, origin, scale)
+    return {**row, "box": box, "landmarks": landmarks, "width": new[0], "height": new[1], "jpeg": jpeg}
+
+
+def _load(
+    address: str, pictures: Pictures, annotated: Pictures | None
+) -> tuple[bytes, tuple[int, int] | None] | BadPicture:
+    try:
+        return pictures.fetch(address), check(annotated.fetch(address)) if annotated else None
+    except FileNotFoundError:
+        return BadPicture("the file is not there")
+    except BadPicture as fault:
+        return fault
+    except InputError:  # in words without the path, so that reasons can be counted
+        return BadPicture("its path, or a link on it, leads out of the source; --follow_links true follows links")
+
+
+def _move(landmarks: list[float], origin: tuple[float, float], scale: tuple[float, float]) -> list[float]:
+    moved = list(landmarks)
+    for i in range(0, len(moved), 3):
+        if moved[i] >= 0:
+            moved[i + 1] = (moved[i + 1] - origin[0]) * scale[0]
+            moved[i + 2] = (moved[i + 2] - origin[1]) * scale[1]
+    return moved

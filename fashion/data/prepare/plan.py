@@ -1,0 +1,187 @@
+"""What the item table is to hold, from the annotations and what an earlier run left: needs no Ray, reads no picture.
+
+    plan/plan.json        the plan that is being carried out; gone when the manifest is written
+    plan/3f2a....parquet  the annotations of one shard, named by their digest
+
+A shard whose annotations are as before keeps its files. Another gets new files under a new name, so that the earlier
+table can be read until the new manifest is there. A shard with pictures in quarantine is tried again.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fashion.data.formats.benchmarks import annotation_files, digest_of_files, read_annotations, read_attribute_types
+from fashion.data.formats.rejects import Rejects
+from fashion.data.prepare.counts import LabelCounts, Sides
+from fashion.data.prepare.earlier import Changes, Earlier
+from fashion.data.prepare.planned import PLAN, WEB, PlannedShard, TablePlan
+from fashion.data.prepare.shards import Shard, plan_shards
+from fashion.data.schema import ADDRESS, FORMAT, MANIFEST, REJECTED, rows_file
+from fashion.data.settings import TableSettings
+from fashion.data.table import ItemTable
+from fashion.domain import SPLITS
+from fashion.errors import InputError
+from fashion.storage import Store
+
+Say = Callable[[str], None]
+Keep = Callable[[str, pa.Table], None]  # receives the digest of a shard's annotations, and them
+
+
+def plan_table(
+    source: Store,
+    out: Store | None,
+    settings: TableSettings,
+    *,
+    warn: Say,
+    progress: Callable[[int], None] = lambda rows: None,
+    keep: Keep | None = None,
+) -> TablePlan:
+    """The plan of the table at `out`: that of the last run where the annotation files are the same, else a new one.
+
+    `progress(rows read so far)`. Without `out` nothing is written, and `keep` receives the annotations. Raises InputError
+    where the annotations cannot be used, or `out` holds another table.
+    """
+    said = settings.identity | {"source": source.uri}
+    records = _records(out, said, warn) if out else []
+    sources = digest_of_files(source, annotation_files(source, settings), settings)
+    earlier = Earlier(out, [record for record, _ in records])
+    if records and records[0][0]["sources"] == sources:
+        record, unfinished = records[0]
+        return _again(TablePlan.of(record, changed=unfinished, finished={}), earlier)
+    rejects = Rejects()
+    keep = keep or (lambda digest, rows: out.write_table(rows_file(digest), rows))
+    plan, sides = _plan(source, settings, said, sources, earlier, warn, progress, keep, rejects)
+    if out and rejects.rows:
+        out.write_table(REJECTED, rejects.table)
+    elif out and out.exists(REJECTED):
+        out.delete(REJECTED)
+    if plan.rejected > settings.bad_fraction * plan.images:
+        raise InputError(
+            f"{plan.rejected} of {plan.images} rows of the annotations cannot be used, more than bad_fraction "
+            f"{settings.bad_fraction}: {rejects.say()}; mend them or raise bad_fraction"
+        )
+    for line in sides.check():  # after what may be the reason why one side is missing
+        warn(line)
+    if out:
+        out.write_json(PLAN, plan.record)
+    return _again(plan, earlier)
+
+
+def _records(out: Store, said: dict, warn: Say) -> list[tuple[dict, bool]]:
+    """The plan that was not carried out and that of the finished table, as far as they are there, and whether each is
+    unfinished. Raises InputError where the table is of other settings."""
+    records = []
+    if out.exists(PLAN) and (plan := out.read_json(PLAN)).get("format") == FORMAT and "sources" in plan:
+        records.append((plan, True))
+    if out.exists(MANIFEST):
+        manifest = ItemTable(out).manifest
+        theirs = manifest["settings"] | {"source": manifest["source"]}
+        if name := _other(said, theirs):
+            raise InputError(
+                f"{out.uri}: holds an item table made with {name} {theirs[name]!r}, and {said[name]!r} was asked for; "
+                "choose another --out, or the same settings"
+            )
+        if "plan" in manifest:  # else of an earlier version, and packed anew
+            records.append((manifest["plan"], False))
+    elif records and (name := _other(said, records[0][0]["settings"])):
+        warn(f"{out.uri}: what an unfinished prepare with another {name} left is made anew")
+        return []
+    return records
+
+
+def _other(mine: dict, theirs: dict) -> str | None:
+    """The first setting that differs; one that is newer than the table does not."""
+    return next((name for name in mine if name in theirs and mine[name] != theirs[name]), None)
+
+
+def _again(plan: TablePlan, earlier: Earlier) -> TablePlan:
+    """The plan with the stats of its finished shards; those with pictures in quarantine get a new name and are left."""
+    finished = earlier.stats(plan.shards)
+    shards = [
+        replace(s, name=earlier.new_name(s.split), old=(s.name, s.rows)) if finished.get(s.name, {}).get("bad") else s
+        for s in plan.shards
+    ]
+    return replace(plan, shards=tuple(shards), finished=finished)
+
+
+def _plan(
+    source: Store,
+    settings: TableSettings,
+    said: dict,
+    sources: str,
+    earlier: Earlier,
+    warn: Say,
+    progress: Callable[[int], None],
+    keep: Keep,
+    rejects: Rejects,
+) -> tuple[TablePlan, Sides]:
+    sides, changes = Sides(), Changes(earlier)
+    labels = LabelCounts(read_attribute_types(settings.benchmark, source, fine=settings.fine))
+    names = ("fine", "manifest", "columns", "domains")
+    options = {name: getattr(settings, name) for name in names if getattr(settings, name)}
+    rows = read_annotations(settings.benchmark, source, warn=warn, reject=rejects.line, **options)
+    rows = _usable(rows, settings, rejects, progress)
+    shards, categories, domains, signed = [], set(), set(), False
+    for shard in plan_shards(
+        rows,
+        shard_images=settings.shard_images,
+        holdout=settings.holdout,
+        seed=settings.seed,
+        earlier=earlier.starts,
+        warn=warn,
+        reject=rejects.row,
+    ):
+        told = shard.rows.drop_columns(ADDRESS.name)  # which may be signed anew each day
+        digest = hashlib.blake2b(json.dumps(told.to_pylist()).encode(), digest_size=16).hexdigest()
+        keep(digest, shard.rows)
+        shards.append(_planned(shard, digest, earlier))
+        labels.add(shard.split, shard.rows)
+        changes.add(shard.split, shard.start, told, digest)
+        signed |= pc.any(pc.starts_with(shard.rows[ADDRESS.name], WEB), min_count=0).as_py()
+        if settings.benchmark != "category-attribute":  # which matches by category
+            sides.add(shard.split, shard.rows)
+        categories.update(shard.rows["category"].unique().to_pylist())
+        domains.update(shard.rows["domain"].unique().to_pylist())
+    shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.start))
+    about = {"categories": sorted(categories - {None}), "domains": sorted(domains), **labels.fields(), "signed": signed}
+    packed = sum(shard.name not in earlier.written for shard in shards)
+    if line := changes.say(len(shards), packed):
+        warn(line)
+    plan = TablePlan(
+        shards=tuple(shards),
+        settings=said,
+        sources=sources,
+        about=about,
+        reasons=rejects.reasons,
+        changed=True,
+        finished={},
+    )
+    return plan, sides
+
+
+def _planned(shard: Shard, digest: str, earlier: Earlier) -> PlannedShard:
+    old = earlier.covering(shard.split, shard.start)
+    known = {"split": shard.split, "start": shard.start, "images": shard.rows.num_rows, "rows": digest}
+    if old and old.rows == digest:
+        return PlannedShard(**known, name=old.name)
+    return PlannedShard(**known, name=earlier.new_name(shard.split), old=(old.name, old.rows) if old else None)
+
+
+def _usable(
+    batches: Iterable[pa.RecordBatch], settings: TableSettings, rejects: Rejects, progress: Callable[[int], None]
+) -> Iterator[pa.RecordBatch]:
+    """The batches without rows that the benchmark cannot use."""
+    read = 0
+    for batch in batches:
+        read += batch.num_rows
+        progress(read)
+        if settings.benchmark == "category-attribute" and batch["category"].null_count:
+            for row in batch.filter(batch["category"].is_null()).to_pylist():
+                rejects.row(row, "no category is annotated, which this benchmark matches by")
+            batch = batch.filter(batch["category"].is_valid())
+        yield batch

@@ -1,0 +1,84 @@
+"""The plan of an item table as a value, and as JSON in its folder."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from fashion.data.schema import FORMAT
+
+PLAN = "plan/plan.json"
+WEB = "http"  # how addresses of pictures begin that may hold keys
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedShard:
+    """One shard of the plan."""
+
+    split: str
+    start: int  # the first hash of its range
+    images: int  # rows of annotations
+    rows: str  # their digest, by which their file is named
+    name: str  # of its files
+    old: tuple[str, str] | None = None  # name and rows of the finished shard that pictures are taken over from
+
+    @property
+    def about(self) -> dict:
+        """As JSON, whose numbers have 53 bits."""
+        return {**vars(self), "start": f"{self.start:016x}"}
+
+    @staticmethod
+    def of(about: dict) -> "PlannedShard":
+        old = tuple(about["old"]) if about["old"] else None
+        return PlannedShard(**{**about, "start": int(about["start"], 16), "old": old})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TablePlan:
+    """The shards to be, and what the manifest says of their annotations."""
+
+    shards: tuple[PlannedShard, ...]
+    settings: dict  # their identity, and the source's address
+    sources: str  # digest of the annotation files
+    about: dict  # categories, domains, counts of labels
+    reasons: dict[str, int]  # why rows of the annotations cannot be used, and how many
+    changed: bool  # whether it is another than that of the manifest there
+    finished: dict[str, dict]  # name -> stats of the shards that are there
+
+    @property
+    def images(self) -> int:
+        """Rows of annotations, usable or not."""
+        return self.rejected + sum(shard.images for shard in self.shards)
+
+    @property
+    def rejected(self) -> int:
+        """Rows of the annotations that cannot be used."""
+        return sum(self.reasons.values())
+
+    @property
+    def all_reasons(self) -> Counter:
+        """Why images are set aside, rows of the annotations and pictures alike, and how many."""
+        reasons = Counter(self.reasons)
+        for row in self.finished.values():
+            reasons.update(row["reasons"])
+        return reasons
+
+    @property
+    def left(self) -> list[PlannedShard]:
+        """Those that are to be packed."""
+        return [shard for shard in self.shards if shard.name not in self.finished]
+
+    @property
+    def record(self) -> dict:
+        """As JSON; `finished` lies in the folder."""
+        kept = {name: getattr(self, name) for name in ("settings", "sources", "about", "reasons")}
+        return {"format": FORMAT, **kept, "shards": [shard.about for shard in self.shards]}
+
+    @staticmethod
+    def of(record: dict, *, changed: bool, finished: dict[str, dict]) -> "TablePlan":
+        kept = {name: record[name] for name in ("settings", "sources", "about", "reasons")}
+        shards = tuple(map(PlannedShard.of, record["shards"]))
+        return TablePlan(shards=shards, changed=changed, finished=finished, **kept)
+
+    def packed_as(self, stats: list[dict]) -> "TablePlan":
+        """The plan with the names of the files that the shards, in their order, are in now."""
+        shards = [replace(s, name=row["name"], old=None) for s, row in zip(self.shards, stats, strict=True)]
+        return replace(self, shards=tuple(shards), finished={row["name"]: row for row in stats})
