@@ -125,7 +125,7 @@ def found_beside(network: NetworkSettings, run: Store) -> Future[Start]:
     """What the network starts from: the usual weights are read while Ray starts; of others it is said before what is wrong
     with them."""
     start = beside(find_start, network, run)
-    if network != NetworkSettings():
+    if not network.certain:
         start.result()
     return start
 

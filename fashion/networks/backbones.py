@@ -4,6 +4,7 @@ torchvision is imported only where one of its networks is asked for: it takes si
 """
 
 from collections.abc import Mapping
+from itertools import chain
 
 import torch
 from torch import nn
@@ -50,16 +51,16 @@ def feature_length(stages: list[nn.Module], settings: NetworkSettings) -> int:
 
 
 def output_shape(stages: list[nn.Module], settings: NetworkSettings) -> torch.Size:
-    """What the first stages of a backbone, or all, make of one picture: (C, H, W) or (F,). Computed from a blank picture
-    on the device of the weights (on torch's meta device: from shapes alone). Raises InputError where the input is too
-    small, or otherwise wrong, for the backbone."""
+    """What the first stages of a backbone, or all, make of one picture: (C, H, W) or (F,). Computed from shapes alone.
+    Raises InputError where the input is too small, or otherwise wrong, for the backbone."""
     backbone = nn.Sequential(*stages)
-    device = next(backbone.parameters()).device
-    picture = torch.zeros(1, 3, settings.size, settings.size, device=device)
+    tensors = chain(backbone.named_parameters(), backbone.named_buffers())
+    shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
+    picture = torch.empty(1, 3, settings.size, settings.size, device="meta")
     training = backbone.training
     try:
         with torch.no_grad():
-            features = backbone.eval()(picture)
+            features = torch.func.functional_call(backbone.eval(), shapes, (picture,))
     except (RuntimeError, ValueError, AssertionError) as error:
         raise _bad_size(settings, error) from None
     finally:

@@ -115,6 +115,13 @@ class NetworkSettings:
         return self.pretrained is not None and "/" not in self.pretrained and not self.pretrained.endswith(WEIGHTS_FILE)
 
     @property
+    def certain(self) -> bool:
+        """Whether it is known without a trial that it can be built, takes pictures of its size, and its weights fit: the
+        default network, whatever its embedding and pictures. torch takes a while to import."""
+        shown = {name: getattr(self, name) for name in ("dimension", "size", "checkpointing", *_TRANSFORM)}
+        return self == NetworkSettings(**shown)
+
+    @property
     def transform(self) -> Transform:
         """How the network wants to be shown pictures; what is null is as `usual`."""
         return replace(usual(self.name), **{k: v for k in _TRANSFORM if (v := getattr(self, k)) is not None})

@@ -10,7 +10,7 @@ from fashion.data.labels import count_attributes, vocabulary_of
 from fashion.data.plan import Plan
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
-from fashion.networks.settings import SHIPPED, NetworkSettings
+from fashion.networks.settings import NetworkSettings
 from fashion.provenance import now, versions
 from fashion.storage import Store
 from fashion.training.resources import Resources, decide_resources
@@ -42,23 +42,33 @@ class Job:
     begin: Start | None = None  # in the process that plans; `begun` puts it where all workers find it
 
     def begun(self) -> "Job":
-        """The job as workers get it; its first network is in the run's folder where it is more than a seed."""
-        from fashion.networks.files import save_network
-
-        if self.begin is not None and self.settings.network.pretrained and not self.run.exists(START):
-            save_network(self.run, START, self.begin.network(seed=self.settings.seed, vocabulary=self.vocabulary))
+        """The job as workers get it; its first network is in the run's folder where it is more than a seed and what they
+        can read for themselves."""
+        if self.begin is None or not self.begin.fetched or self.run.exists(START):
+            return replace(self, begin=None)
+        self._write_first(self.begin.network(seed=self.settings.seed, vocabulary=self.vocabulary))
         return replace(self, begin=None)
 
     def first_network(self) -> "Network":
-        """The network before the first step."""
+        """The network before the first step, which the run's folder holds from then on, where it is more than a seed."""
         from fashion.networks.files import load_network
         from fashion.networks.model import build_network
+        from fashion.training.distributed import rank
 
-        if self.settings.network.pretrained:
-            network, _ = load_network(self.run, START)
-            network.checkpointing = self.settings.network.checkpointing
-            return network
-        return build_network(self.settings.network, seed=self.settings.seed, vocabulary=self.vocabulary)
+        network = self.settings.network
+        if not network.pretrained or not self.run.exists(START):
+            built = build_network(network, seed=self.settings.seed, vocabulary=self.vocabulary)
+            if network.pretrained and rank() == 0:
+                self._write_first(built)
+            return built
+        network, _ = load_network(self.run, START)
+        network.checkpointing = self.settings.network.checkpointing
+        return network
+
+    def _write_first(self, network: "Network") -> None:
+        from fashion.networks.files import save_network
+
+        save_network(self.run, START, network)
 
     @property
     def tables(self) -> tuple[ItemTable, ...]:
@@ -147,7 +157,7 @@ def training_size(settings: TrainSettings) -> int:
 
 
 def _takes(network: NetworkSettings, size: int) -> bool:
-    if network.name == SHIPPED and network.design == "plain":  # known, and torch takes a while to import
+    if replace(network, size=size).certain:
         return True
     from fashion.networks.model import takes_size
 
@@ -155,8 +165,8 @@ def _takes(network: NetworkSettings, size: int) -> bool:
 
 
 def check_possible(network: NetworkSettings) -> None:
-    """Raise InputError for a network that cannot be built. The usual one can, and torch takes a while to import."""
-    if network != NetworkSettings():
+    """Raise InputError for a network that cannot be built."""
+    if not network.certain:
         from fashion.networks.model import check_network
 
         check_network(network)

@@ -8,8 +8,8 @@ from fashion.training.distributed import bare, gather
 from fashion.training.step import Batch, StepContext, look, prepare
 
 FLOAT32, BF16, AUTO = "float32", "bf16", "auto"
-PICTURES = 32  # of a trial
-ROUNDS, ROUNDS_S = 3, 1.0  # at least so many, and so long
+PICTURES = 16  # of a trial
+ROUNDS, ROUNDS_S = 3, 0.5  # at least so many, and so long
 GAIN = 0.9  # bf16 is taken where it needs less than this share of float32's time
 
 

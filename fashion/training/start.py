@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fashion.errors import InputError
 from fashion.networks.settings import WEIGHTS_FILE, NetworkSettings
+from fashion.networks.shipped import SIDE, TRANSFORM, checked, shipped_file
 from fashion.networks.transform import Transform, usual
 from fashion.storage import Store
 from fashion.training.checkpoint import NETWORK, RUN, best_checkpoint
@@ -22,17 +23,24 @@ START = "start.safetensors"  # a run's copy of its network before the first step
 @dataclass(frozen=True, kw_only=True)
 class Start:
     """`settings`, with the transform that the weights expect, and the weights: a backbone's, or a network of ours. None
-    of either where the seed decides all, or the run has its own copy already."""
+    of either where the seed decides all, the run has its own copy already, or each worker has the package's file."""
 
     settings: NetworkSettings
     weights: "Mapping[str, torch.Tensor] | None" = None
     other: "Network | None" = None
     said: str | None = None  # what is taken from where
 
+    @property
+    def fetched(self) -> bool:
+        """Whether it has weights that only this process has."""
+        return self.weights is not None or self.other is not None
+
     def network(self, *, seed: int, vocabulary: "Vocabulary | None" = None) -> "Network":
         """The first network. Raises InputError where the weights do not fit."""
-        from fashion.networks.model import new_network
+        from fashion.networks.model import build_network, new_network
 
+        if not self.fetched:
+            return build_network(self.settings, seed=seed, vocabulary=vocabulary)
         network = new_network(self.settings, self.weights, seed=seed, vocabulary=vocabulary)
         if self.other is not None:
             from fashion.networks.takeover import take_over
@@ -66,6 +74,9 @@ def _transform_of(run: Store, name: str) -> Transform:
 
 
 def _found(settings: NetworkSettings) -> Start:
+    if settings.certain and (file := shipped_file(settings.name)):
+        checked(file)
+        return Start(settings=settings.showing(TRANSFORM), said=_said(settings, SIDE))
     from fashion.networks.files import is_network, read_network
     from fashion.networks.model import new_network
 
@@ -83,13 +94,13 @@ def _found(settings: NetworkSettings) -> Start:
 
     transform, side = recorded(settings)
     weights = read_weights(settings)
-    start = Start(
-        settings=settings.showing(transform),
-        weights=weights,
-        said=f"backbone from {where}" + (f", trained at {side} pixels" if side else ""),
-    )
+    start = Start(settings=settings.showing(transform), weights=weights, said=_said(settings, side))
     start.network(seed=0)
     return start
+
+
+def _said(settings: NetworkSettings, side: int | None) -> str:
+    return f"backbone from {settings.pretrained}" + (f", trained at {side} pixels" if side else "")
 
 
 def _file(where: str) -> tuple[Store, str]:

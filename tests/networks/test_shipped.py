@@ -9,6 +9,7 @@ import torch
 from fashion.errors import InputError
 from fashion.networks import shipped
 from fashion.networks.model import build_network
+from fashion.networks.records import recorded
 from fashion.networks.settings import SHIPPED, NetworkSettings
 
 SETTINGS = NetworkSettings(name=SHIPPED, pretrained="DEFAULT", size=96)
@@ -32,6 +33,10 @@ def test_the_default_of_the_shipped_network_is_there_without_internet(no_interne
     assert torch.equal(model["conv_stem.weight"], weights["_conv_stem.weight"])
     assert torch.equal(model["blocks.6.0.conv_pwl.weight"], weights["_blocks.15._project_conv.weight"])
     assert torch.equal(model["bn2.running_var"], weights["_bn1.running_var"])
+
+
+def test_what_is_known_of_the_shipped_network_is_what_its_record_says():
+    assert recorded(SETTINGS) == (shipped.TRANSFORM, shipped.SIDE)
 
 
 @pytest.mark.parametrize(

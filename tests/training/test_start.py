@@ -8,6 +8,7 @@ from fashion.errors import InputError
 from fashion.networks.files import fingerprint, save_network
 from fashion.networks.model import build_network
 from fashion.networks.settings import SHIPPED, NetworkSettings
+from fashion.networks.shipped import shipped_file
 from fashion.networks.transform import Transform
 from fashion.storage import Store
 from fashion.training.checkpoint import NETWORK, RUN, checkpoint_name, write_checkpoint
@@ -160,5 +161,7 @@ def test_a_run_of_before_networks_carried_a_transform_goes_on_as_it_was(tmp_path
     run = a_run(tmp_path, **old)
     assert not {"mean", "std", "fit", "interpolation"} & Store(run).read_json(RUN)["settings"]["network"].keys()
     start = find_start(NetworkSettings(**(SMALL | old)), Store(run))
-    assert start.settings.transform == Transform() and start.weights is not None
+    assert start.settings.transform == Transform()
+    stem = torch.load(shipped_file(SHIPPED), weights_only=True)["_conv_stem.weight"]
+    assert torch.equal(start.network(seed=0).shared[0].state_dict()["conv_stem.weight"], stem)
     assert start.settings.identity() == NetworkSettings(**(SMALL | old)).identity()
