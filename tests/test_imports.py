@@ -16,6 +16,7 @@ BASE = (
     "claim",
     "domain",
     "errors",
+    "identity",
     "processes",
     "provenance",
     "seeds",

@@ -12,12 +12,14 @@ leave out.
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from fashion.errors import InputError
+from fashion.identity import check_same
 from fashion.provenance import now, versions
 from fashion.retrieval.search.arrow import numbers
 from fashion.storage import Store
@@ -54,7 +56,7 @@ def claim(store: Store, identity: dict) -> None:
     if not store.exists(IDENTITY):
         store.write_json(IDENTITY, identity)
         return
-    _same(store, store.read_json(IDENTITY), identity, "choose another folder")
+    check_same(store, "embeddings", _of(store.read_json(IDENTITY), identity), identity, "choose another folder")
 
 
 def check_comparable(catalogue: Catalogue, identity: dict) -> None:
@@ -62,15 +64,11 @@ def check_comparable(catalogue: Catalogue, identity: dict) -> None:
     values otherwise."""
     store, manifest = catalogue
     rest = {name: value for name, value in identity.items() if name != "data"}
-    _same(store, manifest, rest, "embed the whole catalogue, without --since")
+    check_same(store, "embeddings", _of(manifest, rest), rest, "embed the whole catalogue, without --since")
 
 
-def _same(store: Store, held: dict, identity: dict, advice: str) -> None:
-    for name, value in identity.items():
-        if held.get(name) != value:
-            raise InputError(
-                f"{store.uri}: holds embeddings of {name} {held.get(name)!r}, and {value!r} was asked for; {advice}"
-            )
+def _of(held: dict, names: Collection[str]) -> dict:
+    return {name: held.get(name) for name in names}
 
 
 def open_catalogue(uri: str) -> Catalogue:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fashion.errors import InputError
+from fashion.identity import check_same
 from fashion.retrieval.gate.statistics import wilson
 from fashion.storage import Store
-from fashion.training.settings import difference
 
 if TYPE_CHECKING:  # whoever looks for a run's files needs no torch
     from fashion.networks.model import EmbeddingNetwork
@@ -135,19 +135,15 @@ def open_run(store: Store, run: dict) -> None:
         store.write_json(RUN, run)
         return
     held = store.read_json(RUN)
-    if held["data"]["fingerprint"] != run["data"]["fingerprint"]:
-        raise InputError(
-            f"{store.uri}: a run on other data (fingerprint {held['data']['fingerprint']}, this data has "
-            f"{run['data']['fingerprint']}); choose another --run"
-        )
-    if [t["fingerprint"] for t in run["data"].get("labels", [])] != [
-        t["fingerprint"] for t in held["data"].get("labels", [])
-    ]:
-        raise InputError(
-            f"{store.uri}: a run with other tables of labels (--labels); use its own, or choose another --run"
-        )
     epochs = {"epochs": run["settings"]["epochs"]}
-    if found := difference(run["settings"], held["settings"] | epochs):
-        raise InputError(f"{store.uri}: a run with other settings ({found}); use its settings, or choose another --run")
+    check_same(store, "a run", _fingerprints(held), _fingerprints(run), "choose another --run")
+    advice = "use its settings, or choose another --run"
+    check_same(store, "a run", held["settings"] | epochs, run["settings"], advice)
     if held["settings"]["epochs"] != epochs["epochs"]:
         store.write_json(RUN, held | {"settings": held["settings"] | epochs})
+
+
+def _fingerprints(run: dict) -> dict:
+    """Of its item table and of those of --labels."""
+    data = run["data"]
+    return {"data": data["fingerprint"], "labels": [table["fingerprint"] for table in data.get("labels", [])]}

@@ -202,21 +202,3 @@ class TrainSettings:
         if self.network.design == "plain":
             del settings["tasks"], settings["batch"]["labels"]
         return settings
-
-
-def difference(mine: dict, theirs: dict, prefix: str = "") -> str | None:
-    """The first setting in which two nested settings differ, as 'name: theirs there, mine here'; None if none does."""
-    for name in sorted(mine.keys() | theirs.keys()):
-        a, b = mine.get(name), theirs.get(name)
-        if isinstance(a, dict) and isinstance(b, dict):
-            if found := difference(a, b, f"{prefix}{name}."):
-                return found
-        elif _plain(a) != _plain(b):
-            return f"{prefix}{name}: {b!r} there, {a!r} here"
-    return None
-
-
-def _plain(value):
-    if isinstance(value, float) and math.isfinite(value) and value == int(value):
-        return int(value)
-    return list(value) if isinstance(value, tuple) else value

@@ -9,10 +9,9 @@ trials/trial-0007/          a training run (fashion.training.checkpoint), and
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
-from fashion.errors import InputError
+from fashion.identity import check_same
 from fashion.storage import Store
 from fashion.training.checkpoint import HISTORY, score
-from fashion.training.settings import difference
 from fashion.tuning.overrides import Values
 
 SWEEP, CLOCK, TRIALS, TRIAL = "sweep.json", "clock.json", "trials", "trial.json"
@@ -106,16 +105,9 @@ def open_sweep(store: Store, about: dict) -> None:
         store.write_json(SWEEP, about)
         return
     held = store.read_json(SWEEP)
-    if held["data"]["fingerprint"] != about["data"]["fingerprint"]:
-        raise InputError(
-            f"{store.uri}: a sweep on other data (fingerprint {held['data']['fingerprint']}, this data has "
-            f"{about['data']['fingerprint']}); choose another --run"
-        )
-    if found := difference(about["settings"], held["settings"]):
-        raise InputError(
-            f"{store.uri}: a sweep with other settings ({found}); use its settings, or choose another --run "
-            "(budget, resources and concurrent may change)"
-        )
+    advice = "use its data and settings, or choose another --run (budget, resources and concurrent may change)"
+    check_same(store, "a sweep", {"data": held["data"]["fingerprint"]}, {"data": about["data"]["fingerprint"]}, advice)
+    check_same(store, "a sweep", held["settings"], about["settings"], advice)
 
 
 def seconds_spent(store: Store) -> float:

@@ -109,7 +109,7 @@ def test_a_finished_run_is_left_alone_and_other_settings_are_refused(run, table)
     assert time.monotonic() - began < 10
     assert {name: store.read(name) for name in before} == before
     other = TrainSettings(**{**_fields(SETTINGS), "seed": 1})
-    with pytest.raises(InputError, match=r"a run with other settings \(seed: 0 there, 1 here\)"):
+    with pytest.raises(InputError, match=r"holds a run made with seed 0, and 1 was asked for"):
         fit(plan_job(other, table, store), lambda row: None)
 
 

@@ -93,7 +93,7 @@ def test_fewer_epochs_than_are_done_are_refused_and_others_are_not(table, tmp_pa
     open_run(run, draft_job(replace(SETTINGS, epochs=9), table, run).about)
     open_run(run, draft_job(replace(SETTINGS, epochs=2), table, run).about)
     assert held_epochs(run) == 2
-    with pytest.raises(InputError, match=r"other settings \(seed: 0 there, 1 here\)"):
+    with pytest.raises(InputError, match=r"made with seed 0, and 1 was asked for"):
         open_run(run, draft_job(replace(SETTINGS, epochs=5, seed=1), table, run).about)
     assert held_epochs(run) == 2
 

@@ -81,9 +81,9 @@ def test_another_sweep_in_the_same_folder_is_refused(tmp_path):
     about = {"settings": {"space": {"a": 1}, "search": {"seed": 0}}, "data": {"fingerprint": "x"}}
     open_sweep(Store(tmp_path), about)
     open_sweep(Store(tmp_path), about)
-    with pytest.raises(InputError, match=r"a sweep with other settings \(search\.seed: 0 there, 1 here\)"):
+    with pytest.raises(InputError, match=r"holds a sweep made with search\.seed 0, and 1 was asked for"):
         open_sweep(Store(tmp_path), {**about, "settings": {"space": {"a": 1}, "search": {"seed": 1}}})
-    with pytest.raises(InputError, match="a sweep on other data"):
+    with pytest.raises(InputError, match="holds a sweep made with data 'x', and 'y'"):
         open_sweep(Store(tmp_path), {**about, "data": {"fingerprint": "y"}})
 
 

@@ -9,7 +9,7 @@ table can be read until the new manifest is there. A shard with pictures in quar
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
 from fashion.domain import SPLITS
 from fashion.errors import InputError
+from fashion.identity import check_same, difference
 from fashion.storage import Store
 
 Say = Callable[[str], None]
@@ -80,23 +81,19 @@ def _records(out: Store, said: dict, warn: Say) -> list[tuple[dict, bool]]:
         records.append((plan, True))
     if out.exists(MANIFEST):
         manifest = ItemTable(out).manifest
-        theirs = manifest["settings"] | {"source": manifest["source"]}
-        if name := _other(said, theirs):
-            raise InputError(
-                f"{out.uri}: holds an item table made with {name} {theirs[name]!r}, and {said[name]!r} was asked for; "
-                "choose another --out, or the same settings"
-            )
+        theirs = _of(manifest["settings"] | {"source": manifest["source"]}, said)
+        check_same(out, "an item table", theirs, _of(said, theirs), "choose another --out, or the same settings")
         if "plan" in manifest:  # else of an earlier version, and packed anew
             records.append((manifest["plan"], False))
-    elif records and (name := _other(said, records[0][0]["settings"])):
-        warn(f"{out.uri}: what an unfinished prepare with another {name} left is made anew")
+    elif records and (other := difference(_of(theirs := records[0][0]["settings"], said), _of(said, theirs))):
+        warn(f"{out.uri}: what an unfinished prepare with another {other[0]} left is made anew")
         return []
     return records
 
 
-def _other(mine: dict, theirs: dict) -> str | None:
-    """The first setting that differs; one that is newer than the table does not."""
-    return next((name for name in mine if name in theirs and mine[name] != theirs[name]), None)
+def _of(settings: dict, names: Collection[str]) -> dict:
+    """A setting that is newer than the table does not differ."""
+    return {name: value for name, value in settings.items() if name in names}
 
 
 def _again(plan: TablePlan, earlier: Earlier) -> TablePlan:
