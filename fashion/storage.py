@@ -112,9 +112,12 @@ class Store:
         self.write(name, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        with self.open(name) as file, undamaged(f"{self.uri}/{name}"):
-            # Not pq.read_table, which imports pandas: a second and a half.
-            return pq.ParquetFile(file, page_checksum_verification=True).read(columns)
+        with self.open_table(name) as table:
+            return table.read(columns)
+
+    def open_table(self, name: str) -> "TableFile":
+        """A Parquet file that is opened once, and read column by column."""
+        return TableFile(self.open(name), f"{self.uri}/{name}")
 
     def write_table(self, name: str, table: pa.Table, **options) -> int:
         """Write Parquet; returns its size in bytes."""
@@ -131,6 +134,27 @@ class Store:
         """Delete everything under `name`; nothing happens where it is not there."""
         if self.fs.get_file_info(self.at(name)).type == pafs.FileType.Directory:
             self.fs.delete_dir(self.at(name))
+
+
+class TableFile:
+    """An open Parquet file; `uri` names it in errors."""
+
+    def __init__(self, file: pa.NativeFile, uri: str):
+        self.file, self.uri = file, uri
+        with undamaged(uri):
+            # Not pq.read_table, which imports pandas: a second and a half.
+            self.parquet = pq.ParquetFile(file, page_checksum_verification=True)
+
+    def __enter__(self) -> "TableFile":
+        return self
+
+    def __exit__(self, *fault) -> None:
+        self.file.close()
+
+    def read(self, columns: list[str] | None = None) -> pa.Table:
+        """All rows of these columns, in the file's order, or of all."""
+        with undamaged(self.uri):
+            return self.parquet.read(columns)
 
 
 @contextmanager

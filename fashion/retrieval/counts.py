@@ -25,14 +25,14 @@ class GalleryCounts:
 
 def count_gallery(opened: OpenShard, asked: pa.Array) -> GalleryCounts:
     """The gallery images of one shard, and the first of each of the items `asked`."""
-    rows = opened.own
+    rows = opened.images(["image", "item"])
     pairs = zip(rows["image"].to_pylist(), rows["item"].to_pylist(), strict=True)
     items = rows["item"].unique()
     return GalleryCounts(
         images=len(rows),
         total=digest_total(pairs),
         items=pa.table({"item": items, "part": pa.array([opened.shard.number] * len(items), pa.int64())}),
-        first=first_images(rows.select([*ABOUT, EMBEDDING]), asked),
+        first=first_images(opened.images([*ABOUT, EMBEDDING]), asked),
     )
 
 

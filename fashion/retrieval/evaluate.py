@@ -20,7 +20,7 @@ from fashion.retrieval.protocol import blend, check_category, describe, expansio
 from fashion.retrieval.rank import Engine, Ranking
 from fashion.retrieval.search.parts import MapReduce, map_reduce_here
 from fashion.retrieval.search.queries import Queries, is_match
-from fashion.retrieval.search.survey import Survey, Turn, join_surveys, survey_turns
+from fashion.retrieval.search.survey import Asked, Survey, Turn, join_surveys, survey_part
 from fashion.retrieval.settings import ProtocolSettings
 from fashion.retrieval.table import IGNORED
 from fashion.storage import Store
@@ -84,7 +84,7 @@ def evaluate(
             raise InputError(f"protocol.positives: found pair, but {table.store.uri} has no annotated pairs; set item")
     turns = _turns(queries, label, pairs, settings)
     sampled = sample_items(queries, SAMPLED_ITEMS, seed)
-    asked = _Asked(turns=list(turns.values()), parts=len(parts), items=sampled)
+    asked = _Asked(survey=Asked.of(list(turns.values()), parts), items=sampled)
     counts, surveys = map_reduce(_first_pass, _join_first_pass, parts, asked)
     for name, count in (("queries", len(queries)), ("gallery images", counts.images)):
         if not count:
@@ -155,14 +155,13 @@ def _turns(
 class _Asked:
     """Of the first pass."""
 
-    turns: list[Turn]
-    parts: int
+    survey: Asked
     items: pa.Array  # whose first images are wanted
 
 
-def _first_pass(part: Shard, asked: _Asked) -> tuple[GalleryCounts, list[Survey]]:
-    opened = part.open([turn.view for turn in asked.turns])
-    return count_gallery(opened, asked.items), survey_turns(opened, asked.turns, asked.parts)
+def _first_pass(part: Shard, asked: _Asked, earlier) -> tuple[GalleryCounts, list[Survey]]:
+    opened = part.open()
+    return count_gallery(opened, asked.items), survey_part(part.number, opened, asked.survey)
 
 
 def _join_first_pass(answers: list, asked: _Asked) -> tuple[GalleryCounts, list[Survey]]:

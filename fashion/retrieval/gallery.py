@@ -5,7 +5,6 @@ A shard is read once for all views of it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -53,62 +52,58 @@ class Shard:
     taken: dict[str, pa.Array] = field(default_factory=dict)
     """Items of this part that have images in other shards too, by the shard."""
 
-    def open(self, views: Sequence[View | None] = (None,)) -> "OpenShard":
-        """Read what the views need; None: all images by their embedding."""
-        vectors = {view.vector if view else EMBEDDING for view in views}
-        if any(view and view.blend for view in views):
-            vectors.add(CATEGORY_SCORES)
-        columns = [*dict.fromkeys([*ABOUT, self.label, *(["role"] if self.role else []), *sorted(vectors)])]
-        taken = [(self._read(name, columns), items) for name, items in self.taken.items()]
-        return OpenShard(
-            shard=self,
-            own=self._read(self.name, columns),
-            taken=[other.filter(pc.is_in(other["item"], items)) for other, items in taken],
-        )
-
-    def _read(self, name: str, columns: list[str]) -> pa.Table:
-        rows = read_rows(self.store, name, columns)
-        if self.role is None:
-            return rows
-        wanted = pc.equal(rows["role"], arrow_text(self.role))
-        return rows if pc.all(wanted, min_count=0).as_py() else rows.filter(wanted)
+    def open(self, views: Sequence["View | None"] = (None,)) -> "OpenShard":
+        """The shard, whose columns are read when they are needed."""
+        return OpenShard(self)
 
 
-@dataclass(frozen=True, kw_only=True)
 class OpenShard:
-    """A shard that has been read."""
+    """An open shard."""
 
-    shard: Shard
-    own: pa.Table  # its images of the role, whoever ranks them
-    taken: list[pa.Table]  # images of other shards that it ranks
+    def __init__(self, shard: Shard):
+        self.shard = shard
+        self._file = _Rows(shard.store, shard.name, shard.role)
+        self._taken = [(_Rows(shard.store, name, shard.role), items) for name, items in shard.taken.items()]
+
+    def images(self, names: list[str]) -> pa.Table:
+        """These columns of the shard's images of the role, whoever ranks them."""
+        return self._file.read(names)
+
+    def labels(self, view: View | None, *, images: bool) -> tuple[pa.Array, pa.Array | None]:
+        """Of the columns of `block`, in any order."""
+        if self.shard.ranking != "image":
+            return self._rows(["item"], view)["item"].unique(), None
+        rows = self._rows([self.shard.label, *(["image"] if images else [])], view)
+        return rows[self.shard.label].combine_chunks(), rows["image"].combine_chunks() if images else None
 
     def block(self, view: View | None = None) -> Block:
         """The images in the shard's order, or items in ascending order."""
         view = view or View()
-        rows = self._ranked
-        if view.domain is not None:
-            rows = rows.filter(pc.equal(rows["domain"], arrow_text(view.domain)))
+        vectors = [view.vector, *([CATEGORY_SCORES] if view.blend else [])]
+        rows = self._rows(list(dict.fromkeys([*ABOUT, self.shard.label, *vectors])), view)
         if self.shard.ranking != "image":
-            return item_columns(
-                self.shard.number,
-                rows,
-                lambda rows: self._vectors(rows, view),
-                ABOUT,
-                by_mean=self.shard.ranking == "centroid",
-            )
+            rows = rows.take(pc.sort_indices(rows, [("item", "ascending"), ("image", "ascending")]))
+        z_ND = self._vectors(rows, view)
+        if self.shard.ranking != "image":
+            return item_columns(self.shard.number, rows.select(ABOUT), z_ND, by_mean=self.shard.ranking == "centroid")
         image, item = (rows[name].combine_chunks() for name in ("image", "item"))
         ids = pc.binary_join_element_wise(image, item, arrow_text("\0"))  # a picture may show two items
         return Block(
-            number=self.shard.number, vectors=self._vectors(rows, view), ids=ids, images=image,
-            labels=rows[self.shard.label].combine_chunks(), about=rows.select(ABOUT), side=self._side,
+            number=self.shard.number, vectors=z_ND, ids=ids, images=image, about=rows.select(ABOUT), side=self._side,
+            labels=rows[self.shard.label].combine_chunks(),
         )  # fmt: skip
 
-    @cached_property
-    def _ranked(self) -> pa.Table:
-        rows, given = self.own, self.shard.given
-        if given is not None:
-            rows = rows.filter(pc.invert(pc.is_in(rows["item"], given)))
-        return pa.concat_tables([rows, *self.taken])
+    def _rows(self, names: list[str], view: View | None) -> pa.Table:
+        """These columns of the images that the view ranks."""
+        shard, domain = self.shard, view.domain if view else None
+        by = [*(["item"] if shard.given is not None or shard.taken else []), *(["domain"] if domain else [])]
+        needed = list(dict.fromkeys([*names, *by]))
+        rows = self._file.read(needed)
+        if shard.given is not None:
+            rows = rows.filter(pc.invert(pc.is_in(rows["item"], shard.given)))
+        taken = [(file.read(needed), items) for file, items in self._taken]
+        rows = pa.concat_tables([rows, *(other.filter(pc.is_in(other["item"], items)) for other, items in taken)])
+        return rows if domain is None else rows.filter(pc.equal(rows["domain"], arrow_text(domain)))
 
     @property
     def _side(self) -> str:
@@ -123,9 +118,34 @@ class OpenShard:
         return view.blend(z_ND, *by) if view.blend else z_ND
 
 
+class _Rows:
+    """The rows of a role in a shard, each column read once."""
+
+    def __init__(self, store: Store, shard: str, role: str | None):
+        self.file, self.role = store.open_table(f"{shard}.parquet"), role
+        self.columns: dict[str, pa.ChunkedArray] = {}
+        self.mask: pa.ChunkedArray | None = None
+
+    def read(self, names: list[str]) -> pa.Table:
+        missing = [name for name in names if name not in self.columns]
+        if missing:
+            first = self.role is not None and not self.columns
+            rows = _plain(self.file.read(list(dict.fromkeys([*missing, *(["role"] if first else [])]))))
+            if first:
+                mask = pc.equal(rows["role"], arrow_text(self.role))
+                self.mask = None if pc.all(mask, min_count=0).as_py() else mask
+            rows = rows if self.mask is None else rows.filter(self.mask)
+            self.columns |= dict(zip(rows.column_names, rows.columns, strict=True))
+        return pa.table({name: self.columns[name] for name in names})
+
+
 def read_rows(store: Store, shard: str, columns: list[str] | None = None) -> pa.Table:
-    """Rows of an embedding shard; dictionaries, which differ from shard to shard, are written out."""
-    rows = store.read_table(f"{shard}.parquet", columns)
+    """Rows of an embedding shard."""
+    return _plain(store.read_table(f"{shard}.parquet", columns))
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    """Dictionaries, which differ from shard to shard, are written out."""
     for n, column in enumerate(rows.schema):
         if pa.types.is_dictionary(column.type):
             rows = rows.set_column(n, column.name, rows[column.name].cast(column.type.value_type))

@@ -1,7 +1,5 @@
 """A gallery ranked by item: a shard's images as columns of items, each item in one shard."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,14 +8,12 @@ from fashion.retrieval.search.block import Block
 from fashion.retrieval.search.score import unit_rows
 
 
-def item_columns(
-    number: int, rows: pa.Table, vectors: Callable[[pa.Table], np.ndarray], about: list[str], *, by_mean: bool
-) -> Block:
-    """A column an item, in ascending order: with all its images' vectors, or with their mean, brought to unit length."""
-    rows = rows.take(pc.sort_indices(rows, [("item", "ascending"), ("image", "ascending")]))
+def item_columns(number: int, rows: pa.Table, z_ND: np.ndarray, *, by_mean: bool) -> Block:
+    """A column an item: with all its images' vectors, or with their mean, brought to unit length. `rows`: of the vectors, by
+    item; a column is told of by its first image."""
     item = rows["item"].to_numpy(zero_copy_only=False)
     starts = np.flatnonzero(np.r_[len(item) > 0, item[1:] != item[:-1]])
-    z_ND, first = vectors(rows), rows.select(about).take(pa.array(starts))
+    first = rows.take(pa.array(starts))
     if by_mean:
         z_ND, starts = centroids(z_ND, starts), None
     ids = first["item"].combine_chunks()

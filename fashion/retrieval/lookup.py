@@ -35,7 +35,7 @@ def nearest(catalogue: Catalogue, queries_QD: np.ndarray, k: int, *, domain: str
     parts = [Shard(number=n, store=store, name=shard["name"], role=None) for n, shard in enumerate(manifest["shards"])]
     view = View(domain=None if domain == "any" else domain)
     lists = rank.nearest(Queries.unlabelled(queries_QD), parts, k, view=view, map_reduce=AHEAD)
-    rows = lists.table.drop_columns(["id"]).to_pylist()
+    rows = lists.columns.table().drop_columns(["id"]).to_pylist()
     return [
         [Hit(**rows[row], score=float(score)) for row, score in zip(top, scores, strict=True) if row >= 0]
         for top, scores in zip(lists.top.tolist(), lists.scores.tolist(), strict=True)

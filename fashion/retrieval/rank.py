@@ -21,7 +21,7 @@ from fashion.retrieval.search.queries import Queries
 from fashion.retrieval.search.refine import Source, expanded, reranked
 from fashion.retrieval.search.refinements import Expansion, Reranking
 from fashion.retrieval.search.scan import ALL, Scanned, Search, completed, incomplete, join_scanned, once_more, scan
-from fashion.retrieval.search.survey import Survey, Turn, guess, join_surveys, survey_turns
+from fashion.retrieval.search.survey import Asked, Survey, Turn, guess, join_surveys, survey_part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ def rank(
     one (float32, bfloat16): the ranking is the same. `progress(parts scanned, parts to scan)`.
     """
     turns = [Turn(queries=queries, k=k, expansion=expansion, reranking=reranking)]
-    surveys = map_reduce(_survey, join_surveys, parts, (turns, len(parts)))
+    surveys = map_reduce(_survey, join_surveys, parts, Asked.of(turns, parts))
     engine = Engine(parts=parts, map_reduce=map_reduce, device=device, precision=precision)
     return engine.rank(turns, surveys, progress)[0]
 
@@ -113,7 +113,7 @@ class Engine:
                 if turn.reranking:
                     source = self._source(turn)
                     found, better = reranked(source, group.queries, found, group.matches, better, turn.reranking)
-                lists[group.number].append(found.cut(turn.k))
+                lists[group.number].append(found if turn.k == turn.width else join_lists([found.cut(turn.k)]))
                 measures[group.number].append(_measures(better, group.matches, len(group.queries)))
         return [_ranking(*whole) for whole in zip(lists, measures, surveys, strict=True)]
 
@@ -155,9 +155,10 @@ class Engine:
         return answers
 
     def _search(self, group: _Group) -> Search:
-        guessed = guess(group.queries, group.survey.sample, group.survey.columns, group.turn.width)
+        known, width = group.survey, group.turn.width
+        guessed = guess(group.queries, known.sample, known.columns, width, self.precision)
         return Search(
-            queries=group.queries, k=group.turn.width, thresholds=guessed.thresholds, tails=guessed.tails,
+            queries=group.queries, k=width, thresholds=guessed.thresholds, tails=guessed.tails,
             matches=group.matches, device=self.device, precision=self.precision,
         )  # fmt: skip
 
@@ -200,11 +201,11 @@ def _groups(sizes: np.ndarray) -> Iterator[slice]:
 
 
 def _ranking(lists: list[Lists], measures: list[Measures], known: Survey) -> Ranking:
-    found = join_lists(lists)
+    found = lists[0] if len(lists) == 1 else join_lists(lists)
     return Ranking(
         top=found.top,
         scores=found.scores,
-        listed=found.table,
+        listed=found.columns.table(),
         measures=Measures.join(measures),
         matches=known.matches,
         columns=known.columns - known.left_out,
@@ -218,12 +219,11 @@ def _measures(better: np.ndarray, matches: Matches | None, queries: int) -> Meas
     return Measures.of(better[order] + 1, np.searchsorted(matches.query, np.arange(queries + 1)))
 
 
-def _survey(part: Part, asked: tuple[list[Turn], int]) -> list[Survey]:
-    turns, parts = asked
-    return survey_turns(part.open([turn.view for turn in turns]), turns, parts)
+def _survey(part: Part, asked: Asked, earlier) -> list[Survey]:
+    return survey_part(part.number, part.open([turn.view for turn in asked.turns]), asked)
 
 
-def _find(part: Part, asked: list[tuple[Any, Queries]]) -> list[Matches]:
+def _find(part: Part, asked: list[tuple[Any, Queries]], earlier) -> list[Matches]:
     opened = part.open([view for view, _ in asked])
     return [find_matches(opened.block(view), queries) for view, queries in asked]
 
@@ -232,9 +232,12 @@ def _join_found(answers: list[list[Matches]], asked) -> list[Matches]:
     return [join_matches(list(parts)) for parts in zip(*answers, strict=True)]
 
 
-def _scan(part: Part, asked: list[tuple[Any, Search]]) -> list[Scanned]:
+def _scan(part: Part, asked: list[tuple[Any, Search]], earlier: list[Scanned] | None) -> list[Scanned]:
     opened = part.open([view for view, _ in asked])
-    return [scan(opened.block(view), search) for view, search in asked]
+    return [
+        scan(opened.block(view), search.raised(known.best) if known else search)
+        for (view, search), known in zip(asked, earlier or [None] * len(asked), strict=True)
+    ]
 
 
 def _join_scans(answers: list[list[Scanned]], asked: list[tuple[Any, Search]]) -> list[Scanned]:

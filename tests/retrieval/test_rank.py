@@ -40,6 +40,7 @@ def small_pieces(rng: np.random.Generator):
             "LARGE": int(rng.integers(90)),
             "LISTED": sample,
             "COUNTED": sample,
+            "SAMPLED_PARTS": int(rng.integers(1, 4)),
             "AT_ONCE": int(rng.choice([rng.integers(1, 300), 2_000_000])),
         },
         count: {"FEW": int(rng.integers(0, 6))},

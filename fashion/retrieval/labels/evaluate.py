@@ -70,7 +70,7 @@ def evaluate_labels(
     return LabelResult(metrics=metrics, examples=shown)
 
 
-def _judge(part: LabelShard, seed: int) -> tuple[Tally, Examples]:
+def _judge(part: LabelShard, seed: int, earlier) -> tuple[Tally, Examples]:
     rows = part.load()
     return tally(rows), examples(rows, seed)
 

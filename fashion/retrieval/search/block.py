@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fashion.retrieval.search.arrow import arrow_rows
-from fashion.retrieval.search.merge import order_keys, place_of
+from fashion.retrieval.search.merge import Columns, order_keys, place_of
 from fashion.retrieval.search.queries import Queries, relate, spans
 from fashion.retrieval.search.score import check_finite, exact_scores, lengths, near_scores
 
@@ -41,15 +41,11 @@ class Block:
         return longest
 
     @cached_property
-    def places(self) -> np.ndarray:
-        """(C,) int64, ascending."""
-        return place_of(self.number, np.arange(len(self)))
-
-    @cached_property
-    def table(self) -> pa.Table:
-        """(C,) `id` and `about` of each column."""
+    def columns(self) -> Columns:
+        """`id` and `about` of each column."""
         ids = pa.table({"id": self.ids})
-        return ids if self.about is None else self.about.add_column(0, "id", self.ids)
+        table = ids if self.about is None else self.about.add_column(0, "id", self.ids)
+        return Columns(parts={self.number: (place_of(self.number, np.arange(len(self))), table)})
 
     def scores(self, queries: Queries, query: np.ndarray, column: np.ndarray) -> np.ndarray:
         """(N,) float32 exact scores of pairs; a column of several vectors has the best one's."""
@@ -76,10 +72,14 @@ class Matches:
     scores: np.ndarray  # (M,) float32, exact
     places: np.ndarray  # (M,) int64
     id_codes: np.ndarray  # (M,) int64, rows of `ids`
-    ids: pa.Array  # of the matching columns, each once
+    ids: pa.Array | None  # of the matching columns, each once; None where there is none
 
     def __len__(self) -> int:
         return len(self.query)
+
+
+_NONE = np.empty(0, np.int64)
+NO_MATCHES = Matches(query=_NONE, scores=_NONE.astype(np.float32), places=_NONE, id_codes=_NONE, ids=None)
 
 
 def find_matches(block: Block, queries: Queries) -> Matches:
@@ -97,6 +97,9 @@ def find_matches(block: Block, queries: Queries) -> Matches:
 
 def join_matches(parts: list[Matches]) -> Matches:
     """The matches of several blocks."""
+    parts = [part for part in parts if len(part)] or parts[:1]
+    if len(parts) == 1:
+        return parts[0]
     offsets = np.cumsum([0, *(len(part.ids) for part in parts[:-1])])
     codes = [part.id_codes + offset for part, offset in zip(parts, offsets, strict=True)]
     joined = {name: np.concatenate([getattr(p, name) for p in parts]) for name in ("query", "scores", "places")}

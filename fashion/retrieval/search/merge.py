@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from fashion.retrieval.search.arrow import arrow_rows, numbers
 
 COLUMN_BITS = 40  # of a place: the number of the part stands above, the column in its block below
+LISTED = 4  # rows that are known for each listed entry, up to which none is dropped
 
 
 def place_of(number: int, columns: np.ndarray) -> np.ndarray:
@@ -18,9 +19,61 @@ def place_of(number: int, columns: np.ndarray) -> np.ndarray:
 
 def order_keys(query: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """(N,) int64 that sort by query, then score descending; equal for equal queries and scores."""
-    bits = np.ascontiguousarray(scores, np.float32).view(np.int32).astype(np.int64)
-    rising = np.where(bits >= 0, bits, -(bits & 0x7FFFFFFF))
-    return (query.astype(np.int64) << 33) + ((1 << 32) - rising)
+    bits = np.ascontiguousarray(scores, np.float32).view(np.int32)
+    keys = query.astype(np.int64) << 33
+    keys += 1 << 32
+    keys -= np.where(bits >= 0, bits, np.int32(-(2**31)) - bits)
+    return keys
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """What is known of columns, by the number of their part: their places, ascending, and a table with a row each."""
+
+    parts: dict[int, tuple[np.ndarray, pa.Table]]
+
+    @classmethod
+    def join(cls, several: "list[Columns]") -> "Columns":
+        parts: dict[int, tuple[np.ndarray, pa.Table]] = {}
+        for number, (places, table) in (entry for one in several for entry in one.parts.items()):
+            if number in parts:
+                places, first = np.unique(np.concatenate([parts[number][0], places]), return_index=True)
+                table = pa.concat_tables([parts[number][1], table]).take(arrow_rows(first))
+            parts[number] = places, table
+        return cls(parts=parts)
+
+    def __len__(self) -> int:
+        return sum(len(places) for places, _ in self.parts.values())
+
+    def only(self, places: np.ndarray) -> "Columns":
+        """Of these ascending places alone."""
+        kept = {}
+        for number in sorted(self.parts):
+            own, table = self.parts[number]
+            some = places[slice(*np.searchsorted(places, place_of(np.array([number, number + 1]), 0)))]
+            if len(some) < len(own):
+                table = table.take(arrow_rows(np.searchsorted(own, some)))
+            if len(some) or not kept:
+                kept = {n: (held, rows) for n, (held, rows) in kept.items() if len(held)} | {number: (some, table)}
+        return Columns(parts=kept)
+
+    def listed(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The distinct places among these, ascending, and the row of each in them."""
+        numbers = np.array(sorted(self.parts))
+        known = [self.parts[number][0] for number in numbers.tolist()]
+        starts = np.cumsum([0, *map(len, known)])
+        part = np.searchsorted(numbers, places >> COLUMN_BITS)
+        rows = starts[part] + places - np.array([own[0] if len(own) else 0 for own in known])[part]
+        known = np.concatenate(known)
+        gaps = np.flatnonzero((rows >= len(known)) | (known[np.minimum(rows, len(known) - 1)] != places))
+        rows[gaps] = np.searchsorted(known, places[gaps])  # where a part has not all columns of its range
+        listed = np.zeros(len(known), bool)
+        listed[rows] = True
+        return known[listed], (np.cumsum(listed) - 1)[rows]
+
+    def table(self) -> pa.Table:
+        """Of all, by place."""
+        return pa.concat_tables([self.parts[number][1] for number in sorted(self.parts)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,22 +82,19 @@ class Best:
 
     query: np.ndarray  # (N,) int64
     scores: np.ndarray  # (N,) float32, exact
-    rows: np.ndarray  # (N,) int64, of `places` and `table`
-    places: np.ndarray  # (n,) int64, ascending
-    table: pa.Table  # (n,) `id` and what else is known of the columns at those places
+    places: np.ndarray  # (N,) int64
+    columns: Columns  # `id` and what else is known of the listed columns, and of others
 
     def kth(self, queries: int, k: int) -> np.ndarray:
         """(Q,) the k-th score of each query, -inf where its list is shorter; `k` is at least 1."""
-        found = np.full(queries, -np.inf, np.float32)
+        kth = np.full(queries, -np.inf, np.float32)
         counts = np.bincount(self.query, minlength=queries)
         full = counts >= k
-        found[full] = self.scores[(np.cumsum(counts) - counts)[full] + k - 1]
-        return found
+        kth[full] = self.scores[(np.cumsum(counts) - counts)[full] + k - 1]
+        return kth
 
 
-def choose(
-    query: np.ndarray, scores: np.ndarray, rows: np.ndarray, places: np.ndarray, table: pa.Table, k: int
-) -> Best:
+def choose(query: np.ndarray, scores: np.ndarray, places: np.ndarray, columns: Columns, k: int) -> Best:
     """The k best entries of each query."""
     keys = order_keys(query, scores)
     order = np.argsort(keys, kind="stable")
@@ -52,44 +102,29 @@ def choose(
     equal = keys[1:] == keys[:-1]
     if equal.any():
         tied = np.flatnonzero(np.r_[False, equal] | np.r_[equal, False])
-        order[tied] = order[tied][np.lexsort((_ranks(table["id"], rows[order[tied]]), keys[tied]))]
+        order[tied] = order[tied][np.lexsort((_id_ranks(columns, places[order[tied]]), keys[tied]))]
     counts = np.bincount(query, minlength=1)
     within = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     order = order[within < k]
-    return Best(query=query[order], scores=scores[order], rows=rows[order], places=places, table=table)
+    return Best(query=query[order], scores=scores[order], places=places[order], columns=columns)
 
 
 def merge(lists: list[Best], k: int) -> Best:
-    """The k best of several lists; none has an entry of another. The table has listed columns only."""
-    places, rows = np.concatenate([part.places for part in lists]), []
-    order = np.argsort(places, kind="stable")
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    for part in lists:
-        rows.append(back[: len(part.places)][part.rows])
-        back = back[len(part.places) :]
-    query, scores = (np.concatenate([getattr(part, name) for part in lists]) for name in ("query", "scores"))
-    table = pa.concat_tables([part.table for part in lists])
-    if (order[1:] < order[:-1]).any():
-        table = table.take(arrow_rows(order))
-    return trim(choose(query, scores, np.concatenate(rows), places[order], table, k))
+    """The k best of several lists; none has an entry of another."""
+    if len(lists) == 1:
+        return lists[0]
+    entries = (np.concatenate([getattr(part, name) for part in lists]) for name in ("query", "scores", "places"))
+    best = choose(*entries, Columns.join([part.columns for part in lists]), k)
+    if len(best.columns) > LISTED * len(best.places):
+        best = replace(best, columns=best.columns.only(np.unique(best.places)))
+    return best
 
 
-def trim(best: Best) -> Best:
-    """The table has listed columns only; a place of several lists is there once."""
-    listed = np.zeros(len(best.places), bool)
-    first = np.searchsorted(best.places, best.places)  # of equal places
-    listed[first[best.rows]] = True
-    rows = (np.cumsum(listed) - 1)[first[best.rows]]
-    return replace(
-        best, rows=rows, places=best.places[listed], table=best.table.take(arrow_rows(np.flatnonzero(listed)))
-    )
-
-
-def _ranks(ids: pa.ChunkedArray, rows: np.ndarray) -> np.ndarray:
-    """(N,) places of the ids of these rows in their ascending order."""
-    distinct, back = np.unique(rows, return_inverse=True)
-    order = numbers(pc.sort_indices(ids.take(arrow_rows(distinct))))
+def _id_ranks(columns: Columns, places: np.ndarray) -> np.ndarray:
+    """(N,) places of the ids of these columns in their ascending order."""
+    distinct, back = np.unique(places, return_inverse=True)
+    ids = columns.only(distinct).table()["id"]
+    order = numbers(pc.sort_indices(ids))
     rank = np.empty(len(distinct), np.int64)
     rank[order] = np.arange(len(distinct))
     return rank[back]
@@ -101,12 +136,12 @@ class Lists:
 
     top: np.ndarray  # (Q, k) int64 rows of `table`, best first; -1 where fewer columns are ranked
     scores: np.ndarray  # (Q, k) float32, -inf where there is no column
-    places: np.ndarray  # (n,) int64, of the columns
-    table: pa.Table  # (n,) `id` and what else is known of the columns
+    places: np.ndarray  # (n,) int64, of the columns, ascending
+    columns: Columns  # at those places
 
     def cut(self, k: int) -> "Lists":
         """The first k of each list."""
-        return Lists(top=self.top[:, :k], scores=self.scores[:, :k], places=self.places, table=self.table)
+        return replace(self, top=self.top[:, :k], scores=self.scores[:, :k])
 
 
 def as_lists(best: Best, queries: int, k: int) -> Lists:
@@ -114,26 +149,16 @@ def as_lists(best: Best, queries: int, k: int) -> Lists:
     top, scores = np.full((queries, k), -1, np.int64), np.full((queries, k), -np.inf, np.float32)
     counts = np.bincount(best.query, minlength=queries)
     within = np.arange(len(best.query)) - np.repeat(np.cumsum(counts) - counts, counts)
-    top[best.query, within] = best.rows
+    places, top[best.query, within] = best.columns.listed(best.places)
     scores[best.query, within] = best.scores
-    return Lists(top=top, scores=scores, places=best.places, table=best.table)
+    return Lists(top=top, scores=scores, places=places, columns=best.columns.only(places))
 
 
 def join_lists(parts: list[Lists]) -> Lists:
-    """The lists of several groups of queries, one after the other; every listed column is in the table once."""
-    starts = np.cumsum([0, *(len(part.places) for part in parts[:-1])])
-    tops = [np.where(part.top < 0, -1, part.top + start) for part, start in zip(parts, starts, strict=True)]
-    top = np.concatenate(tops)
-    joined = np.concatenate([part.places for part in parts])
-    listed_rows = np.zeros(len(joined) + 1, bool)  # the last for -1
-    listed_rows[top] = True
-    listed = np.flatnonzero(listed_rows[:-1])
-    places, first, row = np.unique(joined[listed], return_index=True, return_inverse=True)
-    back = np.full(len(joined) + 1, -1, np.int64)  # the last for -1
-    back[listed] = row
-    return Lists(
-        top=back[top],
-        scores=np.concatenate([part.scores for part in parts]),
-        places=places,
-        table=pa.concat_tables([part.table for part in parts]).take(arrow_rows(listed[first])),
-    )
+    """The lists of several groups of queries, one after the other; the columns are the listed ones."""
+    top = np.concatenate([np.r_[part.places, -1][part.top] for part in parts])  # places; the last for -1
+    columns = Columns.join([part.columns for part in parts])
+    places, rows = columns.listed(top[top >= 0])
+    top[top >= 0] = rows
+    scores = np.concatenate([part.scores for part in parts])
+    return Lists(top=top, scores=scores, places=places, columns=columns.only(places))

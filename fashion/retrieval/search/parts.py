@@ -1,17 +1,21 @@
 """A gallery in parts: ask every part and join the answers; here in this process, one part in memory at a time."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, Protocol
+
+import pyarrow as pa
 
 from fashion.retrieval.search.block import Block
 
 
 class Opened(Protocol):
     """A part that has been read."""
+
+    def labels(self, view: Any, *, images: bool) -> tuple[pa.Array, pa.Array | None]:
+        """The labels of a view's columns, and their images where they are asked for; without reading vectors."""
 
     def block(self, view: Any) -> Block:
         """The columns of a view, in the same order whenever the part is opened."""
@@ -39,20 +43,36 @@ class MemoryPart:
     def open(self, views: Sequence[Any]) -> "MemoryPart":
         return self
 
+    def labels(self, view: Any, *, images: bool) -> tuple[pa.Array, pa.Array | None]:
+        return self.columns.labels, self.columns.images
+
     def block(self, view: Any = None) -> Block:
         return self.columns
 
 
-Ask = Callable[[Part, Any], Any]  # (part, what is asked) -> answer
+Ask = Callable[[Part, Any, Any], Any]  # (part, what is asked, an answer of other parts or None) -> answer of this part
 Join = Callable[[list, Any], Any]  # (answers, what is asked) -> one answer; in any order and grouping
 MapReduce = Callable[..., Any]  # (ask, join, parts, asked, done=callable) -> the answer of all parts
 
+FAN = 4  # answers that are joined at a time
+
 
 def map_reduce_here(
-    ask: Ask, join: Join, parts: Sequence[Part], asked, done: Callable[[int], None] = lambda parts: None
+    ask: Ask,
+    join: Join,
+    parts: Sequence[Part],
+    asked,
+    done: Callable[[int], None] = lambda parts: None,
+    earlier: Any = None,
 ):
-    """`done(n)`: n more parts have answered."""
-    return _joined((ask(part, asked) for part in parts), join, asked, done)
+    """`done(n)`: n more parts have answered. `earlier`: an answer of other parts, which is joined too."""
+    answers = [] if earlier is None else [earlier]
+    for part in parts:
+        answers.append(ask(part, asked, answers[0] if answers else None))
+        done(1)
+        if len(answers) > FAN:
+            answers = [join(answers, asked)]
+    return join(answers, asked)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,21 +84,16 @@ class ThreadMapReduce:
     def __call__(
         self, ask: Ask, join: Join, parts: Sequence[Part], asked, done: Callable[[int], None] = lambda parts: None
     ):
+        answers, running = [], deque()
         with ThreadPoolExecutor(self.threads) as pool:
-            return _joined(self._answers(pool, ask, parts, asked), join, asked, done)
+            for part in parts:
+                running.append(pool.submit(ask, part, asked, answers[0] if answers else None))
+                if len(running) == self.threads:
+                    answers = self._folded(join, asked, [*answers, running.popleft().result()], done)
+            for answer in running:
+                answers = self._folded(join, asked, [*answers, answer.result()], done)
+        return answers[0]
 
-    def _answers(self, pool: ThreadPoolExecutor, ask: Ask, parts: Sequence[Part], asked) -> Iterator[Any]:
-        running: deque[Future] = deque()
-        for part in parts:
-            running.append(pool.submit(ask, part, asked))
-            if len(running) == self.threads:
-                yield running.popleft().result()
-        yield from (future.result() for future in running)
-
-
-def _joined(answers: Iterator[Any], join: Join, asked, done: Callable[[int], None]):
-    def fold(whole: list, answer) -> list:
+    def _folded(self, join: Join, asked, answers: list, done: Callable[[int], None]) -> list:
         done(1)
-        return [join([*whole, answer], asked)]
-
-    return reduce(fold, answers, [])[0]
+        return [join(answers, asked)]

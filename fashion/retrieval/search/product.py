@@ -4,10 +4,11 @@ A tile holds keys: numbers in the order of the products. Both kinds say how far 
 keys are beyond a bound, so that whoever asks gets an answer that is certain in both.
 """
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Float32:
     def __init__(
         self, queries_QD: np.ndarray, query_lengths: np.ndarray, vectors_ND: np.ndarray, longest: float, device: str | None
     ):  # fmt: skip
-        """`device`: None for NumPy, or a torch device such as cuda."""
+        """`device`: None for NumPy, or a torch device such as cpu or cuda."""
         self.errors = score.error_bound(queries_QD.shape[1], query_lengths, longest).astype(np.float32)
         self.buffers, self.device = _Buffers(np.float32), device
         self.multiply = _numpy(queries_QD, vectors_ND) if device is None else _torch(queries_QD, vectors_ND, device)
@@ -66,19 +67,18 @@ class Float32:
         """How much further than `errors` a value may be from the score."""
         return np.zeros(len(values), np.float32)
 
-    @contextmanager
-    def pool(self, threads: int) -> Iterator[ThreadPoolExecutor]:
-        """Threads that may ask for tiles."""
-        if self.device is None:
-            with ThreadPoolExecutor(threads) as pool:
-                yield pool
-            return
+    def map(self, work: Callable[[slice], object], pieces: list[slice]) -> list:
+        """What `work`, which may ask for tiles, returns for each piece; on as many threads as there are for us."""
+        workers = min(len(pieces), threads())
+        if workers == 1 or self.device is None:
+            # OpenBLAS has threads of its own, and is ten times as slow when it is asked by several of ours.
+            return [work(piece) for piece in pieces]
         import torch
 
         held = torch.get_num_threads()
         try:  # torch would start as many again for each of ours
-            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                yield pool
+            with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                return list(pool.map(work, pieces))
         finally:
             torch.set_num_threads(held)
 
@@ -125,11 +125,19 @@ def products(
     `precision`: float32 or bfloat16; None for the one that this machine is faster with, bfloat16 where it multiplies at
     least `gain` times as fast.
     """
+    if device is None and threads() > 1 and "torch" in sys.modules:
+        device = "cpu"
     operations = 2.0 * len(queries_QD) * vectors_ND.size
     chosen = precision or fastest(operations, device, {"float32": Float32, "bfloat16": Bfloat16}, gain)
     overflows = query_lengths.max(initial=0.0) * longest > bfloat16.LARGEST
     kind = Bfloat16 if chosen == BFLOAT16 and not overflows else Float32
     return kind(queries_QD, query_lengths, vectors_ND, longest, device)
+
+
+def threads() -> int:
+    """As many as the environment grants (Ray grants a task as many as its CPUs), or the machine's cores."""
+    granted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(granted) if granted.isdigit() and int(granted) else os.cpu_count() or 1
 
 
 class _Buffers:

@@ -1,4 +1,4 @@
-"""Ask the parts of a gallery as Ray tasks, and join the answers in a tree."""
+"""Ask the parts of a gallery as Ray tasks, in chains, and join the answers of the chains in a tree."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -9,16 +9,17 @@ from ray.exceptions import RayTaskError
 
 from fashion.capacity import machines, total
 from fashion.errors import InputError
-from fashion.retrieval.search.parts import Ask, Join, Part, map_reduce_here
+from fashion.retrieval.search.parts import FAN, Ask, Join, Part, map_reduce_here
 
-RUNS = 4  # a slot: runs of parts are short enough that slots end together, long enough that answers are few
-FAN = 8  # answers that are joined at a time
-RETRIES = 10  # of a task whose machine died; tasks depend on nothing but what they are given
+RUNS = 2  # a chain: runs of parts are short enough that chains end together, long enough that tasks are few
+CHAINS = 2  # a slot: while one starts, the other works
+RETRIES = 10  # of a task whose machine died
 
 
 @dataclass(frozen=True, kw_only=True)
 class RayMapReduce:
-    """Asks up to `slots` runs of parts at a time, each on `cpus` CPUs with as many threads, and `gpus` GPUs."""
+    """Asks up to `slots` runs of parts at a time, each on `cpus` CPUs with as many threads, and `gpus` GPUs. Runs follow one
+    another in chains, each of which knows the answer so far."""
 
     slots: int
     cpus: float = 1.0
@@ -30,19 +31,26 @@ class RayMapReduce:
         """The answer of all parts. Raises what a part raises."""
         options = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": RETRIES}
         given = ray.put(asked)
-        left = deque(_runs(parts, RUNS * self.slots))
+        chains = CHAINS * self.slots
+        left = deque(_runs(parts, RUNS * chains))
         running: dict[ray.ObjectRef, int] = {}  # answers to come, and how many parts they are new of
         answers = []
-        while left or running:
-            while left and len(running) < 2 * self.slots:
-                run = left.popleft()
-                running[_ask.options(**options).remote(ask, join, run, given)] = len(run)
+
+        def start(earlier: ray.ObjectRef | None) -> None:
+            run = left.popleft()
+            running[_ask.options(**options).remote(ask, join, run, given, earlier)] = len(run)
+
+        while left and len(running) < chains:
+            start(None)
+        while running:
             ready, _ = ray.wait(list(running), num_returns=1)
-            count = running.pop(ready[0])
-            answers.append(ready[0])
-            if count:
+            if count := running.pop(ready[0]):
                 done(count)
-            if len(answers) >= FAN and (left or running):
+            if left:
+                start(ready[0])
+            else:
+                answers.append(ready[0])
+            if len(answers) >= FAN and running:
                 running[_join.options(**options).remote(join, given, *answers)] = 0
                 answers = []
         try:
@@ -61,8 +69,8 @@ def ray_map_reduce() -> tuple[RayMapReduce, str | None]:
 
 
 @ray.remote
-def _ask(ask: Ask, join: Join, parts: Sequence[Part], asked):
-    return map_reduce_here(ask, join, parts, asked)
+def _ask(ask: Ask, join: Join, parts: Sequence[Part], asked, earlier):
+    return map_reduce_here(ask, join, parts, asked, earlier=earlier)
 
 
 @ray.remote

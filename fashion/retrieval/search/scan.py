@@ -4,7 +4,6 @@ A fast product picks the columns whose place is in doubt or who may be listed; t
 thresholds are decides the time that takes, never the answer.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from fashion.retrieval.search.block import Block, Matches
 from fashion.retrieval.search.count import BetterRanked, id_ranks
-from fashion.retrieval.search.merge import Best, choose, merge, trim
+from fashion.retrieval.search.merge import Best, choose, merge, place_of
 from fashion.retrieval.search.product import QUERY_ROWS, TILE_ROWS, WIDE_ROWS, Float32, even_slices, products
 from fashion.retrieval.search.queries import Pairs, Queries, relate
 
@@ -32,6 +31,12 @@ class Search:
     matches: Matches | None = None  # in order
     device: str | None = None
     precision: str | None = None  # of the fast products; None: what the machine does fastest
+
+    def raised(self, best: Best) -> "Search":
+        """The same for columns that are not in these lists, which hold the best of some others."""
+        if not self.k:
+            return self
+        return replace(self, thresholds=np.maximum(self.thresholds, best.kth(len(self.queries), self.k)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +63,7 @@ def scan(block: Block, search: Search) -> Scanned:
         listing = _Listing(block, search, rows, fast)
         lowest = np.minimum(listing.thresholds, better.lowest) if better else listing.thresholds
         negative = np.flatnonzero(lowest <= 0)
-        mask = np.empty(0, bool)
+        mask = np.zeros((0, 0), bool)
         for columns, vectors in _tiles(block, WIDE_ROWS if better and len(better.tail) else TILE_ROWS * fast.packed):
             tile = fast.tile(rows, vectors)
             fast.sort_keys(tile, negative)
@@ -66,10 +71,10 @@ def scan(block: Block, search: Search) -> Scanned:
                 tile = np.maximum.reduceat(tile, block.starts[columns] - vectors.start, axis=1)
             if left_out is not None:
                 _leave_out(tile, left_out, rows, columns, fast.lowest)
-            if mask.size < tile.size:
-                mask = np.empty(tile.size, bool)
+            if mask.shape[1] < tile.shape[1]:
+                mask = np.zeros((len(tile), -(-tile.shape[1] // 8) * 8), bool)
             under = np.minimum(listing.under, better.under) if better else listing.under
-            query, column, keys = _above(tile, under, mask[: tile.size].reshape(tile.shape))
+            query, column, keys = _above(tile, under, mask)
             if better:
                 better.add(tile, query, column, keys, columns.start)
             listing.add(query, column + columns.start, keys)
@@ -77,20 +82,10 @@ def scan(block: Block, search: Search) -> Scanned:
             counts[better.span] = better.counts()
         return listing.close()
 
-    pieces = list(even_slices(len(queries), QUERY_ROWS))
-    if min(threads(), len(pieces)) == 1:
-        lists = [some(rows) for rows in pieces]
-    else:
-        with fast.pool(threads()) as pool:
-            lists = list(pool.map(some, pieces))
-    joined = {name: np.concatenate([getattr(one, name) for one in lists]) for name in ("query", "scores", "rows")}
-    return Scanned(best=trim(Best(**joined, places=block.places, table=block.table)), better=counts)
-
-
-def threads() -> int:
-    """As many as the environment grants (Ray grants a task as many as its CPUs), or the machine's cores."""
-    granted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(granted) if granted.isdigit() and int(granted) else os.cpu_count() or 1
+    lists = fast.map(some, list(even_slices(len(queries), QUERY_ROWS)))
+    joined = {name: np.concatenate([getattr(one, name) for one in lists]) for name in ("query", "scores", "places")}
+    known = block.columns if len(joined["places"]) else block.columns.only(joined["places"])
+    return Scanned(best=Best(**joined, columns=known), better=counts)
 
 
 def join_scanned(parts: list[Scanned], k: int) -> Scanned:
@@ -117,7 +112,7 @@ def once_more(search: Search, best: Best, queries: np.ndarray) -> Search:
 def completed(best: Best, rest: Best, queries: np.ndarray, k: int) -> Best:
     """The lists, those of these queries taken from the second search."""
     kept = ~np.isin(best.query, queries)
-    others = replace(best, query=best.query[kept], scores=best.scores[kept], rows=best.rows[kept])
+    others = replace(best, query=best.query[kept], scores=best.scores[kept], places=best.places[kept])
     return merge([others, replace(rest, query=queries[rest.query])], k)
 
 
@@ -160,13 +155,13 @@ class _Listing:
 
     def _chosen(self, query: np.ndarray, column: np.ndarray, earlier: Best | None = None) -> Best:
         block, query = self.block, query + self.rows.start
-        entries = query, block.scores(self.search.queries, query, column), column
+        entries = query, block.scores(self.search.queries, query, column), place_of(block.number, column)
         if earlier:
             entries = (
                 np.concatenate(pair)
-                for pair in zip((earlier.query, earlier.scores, earlier.rows), entries, strict=True)
+                for pair in zip((earlier.query, earlier.scores, earlier.places), entries, strict=True)
             )
-        return choose(*entries, block.places, block.table, self.search.k)
+        return choose(*entries, block.columns, self.search.k)
 
     def _worth(self, query: np.ndarray, values: np.ndarray, errors: np.ndarray) -> np.ndarray:
         """Rows of the candidates, ordered by query, without those that k others of the query surely beat. `errors`: of
@@ -184,13 +179,20 @@ class _Listing:
 
 
 def _above(tile: np.ndarray, under: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row, column and key of every entry above its row's key, ordered by row. `mask`: memory of the tile's shape."""
+    """Row, column and key of every entry above its row's key, ordered by row.
+    `mask`: memory at least as wide as the tile, in whole words."""
     width = tile.shape[1]
-    np.greater(tile, under[:, None], out=mask)
-    at = np.flatnonzero(mask)
-    ends = np.searchsorted(at, np.arange(len(tile) + 1) * width)
+    np.greater(tile, under[:, None], out=mask[:, :width])
+    mask[:, width:] = False
+    # Most words of the mask are zero: these are passed over eight entries at a time.
+    words = mask.view(np.uint64).reshape(-1)
+    some = np.flatnonzero(words != 0)
+    within = np.flatnonzero(words[some].view(bool))
+    at = 8 * some[within >> 3] + (within & 7)
+    ends = np.searchsorted(at, np.arange(len(tile) + 1) * mask.shape[1])
     row = np.repeat(np.arange(len(tile)), np.diff(ends))
-    return row, at - row * width, tile.reshape(-1)[at]
+    column = at - row * mask.shape[1]
+    return row, column, tile.reshape(-1)[row * width + column]
 
 
 def _leave_out(tile: np.ndarray, left_out: Pairs, rows: slice, columns: slice, lowest: float) -> None:

@@ -50,13 +50,13 @@ def exact_scores(x_AD: np.ndarray, y_BD: np.ndarray, a: np.ndarray, b: np.ndarra
     step = max(1, CHUNK_BYTES // (8 * max(1, D)))
     for start in range(0, len(a), step):
         rows = slice(start, start + step)
-        x, y = x_AD.take(a[rows], 0), y_BD.take(b[rows], 0)
+        x, y = x_AD.take(a[rows], 0).astype(np.float64), y_BD.take(b[rows], 0).astype(np.float64)
         # Products of float32 are exact in float64: only the additions round.
-        sums = np.einsum("nd,nd->n", x, y, dtype=np.float64)
+        sums = np.einsum("nd,nd->n", x, y)
         found = (sums - error).astype(np.float32)
         for n in np.flatnonzero(found != (sums + error).astype(np.float32)):
             # In reach of the middle between two float32 values (about one pair in ten million): add without rounding.
-            found[n] = math.fsum(x[n].astype(np.float64) * y[n])
+            found[n] = math.fsum(x[n] * y[n])
         scores[rows] = found
     return scores + np.float32(0)  # no negative zero: equal scores have equal bits
 

@@ -3,23 +3,25 @@
 The sample guesses which scores will be listed; a wrong guess costs time and changes no answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fashion.retrieval.search.block import Block, Matches, find_matches, join_matches
-from fashion.retrieval.search.parts import Opened
-from fashion.retrieval.search.product import QUERY_ROWS, even_slices
+from fashion.retrieval.search.block import NO_MATCHES, Block, Matches, find_matches, join_matches
+from fashion.retrieval.search.parts import Opened, Part
+from fashion.retrieval.search.product import QUERY_ROWS, TILE_ROWS, Float32, even_slices, products
 from fashion.retrieval.search.queries import Queries, count_relations, spans
 from fashion.retrieval.search.refinements import Expansion, Reranking
 from fashion.retrieval.search.scan import ALL
+from fashion.retrieval.search.score import lengths
 
 AT_ONCE = 2_000_000  # matches and listed columns, over the queries that are searched for at a time
-LISTED, COUNTED = 8192, 1024  # columns of a sample: where columns are listed, and where it only tells the tails
+SAMPLED_PARTS = 4
+LISTED, COUNTED = 4096, 256  # columns of a part's sample: where columns are listed, and where it only tells the tails
 LARGE = 4096  # columns of a gallery
-GROUPS = 1024  # the best of the sample are found among so many maxima
+GROUPS = 2048  # the best of the sample are found among so many maxima
 TAIL = 0.02  # matches that are not in this best share of the gallery are in the tail
 
 
@@ -40,17 +42,14 @@ class Sample:
         return cls(vectors=block.vectors[spans(block.starts[chosen], counts)], starts=np.cumsum(counts) - counts)
 
     @classmethod
-    def join(cls, parts: "list[Sample]") -> "Sample":
-        """The columns of several blocks."""
+    def join(cls, parts: "list[Sample]") -> "Sample | None":
+        """The columns of several blocks; None of none."""
+        if not parts:
+            return None
         parts = [part for part in parts if len(part.starts)] or parts[:1]
         first = np.cumsum([0, *(len(part.vectors) for part in parts[:-1])])
         starts = [part.starts + offset for part, offset in zip(parts, first, strict=True)]
         return cls(vectors=np.concatenate([part.vectors for part in parts]), starts=np.concatenate(starts))
-
-    def scores(self, queries_bD: np.ndarray) -> np.ndarray:
-        """(b, C) float32, up to rounding."""
-        scores = queries_bD @ self.vectors.T
-        return scores if len(self.starts) == len(self.vectors) else np.maximum.reduceat(scores, self.starts, axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,25 +76,37 @@ class Survey:
     matches: np.ndarray  # (Q,) columns that match
     left_out: np.ndarray  # (Q,) columns that are left out of the ranking
     pairs: Matches | None  # the matches; None where they are more than AT_ONCE, or where queries are to be expanded
-    sample: Sample
+    sample: Sample | None
 
 
-def survey_turns(opened: Opened, turns: Sequence[Turn], parts: int) -> list[Survey]:
-    """What one of so many parts adds to the survey of each turn."""
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Of the first pass."""
+
+    turns: Sequence[Turn]
+    sampled: frozenset[int]  # numbers of the parts that a sample is taken of
+
+    @classmethod
+    def of(cls, turns: Sequence[Turn], parts: Sequence[Part]) -> "Asked":
+        chosen = np.unique(np.linspace(0, len(parts) - 1, min(SAMPLED_PARTS, len(parts))).round().astype(int))
+        return cls(turns=turns, sampled=frozenset(parts[n].number for n in chosen))
+
+
+def survey_part(number: int, opened: Opened, asked: Asked) -> list[Survey]:
+    """What a part adds to the survey of each turn; its vectors are read where it has matches or is sampled."""
     surveys = []
-    for turn in turns:
-        block, queries = opened.block(turn.view), turn.queries
-        matches, left_out = count_relations(queries, block.labels, block.images)
-        sampled = LISTED if turn.width or turn.expansion else COUNTED
-        surveys.append(
-            Survey(
-                columns=len(block),
-                matches=matches,
-                left_out=left_out,
-                pairs=None if turn.expansion or matches.sum() > AT_ONCE else find_matches(block, queries),
-                sample=Sample.of(block, -(-sampled // parts)),
-            )
-        )
+    for turn in asked.turns:
+        queries = turn.queries
+        labels, images = opened.labels(turn.view, images=queries.wanted is not None)
+        matches, left_out = count_relations(queries, labels, images)
+        pairs, sample = NO_MATCHES, None
+        if turn.expansion or matches.sum() > AT_ONCE:
+            pairs = None
+        elif matches.any():
+            pairs = find_matches(opened.block(turn.view), queries)
+        if number in asked.sampled:
+            sample = Sample.of(opened.block(turn.view), LISTED if turn.width or turn.expansion else COUNTED)
+        surveys.append(Survey(columns=len(labels), matches=matches, left_out=left_out, pairs=pairs, sample=sample))
     return surveys
 
 
@@ -110,7 +121,7 @@ def _joined_survey(surveys: Sequence[Survey]) -> Survey:
     return Survey(
         **totals,
         pairs=join_matches([one.pairs for one in surveys]) if few else None,
-        sample=Sample.join([one.sample for one in surveys]),
+        sample=Sample.join([one.sample for one in surveys if one.sample]),
     )
 
 
@@ -122,9 +133,9 @@ class Guess:
     tails: np.ndarray  # matches below are in the tail
 
 
-def guess(queries: Queries, sample: Sample, columns: int, k: int) -> Guess:
-    """`sample`: of a gallery that has so many columns."""
-    Q, sampled = len(queries), len(sample.starts)
+def guess(queries: Queries, sample: Sample | None, columns: int, k: int, precision: str | None = None) -> Guess:
+    """`sample`: of a gallery that has so many columns. `precision`: of the fast products, as in `products`."""
+    Q, sampled = len(queries), len(sample.starts) if sample else 0
     thresholds = np.full(Q, ALL if k else np.inf, np.float32)
     tails = np.full(Q, np.inf, np.float32)  # of a small gallery every row is soon counted
     if not sampled:
@@ -134,17 +145,33 @@ def guess(queries: Queries, sample: Sample, columns: int, k: int) -> Guess:
     expected = k * sampled / columns
     r = int(np.ceil(expected + 3 * np.sqrt(expected) + 4))
     in_tail = max(1, int(TAIL * sampled))
-    for rows in even_slices(Q, QUERY_ROWS):
-        best = _maxima(sample.scores(queries.vectors[rows]))
-        if k and r < best.shape[1] // 2:
-            thresholds[rows] = np.partition(best, -r, axis=1)[:, -r]
-        if columns >= LARGE:
-            tails[rows] = np.partition(best, -min(in_tail, best.shape[1]), axis=1)[:, -min(in_tail, best.shape[1])]
+    longest = float(lengths(sample.vectors).max(initial=0.0))
+    fast = products(queries.vectors, queries.lengths, sample.vectors, longest, precision=precision)
+
+    def some(rows: slice) -> None:
+        best = np.concatenate([_maxima(keys, sampled) for keys in _tiles(fast, rows, sample)], axis=1)
+        fast.sort_keys(best, np.arange(len(best)))
+        for wanted, place, out in ((k and r < best.shape[1] // 2, r, thresholds), (columns >= LARGE, in_tail, tails)):
+            if wanted:
+                place = min(place, best.shape[1])
+                out[rows] = fast.values(np.ascontiguousarray(np.partition(best, -place, axis=1)[:, -place]))
+
+    fast.map(some, list(even_slices(Q, QUERY_ROWS)))
     return Guess(thresholds=thresholds, tails=tails)
 
 
-def _maxima(scores: np.ndarray) -> np.ndarray:
+def _tiles(fast: Float32, rows: slice, sample: Sample) -> Iterator[np.ndarray]:
+    """(b, n) keys of neighbouring columns; those of negative products are out of order, which may lower a guess."""
+    ends = np.r_[sample.starts[1:], len(sample.vectors)]
+    for columns in even_slices(len(sample.starts), TILE_ROWS * fast.packed):
+        first = sample.starts[columns.start]
+        keys = fast.tile(rows, slice(first, ends[columns.stop - 1]))
+        whole = columns.stop - columns.start == keys.shape[1]
+        yield keys if whole else np.maximum.reduceat(keys, sample.starts[columns] - first, axis=1)
+
+
+def _maxima(keys: np.ndarray, sampled: int) -> np.ndarray:
     """The maxima of disjoint groups of columns: the best few of a row are nearly always in different groups."""
-    size = max(1, scores.shape[1] // (GROUPS * 2))
-    whole = scores.shape[1] // size * size
-    return scores[:, :whole].reshape(len(scores), size, -1).max(1) if size > 1 else scores
+    size = max(1, sampled // GROUPS)
+    whole = keys.shape[1] // size * size
+    return keys[:, :whole].reshape(len(keys), size, -1).max(1) if size > 1 and whole else keys.copy()
