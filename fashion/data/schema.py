@@ -20,6 +20,9 @@ import pyarrow as pa
 # Where an image is fetched from if not by its name: of use to `prepare` alone, and no part of the item table.
 ADDRESS = pa.field("address", pa.string())
 
+# Which version of a picture a shard was made from, beside its annotations in the plan; null where it is not known.
+VERSION = pa.field("version", pa.uint64())
+
 # One row an image. Null means "not annotated", which is not the same as an empty list.
 ANNOTATIONS = pa.schema(
     [

@@ -5,6 +5,8 @@ from collections import Counter
 import pytest
 from catalogues import jpeg, picture
 
+from fashion.data.pictures.folder import Pictures
+from fashion.data.pictures.versions import Versions
 from fashion.data.prepare.pack import ShardPacker
 from fashion.data.prepare.run import TooManyBadPictures, prepare
 from fashion.data.settings import TableSettings
@@ -274,3 +276,78 @@ def test_columns_and_domains_may_be_mended_on_a_table(shop):
     assert sum(first.manifest["quarantined"].values()) == 1 and "street.jpg" in quarantined(first)
     mended = shop.prepare(domains={"street": "consumer"})
     assert "street.jpg" in images(mended) and not quarantined(mended)
+
+
+def test_a_picture_that_was_replaced_under_its_name_is_read_again_alone(shop, tmp_path):
+    listed = rows(shop, range(40))
+    shop.list(listed)
+    first, shards = shop.prepare().fingerprint, len(shop.packed)
+    fresh = jpeg(picture(7, 90, 70))
+    shop.source.write("consumer/5-1.jpg", fresh)
+    shop.source.write("shop/of-no-row.jpg", fresh)
+    second = shop.prepare()
+    assert shop.notes[-1] == f"pictures replaced under their names: 1; 1 of {shards} shards are packed"
+    assert set(shop.read) == {"consumer/5-1.jpg"} and len(shop.packed) == 1
+    assert images(second)["consumer/5-1.jpg"]["jpeg"] == fresh
+    shop.out = Store(tmp_path / "anew")
+    anew = shop.prepare()
+    assert second.fingerprint == anew.fingerprint != first and images(second) == images(anew)
+
+
+@ONE_STORE
+def test_pictures_as_they_were_are_neither_read_again_nor_missed_once_they_are_gone(shop):
+    listed = rows(shop, range(60))
+    shop.list(listed)
+    first, files = shop.prepare().fingerprint, state(shop.out)
+    shop.source.write("notes.txt", b"of no row")
+    assert shop.prepare().fingerprint == first and state(shop.out) == files and not shop.packed
+    shop.source.write("consumer/of-no-row.txt", b"")
+    assert shop.prepare().fingerprint == first and not shop.packed and not shop.read
+    shop.source.delete_folder("consumer")
+    assert shop.prepare().fingerprint == first and not shop.packed and not shop.read
+
+
+@ONE_STORE
+def test_a_table_without_versions_of_pictures_is_taken_as_it_is_and_watched_from_then_on(shop, monkeypatch):
+    listed = rows(shop, range(60))
+    shop.list(listed)
+    monkeypatch.setattr(
+        "fashion.data.prepare.watched.Watched.with_versions", lambda _, rows, digest, old: (rows, digest)
+    )
+    first = shop.prepare().fingerprint
+    manifest = shop.out.read_json("manifest.json")
+    del manifest["plan"]["pictures"]
+    for shard in manifest["plan"]["shards"]:
+        del shard["annotations"]
+    shop.out.write_json("manifest.json", manifest)
+    monkeypatch.undo()
+    monkeypatch.setattr("fashion.data.prepare.run._packed", shop.pack)
+    assert shop.prepare().fingerprint == first and not shop.packed
+    shop.picture("consumer/5-1.jpg", seed=9)
+    assert shop.prepare().fingerprint != first and len(shop.packed) == 1
+
+
+@ONE_STORE
+def test_a_table_among_the_pictures_does_not_watch_itself(shop):
+    shop.list(rows(shop, range(20)))
+    shop.out = shop.source / "consumer/table"
+    first, files = shop.prepare().fingerprint, state(shop.out)
+    assert shop.prepare().fingerprint == first and state(shop.out) == files and not shop.packed
+
+
+def test_versions_are_of_files_in_the_order_in_which_they_are_looked_for(tmp_path):
+    source = Store(tmp_path)
+    for name in ("Img/img/a.jpg", "img/a.jpg", "img/b.JPG", "img_highres/a.jpg"):
+        source.write(name, name.encode())
+    pictures, large = Pictures(source), Pictures(source, "img_highres")
+    versions = Versions(source)
+    both = [versions.of("img/a.jpg", pictures), versions.of("img/a.jpg", large)]
+    assert None not in both and len({*both, versions.of("img/a.jpg", pictures, large)}) == 3
+    assert versions.of("img/b.jpg", pictures) is not None  # found whatever the case of its letters
+    assert versions.of("img/c.jpg", pictures) is None is versions.of("../img/a.jpg", pictures)
+    state = versions.state()
+    assert state["folders"] == ["Img", "img", "img_highres"] and Versions(source).state(state["folders"]) == state
+    source.write("img/a.jpg", b"of another length")  # not looked at where Img/ has it
+    assert Versions(source).of("img/a.jpg", pictures) == both[0] and Versions(source).state(["img"]) != state
+    source.write("Img/img/a.jpg", b"of another length")
+    assert Versions(source).of("img/a.jpg", pictures) != both[0]

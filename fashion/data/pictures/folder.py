@@ -12,6 +12,7 @@ import pyarrow.fs as pafs
 from fashion.data.pictures.parquet import ParquetPictures
 from fashion.data.pictures.places import scheme_of
 from fashion.data.pictures.remote import Remote
+from fashion.data.settings import TableSettings
 from fashion.errors import InputError
 from fashion.storage import Store
 
@@ -62,21 +63,26 @@ class Pictures:
         on a Mac have them apart), is found too; that is tried only where the exact one is missing, as it lists the
         folders. Raises InputError for a path that leads out of the source, and FileNotFoundError.
         """
-        path = inside(image)
-        if self.folder is None:
-            names = [f"Img/{path}", path]
-        else:
-            names = [f"{self.folder}/{path.removeprefix('img/')}"]
-        for name in names if self.folder or self._has_img else names[1:]:
+        for name in self.names(image):
             try:
                 return self._read(name)
             except FileNotFoundError:
                 continue
+        names = self._names(image)
         for name in names:
             found = self._listings.find(name)
             if found is not None:
                 return self._read(found)
         raise FileNotFoundError(f"{image}: not found in {self.source.uri} as {' or '.join(names)}")
+
+    def names(self, image: str) -> list[str]:
+        """Where a picture is looked for, in this order. Raises InputError for a path that leads out of the source."""
+        names = self._names(image)
+        return names if self.folder or self._has_img else names[1:]
+
+    def _names(self, image: str) -> list[str]:
+        path = inside(image)
+        return [f"{self.folder}/{path.removeprefix('img/')}"] if self.folder else [f"Img/{path}", path]
 
     @cached_property
     def _has_img(self) -> bool:
@@ -97,6 +103,14 @@ class Pictures:
         return self.source.read(name)
 
 
+def pictures_of(source: Store, settings: TableSettings) -> list[Pictures]:
+    """The pictures that go into an item table; then, where these are others, those whose pixels the annotation counts
+    in."""
+    access = {"follow_links": settings.follow_links, "allow_private_hosts": settings.allow_private_hosts}
+    pictures = Pictures(source, settings.pictures, **access)
+    return [pictures, Pictures(source, **access)] if settings.pictures else [pictures]
+
+
 class _Listings:
     """Finds files whatever the case of letters and the composition of accents, through the listings of their folders, of
     which the latest are kept."""
@@ -111,7 +125,7 @@ class _Listings:
         letters, else the first in order."""
         found: list[str] = []
         for part in name.split("/"):
-            names = self._entries("/".join(found)).get(_folded(part), [])
+            names = self._entries("/".join(found)).get(folded(part), [])
             if not names:
                 return None
             composed = [name for name in names if _composed(name) == _composed(part)]
@@ -137,7 +151,7 @@ class _Listings:
             return {}
         entries: dict[str, list[str]] = {}
         for name in sorted(info.base_name for info in infos):
-            entries.setdefault(_folded(name), []).append(name)
+            entries.setdefault(folded(name), []).append(name)
         return entries
 
 
@@ -145,7 +159,7 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     """Equal for names that are equal but for case and composition: Unicode's canonical caseless matching."""
     return _composed(unicodedata.normalize("NFD", name).casefold())
 

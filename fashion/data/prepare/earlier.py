@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from fashion.data.prepare.planned import PlannedShard
 from fashion.data.prepare.shards import Starts
-from fashion.data.schema import rows_file, stats_file
+from fashion.data.schema import ADDRESS, VERSION, rows_file, stats_file
 from fashion.storage import READERS, Store
 
 
@@ -18,6 +18,7 @@ class Earlier:
     def __init__(self, out: Store | None, records: list[dict]):
         self.out = out
         self.plans = [[PlannedShard.of(about) for about in record["shards"]] for record in records]
+        self.sources = records[0]["sources"] if records else None  # digest of the annotation files
         names = out.names("stats", recursive=True) if out else []
         listed = [name.removeprefix("stats/").removesuffix(".json") for name in names]
         self.written = set(listed)
@@ -62,31 +63,37 @@ class Changes:
     def __init__(self, earlier: Earlier):
         self.out = earlier.out
         self.plan = earlier.plans[0] if earlier.plans else []
-        self.added = self.changed = self.known = 0
+        self.added = self.changed = self.replaced = self.known = 0
 
-    def add(self, split: str, start: int, rows: pa.Table, digest: str) -> None:
-        """A new shard, and the digest of its rows."""
-        old = _covering(self.plan, split, start)
+    def add(self, shard: PlannedShard, rows: pa.Table) -> None:
+        """A new shard and its rows: annotations, with VERSION where it is known."""
+        old = _covering(self.plan, shard.split, shard.start)
         if old is None:
             self.added += rows.num_rows
-        elif old.rows == digest:
+        elif old.rows in (shard.rows, shard.annotations):
             self.known += rows.num_rows
         else:
-            before, now = _texts(self.out.read_table(rows_file(old.rows), rows.column_names)), _texts(rows)
-            found = now.keys() & before.keys()
-            self.known += len(found)
-            self.added += len(now) - len(found)
-            self.changed += sum(now[key] != before[key] for key in found)
+            now, before = (_texts(t) for t in comparable(rows, self.out.read_table(rows_file(old.rows))))
+            both = now.keys() & before.keys()
+            self.known += len(both)
+            self.added += len(now) - len(both)
+            changed = {key for key in both if now[key][0] != before[key][0]}
+            self.changed += len(changed)
+            self.replaced += sum(now[key] != before[key] for key in both - changed)
 
-    def say(self, shards: int, packed: int) -> str | None:
-        """The line for the user; None where it is the first plan."""
-        if not self.plan:
-            return None
+    def say(self, shards: int, packed: int, *, pictures_alone: bool) -> str | None:
+        """The line for the user; None where it is the first plan, or nothing that the table holds is another.
+
+        `pictures_alone`: the annotations are those of the earlier plan.
+        """
         removed = sum(shard.images for shard in self.plan) - self.known
-        return (
-            f"annotations changed: {self.added:,} images added, {removed:,} removed, {self.changed:,} changed; "
-            f"{packed} of {shards} shards are packed"
-        )
+        if not self.plan or (pictures_alone and not self.replaced):
+            return None
+        counts = f"{self.added:,} images added, {removed:,} removed, {self.changed:,} changed"
+        replaced = f"pictures replaced under their names: {self.replaced:,}"
+        parts = [] if pictures_alone else [f"annotations changed: {counts}"]
+        parts += [replaced] if self.replaced else []
+        return f"{'; '.join(parts)}; {packed} of {shards} shards are packed"
 
 
 def _covering(plan: list[PlannedShard], split: str, start: int) -> PlannedShard | None:
@@ -94,5 +101,17 @@ def _covering(plan: list[PlannedShard], split: str, start: int) -> PlannedShard 
     return max((s for s in plan if s.split == split and s.start <= start), key=lambda s: s.start, default=None)
 
 
-def _texts(rows: pa.Table) -> dict[tuple[str, str], str]:
-    return {(row["item"], row["image"]): json.dumps(row) for row in rows.to_pylist()}
+def comparable(now: pa.Table, then: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Annotations of a shard and earlier ones by the columns that tell of a change: addresses may be signed anew each day,
+    and tables of older versions know no versions of pictures."""
+    names = [name for name in now.column_names if name in then.column_names and name != ADDRESS.name]
+    return now.select(names), then.select(names)
+
+
+def _texts(rows: pa.Table) -> dict[tuple[str, str], tuple[str, int | None]]:
+    """Item and image -> annotation and version."""
+    versions = [None] * rows.num_rows
+    if VERSION.name in rows.column_names:
+        versions, rows = rows[VERSION.name].to_pylist(), rows.drop_columns(VERSION.name)
+    pairs = zip(rows.to_pylist(), versions, strict=True)
+    return {(row["item"], row["image"]): (json.dumps(row), version) for row, version in pairs}

@@ -37,7 +37,10 @@ def finish(source: Store, out: Store, settings: TableSettings, plan: TablePlan, 
     stats = [plan.finished[shard.name] for shard in plan.shards]
     kept = [field.name for field in fields(ShardInfo)]
     shards = [{name: row[name] for name in kept} for row in stats if row["items"]]
-    identity = {"annotations": [shard.rows for shard in plan.shards], "shards": [row["digest"] for row in shards]}
+    identity = {
+        "annotations": [shard.annotations for shard in plan.shards],
+        "shards": [row["digest"] for row in shards],
+    }
     counts = counts_of(stats)
     out.write_json(
         MANIFEST,

@@ -13,12 +13,14 @@ import pyarrow.parquet as pq
 from fashion.data.boxes import scale_box, usable_box
 from fashion.data.codecs import encode_jpeg, is_jpeg
 from fashion.data.decode import BadPicture, check, decode
-from fashion.data.pictures.folder import Pictures
+from fashion.data.pictures.folder import Pictures, pictures_of
 from fashion.data.pictures.places import scheme_of
+from fashion.data.prepare.earlier import comparable
 from fashion.data.prepare.garments import picture_of
 from fashion.data.prepare.planned import PlannedShard
 from fashion.data.schema import (
     ADDRESS,
+    ANNOTATIONS,
     DIGESTS,
     GROUP_ITEMS,
     ITEMS,
@@ -75,18 +77,16 @@ class ShardPacker:
                 return stats
         same = None
         if old_rows != shard.rows:
-            told = rows.drop_columns(ADDRESS.name)
-            before = _by_key(self.out.read_table(rows_file(old_rows), told.column_names))
-            same = {key for key, row in _by_key(told).items() if before.get(key) == row}
+            now, then = comparable(rows, self.out.read_table(rows_file(old_rows)))
+            before = _by_key(then)
+            same = {key for key, row in _by_key(now).items() if before.get(key) == row}
         return self._write(shard, self.make(rows, held=self._held(old, same), drop=drop), drop)
 
     def make(self, rows: pa.Table, **options) -> PackedShard:
         """Rows of annotations, packed in memory."""
-        s = self.settings
-        access = {"follow_links": s.follow_links, "allow_private_hosts": s.allow_private_hosts}
-        annotated = Pictures(self.source, **access) if s.pictures else None
-        pictures = Pictures(self.source, s.pictures, **access)
-        return pack_shard(rows, pictures, crop=s.crop, size=s.size, annotated=annotated, **options)
+        pictures, *annotated = pictures_of(self.source, self.settings)
+        sizes = {"crop": self.settings.crop, "size": self.settings.size}
+        return pack_shard(rows, pictures, **sizes, annotated=annotated[0] if annotated else None, **options)
 
     def _held(self, old: str, same: Collection[Key] | None) -> dict[Key, tuple[dict, str]]:
         """The pictures of the finished shard `old`, and their digests; of the images `same` alone, where that is given."""
@@ -169,7 +169,7 @@ def pack_shard(
     bad: list[dict] = []
     digests: list[dict] = []
     with ThreadPoolExecutor(READERS) as pool:
-        annotations = rows.to_pylist()
+        annotations = rows.select(ANNOTATIONS.names).to_pylist()
         keys = [(row.pop("item"), row["image"]) for row in annotations]
         addresses = [row.pop(ADDRESS.name) or picture_of(row["image"]) for row in annotations]
         needed = [address if key not in held else None for key, address in zip(keys, addresses, strict=True)]

@@ -7,7 +7,6 @@ A shard whose annotations are as before keeps its files. Another gets new files 
 table can be read until the new manifest is there. A shard with pictures in quarantine is tried again.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
@@ -21,6 +20,8 @@ from fashion.data.prepare.counts import LabelCounts, Sides
 from fashion.data.prepare.earlier import Changes, Earlier
 from fashion.data.prepare.planned import PLAN, WEB, PlannedShard, TablePlan
 from fashion.data.prepare.shards import Shard, plan_shards
+from fashion.data.prepare.watched import Watched
+from fashion.data.prepare.watched import digest_of as _digest
 from fashion.data.schema import ADDRESS, FORMAT, MANIFEST, REJECTED, rows_file
 from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
@@ -42,7 +43,8 @@ def plan_table(
     progress: Callable[[int], None] = lambda rows: None,
     keep: Keep | None = None,
 ) -> TablePlan:
-    """The plan of the table at `out`: that of the last run where the annotation files are the same, else a new one.
+    """The plan of the table at `out`: that of the last run where the annotation files and the pictures' folders are the
+    same, else a new one.
 
     `progress(rows read so far)`. Without `out` nothing is written, and `keep` receives the annotations. Raises InputError
     where the annotations cannot be used, or `out` holds another table.
@@ -51,12 +53,13 @@ def plan_table(
     records = _records(out, said, warn) if out else []
     sources = digest_of_files(source, annotation_files(source, settings), settings)
     earlier = Earlier(out, [record for record, _ in records])
-    if records and records[0][0]["sources"] == sources:
+    watched = Watched(source, out, settings) if out else None
+    if records and records[0][0]["sources"] == sources and watched.are(records[0][0].get("pictures")):
         record, unfinished = records[0]
         return _again(TablePlan.of(record, changed=unfinished, finished={}), earlier)
     rejects = Rejects()
     keep = keep or (lambda digest, rows: out.write_table(rows_file(digest), rows))
-    plan, sides = _plan(source, settings, said, sources, earlier, warn, progress, keep, rejects)
+    plan, sides = _plan(source, settings, said, sources, earlier, watched, warn, progress, keep, rejects)
     if out and rejects.rows:
         out.write_table(REJECTED, rejects.table)
     elif out and out.exists(REJECTED):
@@ -112,6 +115,7 @@ def _plan(
     said: dict,
     sources: str,
     earlier: Earlier,
+    watched: Watched | None,
     warn: Say,
     progress: Callable[[int], None],
     keep: Keep,
@@ -133,12 +137,15 @@ def _plan(
         warn=warn,
         reject=rejects.row,
     ):
-        told = shard.rows.drop_columns(ADDRESS.name)  # which may be signed anew each day
-        digest = hashlib.blake2b(json.dumps(told.to_pylist()).encode(), digest_size=16).hexdigest()
-        keep(digest, shard.rows)
-        shards.append(_planned(shard, digest, earlier))
+        old = earlier.covering(shard.split, shard.start)
+        unsigned = shard.rows.drop_columns(ADDRESS.name)  # addresses may be signed anew each day
+        annotations = _digest(json.dumps(unsigned.to_pylist()))
+        rows, digest = watched.with_versions(shard.rows, annotations, old) if watched else (shard.rows, annotations)
+        keep(digest, rows)
+        planned = _planned(shard, annotations, digest, old, earlier)
+        shards.append(planned)
         labels.add(shard.split, shard.rows)
-        changes.add(shard.split, shard.start, told, digest)
+        changes.add(planned, rows)
         signed |= pc.any(pc.starts_with(shard.rows[ADDRESS.name], WEB), min_count=0).as_py()
         if settings.benchmark != "category-attribute":  # which matches by category
             sides.add(shard.split, shard.rows)
@@ -147,12 +154,13 @@ def _plan(
     shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.start))
     about = {"categories": sorted(categories - {None}), "domains": sorted(domains), **labels.fields(), "signed": signed}
     packed = sum(shard.name not in earlier.written for shard in shards)
-    if line := changes.say(len(shards), packed):
+    if line := changes.say(len(shards), packed, pictures_alone=earlier.sources == sources):
         warn(line)
     plan = TablePlan(
         shards=tuple(shards),
         settings=said,
         sources=sources,
+        pictures=watched.state() if watched else None,
         about=about,
         reasons=rejects.reasons,
         changed=True,
@@ -161,12 +169,13 @@ def _plan(
     return plan, sides
 
 
-def _planned(shard: Shard, digest: str, earlier: Earlier) -> PlannedShard:
-    old = earlier.covering(shard.split, shard.start)
-    known = {"split": shard.split, "start": shard.start, "images": shard.rows.num_rows, "rows": digest}
-    if old and old.rows == digest:
-        return PlannedShard(**known, name=old.name)
-    return PlannedShard(**known, name=earlier.new_name(shard.split), old=(old.name, old.rows) if old else None)
+def _planned(shard: Shard, annotations: str, rows: str, old: PlannedShard | None, earlier: Earlier) -> PlannedShard:
+    """`annotations`, `rows`: digests. `old`: the finished shard in its place."""
+    known = {"split": shard.split, "start": shard.start, "images": shard.rows.num_rows, "annotations": annotations}
+    if old and old.rows in (rows, annotations):  # the latter where no version was known
+        return PlannedShard(**known, rows=rows, name=old.name)
+    taken_over = (old.name, old.rows) if old else None
+    return PlannedShard(**known, rows=rows, name=earlier.new_name(shard.split), old=taken_over)
 
 
 def _usable(

@@ -16,7 +16,8 @@ class PlannedShard:
     split: str
     start: int  # the first hash of its range
     images: int  # rows of annotations
-    rows: str  # their digest, by which their file is named
+    annotations: str  # their digest
+    rows: str  # the same with the versions of the pictures, by which their file is named
     name: str  # of its files
     old: tuple[str, str] | None = None  # name and rows of the finished shard that pictures are taken over from
 
@@ -28,6 +29,7 @@ class PlannedShard:
     @staticmethod
     def of(about: dict) -> "PlannedShard":
         old = tuple(about["old"]) if about["old"] else None
+        about = {"annotations": about["rows"], **about}  # older plans know no versions of pictures
         return PlannedShard(**{**about, "start": int(about["start"], 16), "old": old})
 
 
@@ -38,6 +40,7 @@ class TablePlan:
     shards: tuple[PlannedShard, ...]
     settings: dict  # their identity, and the source's address
     sources: str  # digest of the annotation files
+    pictures: dict | None  # state of the folders that the pictures lie in
     about: dict  # categories, domains, counts of labels
     reasons: dict[str, int]  # why rows of the annotations cannot be used, and how many
     changed: bool  # whether it is another than that of the manifest there
@@ -69,13 +72,14 @@ class TablePlan:
     @property
     def record(self) -> dict:
         """As JSON; `finished` lies in the folder."""
-        kept = {name: getattr(self, name) for name in ("settings", "sources", "about", "reasons")}
+        kept = {name: getattr(self, name) for name in ("settings", "sources", "pictures", "about", "reasons")}
         return {"format": FORMAT, **kept, "shards": [shard.about for shard in self.shards]}
 
     @staticmethod
     def of(record: dict, *, changed: bool, finished: dict[str, dict]) -> "TablePlan":
         kept = {name: record[name] for name in ("settings", "sources", "about", "reasons")}
         shards = tuple(map(PlannedShard.of, record["shards"]))
+        kept["pictures"] = record.get("pictures")
         return TablePlan(shards=shards, changed=changed, finished=finished, **kept)
 
     def packed_as(self, stats: list[dict]) -> "TablePlan":
