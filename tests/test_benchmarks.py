@@ -13,9 +13,12 @@ from tests.catalogues import make_table, photos
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALLEST = {
+    "embed.py": ["--images", "700", "--size", "16", "--rounds", "1"],
     "feed.py": ["--images", "1", "--side", "150", "--size", "16", "--epochs", "4", "--rounds", "2"],
     "losses.py": ["--batches", "32", "--views", "4", "--seconds", "0.01"],
     "metrics.py": ["--queries", "40", "--gallery", "400", "--items", "40", "--rounds", "1", "--turns", "1"],
+    "nodes.py": ["--nodes", "1", "1", "--wait", "0.01"],
+    "rates.py": ["--images", "30", "--size", "32", "--side", "16"],
     "peer.py": ["--source", "CATALOGUE", "--peer", "mark", "--steps", "2", "--items", "4"],
     "which_loss.py": [
         *("--table", "TABLE", "--network", "embnet", "--width", "0.125", "--size", "32", "--epochs", "1"),
@@ -26,6 +29,7 @@ SMALLEST = {
     ],
 }
 PRINTED = {
+    "embed.py": [r"pool / bare \d+\.\d\d"],
     "feed.py": [
         r"\d+ pictures an epoch of 150 pixels",
         r"stream / DataLoader, torchvision +\d+\.\d\d",
@@ -33,6 +37,8 @@ PRINTED = {
     ],
     "losses.py": [r"\| all \| 32 \| 4 \|", r"\| semi-hard \| 32 \| 4 \|"],
     "metrics.py": [r"AccuracyCalculator / ours +\d", r"recall@1 \d\.\d+, precision at 1"],
+    "nodes.py": [r"prepare, pictures/s +\d.*x", r"search, gallery parts/s +\d.*x"],
+    "rates.py": [r"core\.pack: \d", r"core\.scores_M: \d"],
     "peer.py": [r'"peer": "mark".*"recall": \{"1": \d'],
     "which_loss.py": [r"tuplet"],
     "whole_run.py": [r"ours, feed memory 64 MiB: \d", r"CPU s: .*RayTrainWorker", r"after start-up: \d\.\d\d"],

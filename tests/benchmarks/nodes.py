@@ -84,6 +84,9 @@ class FarPart:
         z = np.random.default_rng(self.number).standard_normal((50, DIMENSION)).astype(np.float32)
         return Block(number=self.number, vectors=z, ids=pa.array(np.arange(50) + 50 * self.number), labels=self.all)
 
+    def labels(self, view, *, images: bool) -> tuple[pa.Array, None]:
+        return self.all, None
+
     @property
     def all(self) -> pa.Array:
         return pa.array(np.full(50, -1))
@@ -198,7 +201,7 @@ def main() -> None:
         on(2, table)
         found = {
             nodes: on(nodes, lambda n=nodes: {title: job(root, given.wait, n) for title, job in JOBS.items()})
-            for nodes in given.nodes
+            for nodes in dict.fromkeys(given.nodes)
         }
     few, many = given.nodes
     print(f"{'':26}{few:>7} node{many:>8} nodes  speed-up   ({given.wait:g} s a file)")
