@@ -29,12 +29,12 @@ _AZURE_HOST = ".dfs.core.windows.net"
 
 def normalise(address: str) -> str:
     """The one way an address is written: local folders absolute, no slash at the end. Raises InputError."""
-    found = _SCHEME.fullmatch(address)
-    if found is None:
+    parts = _SCHEME.fullmatch(address)
+    if parts is None:
         if _ONE_SLASH.match(address):
             raise InputError(f"{address!r}: one slash after the colon; expected {EXPECTED}")
         return _local(address)
-    scheme, rest = found[1].lower(), found[2]
+    scheme, rest = parts[1].lower(), parts[2]
     if scheme == "file":
         if not rest.startswith("/"):
             raise InputError(f"{address!r}: expected file:///an/absolute/path, or the path alone")
@@ -53,8 +53,8 @@ def normalise(address: str) -> str:
 
 def split(address: str) -> tuple[str | None, str, str]:
     """(scheme, bucket, key) of a normalised address; (None, "", path) of a local folder."""
-    scheme, found, rest = address.partition("://")
-    if not found:
+    scheme, separator, rest = address.partition("://")
+    if not separator:
         return None, "", address
     bucket, _, key = rest.partition("/")
     return scheme, bucket, key
@@ -96,9 +96,9 @@ def _s3(bucket: str) -> pafs.FileSystem:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if not endpoint:
         return pafs.S3FileSystem(region=_bucket_region(bucket, _region()))
-    scheme, found, host = endpoint.rpartition("://")
+    scheme, separator, host = endpoint.rpartition("://")
     return pafs.S3FileSystem(
-        region=_region(), scheme=scheme.lower() if found else "https", endpoint_override=host.rstrip("/")
+        region=_region(), scheme=scheme.lower() if separator else "https", endpoint_override=host.rstrip("/")
     )
 
 
@@ -126,8 +126,8 @@ def _abfs(bucket: str) -> pafs.FileSystem:
 
 def azure_account(bucket: str) -> str:
     """The storage account of `container@account`, or the environment's. Raises InputError where there is none."""
-    _, found, account = bucket.partition("@")
-    account = account if found else os.environ.get("AZURE_STORAGE_ACCOUNT", "")
+    _, at, account = bucket.partition("@")
+    account = account if at else os.environ.get("AZURE_STORAGE_ACCOUNT", "")
     if not account:
         raise InputError(
             f"abfs://{bucket}: no storage account; expected abfs://container@account/prefix, or AZURE_STORAGE_ACCOUNT set"

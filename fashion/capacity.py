@@ -22,7 +22,7 @@ def machines() -> Machines:
     import ray
 
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return larger([(held.get("CPU", 0.0), held.get("GPU", 0.0)) for held in alive], os.environ.get(DECLARED))
+    return larger([(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive], os.environ.get(DECLARED))
 
 
 def larger(alive: Machines, declared: str | None) -> Machines:
@@ -34,9 +34,9 @@ def larger(alive: Machines, declared: str | None) -> Machines:
     return may_be if more else alive
 
 
-def total(held: Machines) -> tuple[float, float]:
+def total(cluster: Machines) -> tuple[float, float]:
     """CPUs and GPUs of all."""
-    return sum(cpus for cpus, _ in held), sum(gpus for _, gpus in held)
+    return sum(cpus for cpus, _ in cluster), sum(gpus for _, gpus in cluster)
 
 
 def owned() -> bool:
@@ -44,23 +44,25 @@ def owned() -> bool:
     return OWN in os.environ
 
 
-def cores(held: Machines) -> int:
+def cores(cluster: Machines) -> int:
     """Of the smallest of the machines that compute: those with GPUs where there are any. A Ray that the job has started for
     itself counts more CPUs than there are; then of this machine."""
     if owned():
         return os.cpu_count() or 1
-    with_gpus = any(gpus for _, gpus in held)
-    return int(min((cpus for cpus, gpus in held if cpus >= 1 and (gpus or not with_gpus)), default=os.cpu_count() or 1))
+    with_gpus = any(gpus for _, gpus in cluster)
+    return int(
+        min((cpus for cpus, gpus in cluster if cpus >= 1 and (gpus or not with_gpus)), default=os.cpu_count() or 1)
+    )
 
 
-def computing(held: Machines) -> int:
+def computing(cluster: Machines) -> int:
     """How many machines have CPUs, at least one."""
-    return max(1, sum(cpus > 0 for cpus, _ in held))
+    return max(1, sum(cpus > 0 for cpus, _ in cluster))
 
 
 def parse(declared: str) -> Machines:
     """COUNTxCPUS or COUNTxCPUS+GPUS, with commas between them. Raises InputError."""
-    found = []
+    parsed = []
     for part in declared.split(","):
         kind = _KIND.fullmatch(part.strip())
         if not kind:
@@ -69,5 +71,5 @@ def parse(declared: str) -> Machines:
                 "commas between kinds of machines"
             )
         count, cpus, gpus = (int(number or 0) for number in kind.groups())
-        found += [(float(cpus), float(gpus))] * count
-    return found
+        parsed += [(float(cpus), float(gpus))] * count
+    return parsed

@@ -66,11 +66,11 @@ class _Heart(threading.Thread):
         while not self.stop.wait(wait):
             wait = BEAT_S
             with suppress(OSError):  # a storage that fails for a while: the next beat may pass
-                held = _read(self.store)
-                if held is None or held.get("id") == self.mine["id"]:
+                claim = _read(self.store)
+                if claim is None or claim.get("id") == self.mine["id"]:
                     self.store.write_json(CLAIM, self.mine)
                 else:
-                    self.other = held
+                    self.other = claim
                     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
                     os.kill(os.getpid(), signal.SIGTERM if ignored else signal.SIGINT)
                     return
@@ -79,51 +79,51 @@ class _Heart(threading.Thread):
 def _wait_for_end(store: Store) -> None:
     """Until no other job writes to the folder; only one that may be dead is waited for. Raises InputError otherwise."""
     seen = None  # when the claim was last renewed
-    while held := _read(store):
-        if _known_dead(held):
+    while claim := _read(store):
+        if _known_dead(claim):
             return
-        if held.get("place") == _place():
-            raise _refusal(store, held)
+        if claim.get("place") == _place():
+            raise _refusal(store, claim)
         renewed = _modified(store, CLAIM)
         if renewed is None:  # released in this moment
             continue
         if seen is None:
             seen, since = renewed, time.monotonic() - _age(store, renewed)
         elif renewed != seen:
-            raise _refusal(store, held)
+            raise _refusal(store, claim)
         if time.monotonic() - since >= STALE_S:
             return
         time.sleep(LOOK_S)
 
 
-def _refusal(store: Store, held: dict) -> InputError:
-    who = f"process {held.get('pid')} on {held.get('host')}, since {held.get('since')}"
+def _refusal(store: Store, claim: dict) -> InputError:
+    who = f"process {claim.get('pid')} on {claim.get('host')}, since {claim.get('since')}"
     return InputError(f"{store.uri}: another job writes there: {who}; wait for its end, or choose another folder")
 
 
 def _read(store: Store) -> dict | None:
     """The claim there; None where there is none, {} beside which nothing is known where it cannot be read as one."""
     try:
-        held = store.read_json(CLAIM)
+        claim = store.read_json(CLAIM)
     except FileNotFoundError:
         return None
     except ValueError:
         return {"host": "an unknown machine"}
-    return held if isinstance(held, dict) and held else {"host": "an unknown machine"}
+    return claim if isinstance(claim, dict) and claim else {"host": "an unknown machine"}
 
 
-def _known_dead(held: dict) -> bool:
+def _known_dead(claim: dict) -> bool:
     """Of this machine, and no such process any more: its number may be another's by now."""
-    return held.get("place") == _place() and _begun(held["pid"]) != held["begun"]
+    return claim.get("place") == _place() and _begun(claim["pid"]) != claim["begun"]
 
 
 def _place() -> str:
     """Within which a process's number means one process: machine, start of the machine, and space of numbers."""
-    found = [socket.gethostname()]
+    parts = [socket.gethostname()]
     with suppress(OSError):
-        found.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-        found.append(os.readlink("/proc/self/ns/pid"))
-    return " ".join(found)
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return " ".join(parts)
 
 
 def _begun(pid: int) -> str | None:

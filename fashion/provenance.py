@@ -9,13 +9,13 @@ PACKAGES = ("fashion-retrieval", "ray", "torch", "torchvision", "pyarrow", "nump
 
 def versions() -> dict[str, str]:
     """Python and the packages that a result depends on."""
-    found = {"python": platform.python_version()}
+    by_name = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            by_name[name] = version(name)
         except PackageNotFoundError:  # run from a checkout that is not installed
-            found[name] = "unknown"
-    return found
+            by_name[name] = "unknown"
+    return by_name
 
 
 def now() -> str:

@@ -77,20 +77,20 @@ def names_in(settings: type, values: Mapping) -> Iterator[str]:
 def check_nulls(settings: type, values: Mapping) -> None:
     """Raise InputError where nested values have null for a setting whose type does not admit it."""
     for name, kind in types_of(settings).items():
-        held: Any = values
+        value: Any = values
         for part in name.split("."):
-            held = held.get(part, ...) if isinstance(held, Mapping) else ...
-        if held is None and kind is not Any and type(None) not in options(kind):
+            value = value.get(part, ...) if isinstance(value, Mapping) else ...
+        if value is None and kind is not Any and type(None) not in options(kind):
             raise InputError(f"{name}: found null, expected {expected(kind)}; leave it out for the default")
 
 
 def defaults_in(settings: type, prefix: str = "") -> dict[str, Any]:
     """The defaults of the settings in groups, by dotted name, as their classes write them down."""
-    hints, found = get_type_hints(settings), {}
+    hints, defaults = get_type_hints(settings), {}
     for group in fields(settings):
         kind = hints[group.name]
         if is_dataclass(kind) and group.default_factory is kind:
             name = f"{prefix}{group.name}."
-            found |= {f"{name}{f.name}": f.default for f in fields(kind) if f.default is not MISSING}
-            found |= defaults_in(kind, name)
-    return found
+            defaults |= {f"{name}{f.name}": f.default for f in fields(kind) if f.default is not MISSING}
+            defaults |= defaults_in(kind, name)
+    return defaults

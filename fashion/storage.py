@@ -58,8 +58,8 @@ class Store:
 
     def parent(self) -> tuple[str, str]:
         """The path of the folder that this one lies in, inside `self.fs`, and its own name there. Raises InputError."""
-        folder, found, name = self.path.rpartition("/")
-        if not found or not name:
+        folder, slash, name = self.path.rpartition("/")
+        if not slash or not name:
             raise InputError(
                 f"{self.uri}: is the root of a bucket or of the disk; expected a folder in it, such as {self.uri}/first"
             )
@@ -75,8 +75,8 @@ class Store:
     def names(self, folder: str = "", *, recursive: bool = False) -> list[str]:
         """Sorted names of the files under `folder`, relative to this store; empty where the folder is not there."""
         base = self.at(folder) if folder else self.path
-        found = self.fs.get_file_info(pafs.FileSelector(base, recursive=recursive, allow_not_found=True))
-        files = [f.path[len(self.path) :].lstrip("/") for f in found if f.type == pafs.FileType.File]
+        infos = self.fs.get_file_info(pafs.FileSelector(base, recursive=recursive, allow_not_found=True))
+        files = [f.path[len(self.path) :].lstrip("/") for f in infos if f.type == pafs.FileType.File]
         return sorted(name for name in files if not _is_temporary(name))
 
     def read(self, name: str) -> bytes:
@@ -163,10 +163,12 @@ def undamaged(file: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, OSError) as fault:
-        said = " ".join(str(fault).split())
-        if isinstance(fault, FileNotFoundError) or not (isinstance(fault, pa.ArrowInvalid) or _DAMAGE.search(said)):
+        message = " ".join(str(fault).split())
+        if isinstance(fault, FileNotFoundError) or not (isinstance(fault, pa.ArrowInvalid) or _DAMAGE.search(message)):
             raise  # of the storage
-        raise InputError(f"{file}: is damaged ({said}); delete it and make it again, or take it from a copy") from None
+        raise InputError(
+            f"{file}: is damaged ({message}); delete it and make it again, or take it from a copy"
+        ) from None
 
 
 def _relative(name: str) -> str:

@@ -26,5 +26,5 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, text: str) -> "Vocabulary":
-        held = json.loads(text)
-        return cls(categories=tuple(held["categories"]), attributes=tuple(held["attributes"]))
+        names = json.loads(text)
+        return cls(categories=tuple(names["categories"]), attributes=tuple(names["attributes"]))

@@ -80,8 +80,8 @@ def as_shown(landmarks: Sequence[float], box: Sequence[int] | None, width: int, 
     """24 numbers of an item table -> (8, 3): x and y as fractions of the picture, or of its box where one is given, as
     `decode` shows it. What lies outside is cut off."""
     x0, y0, x1, y1 = shown_part(box, width, height)
-    found = np.array(landmarks, np.float32).reshape(-1, 3)
-    found[:, 1:] = (found[:, 1:] - (x0, y0)) / (x1 - x0, y1 - y0)
-    outside = ((found[:, 1:] < 0) | (found[:, 1:] >= 1)).any(1)
-    found[(found[:, 0] >= 0) & outside, 0] = CUT_OFF
-    return found
+    points_83 = np.array(landmarks, np.float32).reshape(-1, 3)
+    points_83[:, 1:] = (points_83[:, 1:] - (x0, y0)) / (x1 - x0, y1 - y0)
+    outside = ((points_83[:, 1:] < 0) | (points_83[:, 1:] >= 1)).any(1)
+    points_83[(points_83[:, 0] >= 0) & outside, 0] = CUT_OFF
+    return points_83

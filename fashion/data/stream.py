@@ -83,8 +83,8 @@ class Feed:
         K); `images` (1, T, b, K, 3, size, size) uint8; with a vocabulary, the arrays of `Labeller.blank` (1, T, b, K, ...);
         with tables for their labels alone, those of `label_pictures.Chosen` (1, T, m, ...).
         """
-        held = self.table.read_groups([(group.shard, group.index) for group in ticket.groups], self.columns)
-        groups = [ItemGroup(rows) for rows in held]
+        tables = self.table.read_groups([(group.shard, group.index) for group in ticket.groups], self.columns)
+        groups = [ItemGroup(rows) for rows in tables]
         of_run = ticket.epoch * self.plan.steps + ticket.first_step
         labelled = self.labelled.choose(of_run, ticket.steps) if self.labelled else None
         for first in range(0, ticket.steps, self.row_steps):
@@ -108,18 +108,18 @@ class Feed:
                 label[0, t, i] = self._label(ticket.groups[number], group, place)
                 views = self._views(group, place, ticket.epoch)
                 image[0, t, i], pair[0, t, i] = zip(*views, strict=True)
-                held = group.start[place]
-                domain[0, t, i] = [DOMAINS.index(group.columns["domain"][held + j]) for j, _ in views]
+                at = group.start[place]
+                domain[0, t, i] = [DOMAINS.index(group.columns["domain"][at + j]) for j, _ in views]
                 for k, (j, _) in enumerate(views):
-                    pixels[0, t, i, k] = group.pixels(held + j, size, s.crop, fit=s.fit, interpolation=s.interpolation)
+                    pixels[0, t, i, k] = group.pixels(at + j, size, s.crop, fit=s.fit, interpolation=s.interpolation)
                     if self.labeller:
-                        self.labeller.put(labels, (0, t, i, k), group.columns, held + j)
-        about = {
+                        self.labeller.put(labels, (0, t, i, k), group.columns, at + j)
+        order = {
             "epoch": np.full((1, T), ticket.epoch),
             "step": ticket.first_step + np.arange(steps.start, steps.stop)[None],
             "slot": np.full((1, T), slot),
         }
-        return about | {"label": label, "domain": domain, "image": image, "pair": pair, "images": pixels, **labels}
+        return order | {"label": label, "domain": domain, "image": image, "pair": pair, "images": pixels, **labels}
 
     def _views(self, group: ItemGroup, row: int, epoch: int) -> list[tuple[int, int]]:
         """(image of the item, the image that it is paired with) of each view."""

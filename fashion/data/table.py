@@ -90,16 +90,18 @@ class ItemTable:
 
     def shards(self, *splits: str) -> list[ShardInfo]:
         """The shards of the splits, in order. Raises InputError where a split has none."""
-        found = []
+        shards = []
         for split in splits:
             rows = [
                 ShardInfo(**{**s, "groups": tuple(s["groups"])}) for s in self.manifest["shards"] if s["split"] == split
             ]
             if not rows:
-                held = {s["split"]: 0 for s in self.manifest["shards"]}
-                raise InputError(f"{self.store.uri}: no {split} images; the table has {', '.join(held) or 'nothing'}")
-            found += rows
-        return found
+                splits_there = {s["split"]: 0 for s in self.manifest["shards"]}
+                raise InputError(
+                    f"{self.store.uri}: no {split} images; the table has {', '.join(splits_there) or 'nothing'}"
+                )
+            shards += rows
+        return shards
 
     def read(self, shard: str, group: int | None = None, columns: list[str] | None = None) -> pa.Table:
         """Rows of one shard (or of one of its row groups): `item`, `images`. Raises InputError where the shard is gone."""
@@ -141,18 +143,18 @@ class _Footers:
     """Footers of the shards read last: a shard is read a row group at a time, and in a bucket each footer is a request."""
 
     def __init__(self):
-        self.held: dict[str, pq.FileMetaData] = {}
+        self.kept: dict[str, pq.FileMetaData] = {}
         self.lock = threading.Lock()
 
     def get(self, shard: str) -> pq.FileMetaData | None:
-        return self.held.get(shard)
+        return self.kept.get(shard)
 
     def put(self, shard: str, footer: pq.FileMetaData) -> None:
         with self.lock:
-            self.held.pop(shard, None)
-            self.held[shard] = footer
-            if len(self.held) > FOOTERS_KEPT:
-                self.held.pop(next(iter(self.held)), None)
+            self.kept.pop(shard, None)
+            self.kept[shard] = footer
+            if len(self.kept) > FOOTERS_KEPT:
+                self.kept.pop(next(iter(self.kept)), None)
 
 
 def flatten(rows: pa.Table) -> pa.Table:

@@ -10,10 +10,10 @@ def choose_views(domains: list[str], count: int, *, seed: int, epoch: int, item:
     images are dealt like cards from a shuffled deck: none twice in an epoch while the deck lasts, and each one within
     ceil(n / share) epochs, then a new shuffle; so every image is used.
     """
-    held: dict[str, list[int]] = {}
+    by_domain: dict[str, list[int]] = {}
     for i, domain in enumerate(domains):
-        held.setdefault(domain, []).append(i)
-    decks = [held[name] for name in sorted(held)]
+        by_domain.setdefault(domain, []).append(i)
+    decks = [by_domain[name] for name in sorted(by_domain)]
     shares = [count // len(decks)] * len(decks)
     for i in range(count % len(decks)):
         shares[(epoch + i) % len(decks)] += 1
@@ -53,7 +53,7 @@ def choose_pairs(
     """
     place = {image: i for i, image in enumerate(images) if domains[i] == "shop"}
     partners = [[place[name] for name in pairs[i] or () if name in place] for i in range(len(images))]
-    paired = [i for i, found in enumerate(partners) if found]
+    paired = [i for i, shops in enumerate(partners) if shops]
     if not paired:
         chosen = choose_views(domains, count, seed=seed, epoch=epoch, item=item)
         return [(i, i if domains[i] == "shop" else -1) for i in chosen]

@@ -68,7 +68,7 @@ def _check(record: dict, workers: int | None) -> None:
 def _finished(root: Path, record: dict) -> bool:
     """Whether `root` is this catalogue; InputError where it is something else, False where there is nothing."""
     try:
-        found = json.loads((root / _RECORD).read_text(encoding="utf-8"))
+        drawn = json.loads((root / _RECORD).read_text(encoding="utf-8"))
     except FileNotFoundError:
         if root.is_dir() and not any(root.iterdir()):
             return False
@@ -77,9 +77,9 @@ def _finished(root: Path, record: dict) -> bool:
         return False
     except (OSError, ValueError) as fault:
         raise InputError(f"{root / _RECORD}: not readable ({fault}); delete the folder or give another") from None
-    if found != record:
+    if drawn != record:
         raise InputError(
-            f"{root}: found a demo catalogue of {found}, expected {record}; delete it or give another folder"
+            f"{root}: found a demo catalogue of {drawn}, expected {record}; delete it or give another folder"
         )
     return True
 

@@ -134,11 +134,11 @@ def _annotate_in_shop(root: Path, items: list[Item]) -> None:
     header = f"image_name clothes_type variation_type {_MARKS_HEADER}"
     _table(root / "Anno/list_landmarks_inshop.txt", header, marks)
     _table(root / "Anno/list_item_inshop.txt", None, [(item.name,) for item in items])
-    told = [
+    descriptions = [
         {"item": i.name, "color": i.colour.title(), "description": [f"{i.category}: {', '.join(i.attributes)}."]}
         for i in items
     ]
-    (root / "Anno/list_description_inshop.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+    (root / "Anno/list_description_inshop.json").write_text(json.dumps(descriptions, indent=1), encoding="utf-8")
     rows = []
     for number, item in enumerate(items):
         train = number < round(0.6 * len(items))

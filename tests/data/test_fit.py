@@ -30,7 +30,7 @@ def mean_difference(a, b):
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("sides", [(517, 699), (400, 533), (301, 96)])
 def test_a_scaled_picture_lies_where_the_whole_one_does(sides, orientation):
-    """Sides that no scale divides end within a pixel, on whichever side the orientation turns it to."""
+    """RoleCounts that no scale divides end within a pixel, on whichever side the orientation turns it to."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encode(garment(*sides, cells=CELLS), quality=95, exif=exif)

@@ -68,14 +68,14 @@ def _pairs(source: Store, warn: Warn) -> Images:
         consumer, shop, item, split = row
         one_of(PAIRS, number, split, SPLITS, "status")
         for image, domain in ((consumer, "consumer"), (shop, "shop")):
-            held = images.find(image, item)
-            if held is None:
+            known = images.find(image, item)
+            if known is None:
                 pairs = [] if domain == "consumer" else None
                 category = folder_category(image)
                 images.add(
                     image, item=item, domain=domain, split=split, role=ROLE_OF[domain], category=category, pairs=pairs
                 )
-            elif [images.value(held, column) for column in ("domain", "split")] != [domain, split]:
+            elif [images.value(known, column) for column in ("domain", "split")] != [domain, split]:
                 clashes.append(image)
         pairs = images.value(images.find(consumer, item), "pairs")
         if pairs is not None and shop not in pairs:

@@ -19,12 +19,12 @@ _LARGEST = 1_000_000  # a coordinate beyond this is no pixel
 def integers(name: str, number: int, values: Iterable[str], expected: str) -> tuple[int, ...]:
     """Zero-padded integers; InputError naming the line where one is something else."""
     try:
-        found = tuple(map(int, values))
+        numbers = tuple(map(int, values))
     except ValueError as fault:
         raise malformed(name, number, str(fault).rpartition(": ")[2], expected) from None
-    if found and max(map(abs, found)) > _LARGEST:
-        raise malformed(name, number, str(max(found, key=abs)), expected)
-    return found
+    if numbers and max(map(abs, numbers)) > _LARGEST:
+        raise malformed(name, number, str(max(numbers, key=abs)), expected)
+    return numbers
 
 
 def one_of(name: str, number: int, value: str, choices: Iterable[str], what: str) -> str:
@@ -78,26 +78,26 @@ def names_and_types(source: Store, name: str, warn: Warn) -> list[tuple[str, str
     Other files call them by their place here, so a wrong count is refused. Names may hold blanks. Where a Chinese name
     stands before the English one, the English one is returned.
     """
-    found = []
+    pairs = []
     for number, row in counted_rows(source, name, warn, exact=True):
         if len(row) < 2:
             raise malformed(name, number, repr(" ".join(row)), "a name and a type")
         *words, kind = row
         chinese = max((i + 1 for i, word in enumerate(words) if _is_chinese(word)), default=0)
-        found.append((" ".join(words[chinese:] or words), kind))
-    return found
+        pairs.append((" ".join(words[chinese:] or words), kind))
+    return pairs
 
 
 def type_names(source: Store, name: str, warn: Warn) -> dict[str, str]:
     """Number of a type -> its name, from a list whose rows hold both in either order, perhaps with a Chinese name."""
-    found = {}
+    names = {}
     for number, row in counted_rows(source, name, warn):
         numbers = [word for word in row if word.isdigit()]
         words = [word for word in row if not word.isdigit()]
         if len(numbers) != 1 or not words:
             raise malformed(name, number, repr(" ".join(row)), "a number and a name")
-        found[numbers[0]] = " ".join([word for word in words if not _is_chinese(word)] or words)
-    return found
+        names[numbers[0]] = " ".join([word for word in words if not _is_chinese(word)] or words)
+    return names
 
 
 def named_types(attributes: Iterable[tuple[str, str]], types: dict[str, str]) -> dict[str, str]:
@@ -130,10 +130,10 @@ def positives(labels: bytes, count: int) -> list[int]:
     with one character a label instead.
     """
     flat = labels.replace(b"-1", b"0")
-    found = len(flat.split())
+    number = len(flat.split())
     flat = flat.translate(None, b" \t\r\n\v\f")
-    if found != count:
-        raise InputError(f"found {found} labels, expected {count}")
+    if number != count:
+        raise InputError(f"found {number} labels, expected {count}")
     if len(flat) != count or flat.translate(None, b"01"):
         raise InputError("found a label that is not 1, -1 or 0")
     where, at = [], flat.find(b"1")

@@ -95,16 +95,16 @@ class Images:
         strange, repeated = 0, []
         first: dict[str, dict] = {}  # of images with several items
         for image, values in rows:
-            held = self.rows(image)
-            row = next((row for row in held if not seen[row]), None)
-            if row is None and held:
+            own = self.rows(image)
+            row = next((row for row in own if not seen[row]), None)
+            if row is None and own:
                 repeated.append(image)
             elif row is None:
                 strange += 1
             else:
                 seen[row] = True
                 self._set(row, values)
-                if len(held) > 1:
+                if len(own) > 1:
                     first.setdefault(image, values)
         for image, values in first.items():
             if sum(seen[row] for row in self.rows(image)) == 1:

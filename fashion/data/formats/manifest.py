@@ -66,15 +66,17 @@ def read(
         if batch.num_rows:
             yield batch
     if rejects.rows and not (reject and good):
-        raise InputError(f"{len(rejects.rows)} rows cannot be used: {rejects.say()}")
+        raise InputError(f"{len(rejects.rows)} rows cannot be used: {rejects.message()}")
 
 
 def read_domains(given: Mapping[str, str] | None) -> dict[str, str]:
     """What a cell may say, in small letters -> consumer or shop. Raises InputError."""
-    for said, domain in (given or {}).items():
+    for written, domain in (given or {}).items():
         if domain not in DOMAINS:
-            raise InputError(f"domains: found {said}: {domain}, expected {' or '.join(DOMAINS)} on the right")
-    return {domain: domain for domain in DOMAINS} | {said.casefold(): domain for said, domain in (given or {}).items()}
+            raise InputError(f"domains: found {written}: {domain}, expected {' or '.join(DOMAINS)} on the right")
+    return {domain: domain for domain in DOMAINS} | {
+        written.casefold(): domain for written, domain in (given or {}).items()
+    }
 
 
 def _convert(source: Store, rows: Rows, domains: Mapping[str, str], reject: Reject) -> pa.RecordBatch:

@@ -39,7 +39,7 @@ class Columns:
 
     def where(self, name: str, header: Sequence[str]) -> dict[str, int]:
         """The position of each field that the file `name` has. Raises InputError."""
-        found: dict[str, int] = {}
+        places_of: dict[str, int] = {}
         missing = []
         for field in self.fields:
             wanted = self.given.get(field, field)
@@ -49,24 +49,24 @@ class Columns:
                 twice = " and ".join(repr(header[i]) for i in places)
                 raise InputError(f"{name}: the column name {wanted!r} comes twice ({twice}); expected each once")
             if places:
-                found[field] = places[0]
+                places_of[field] = places[0]
             elif field in self.given or field in self.required:
                 missing.append(field)
         if missing:
-            raise self._missing(name, header, missing, found)
-        return found
+            raise self._missing(name, header, missing, places_of)
+        return places_of
 
-    def _missing(self, name: str, header: Sequence[str], missing: list[str], found: dict[str, int]) -> InputError:
-        free = [cell for i, cell in enumerate(header) if cell and i not in found.values()]
+    def _missing(self, name: str, header: Sequence[str], missing: list[str], known: dict[str, int]) -> InputError:
+        free = [cell for i, cell in enumerate(header) if cell and i not in known.values()]
         close = {field: _closest(field, self.given.get(field, field), free) for field in missing}
         meant = self.given | {field: cell or "..." for field, cell in close.items()}
         wanted = ", ".join(f"{f} ({self.given[f]!r})" if f in self.given else f for f in missing)
         names = [repr(cell) for cell in header if cell]
         shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-        said = ", ".join(dict.fromkeys(repr(n) for n in close.values() if n))
+        candidates = ", ".join(dict.fromkeys(repr(n) for n in close.values() if n))
         return InputError(
             f"{name}: no column for {wanted}; found {shown or 'no column names'}"
-            f"{f', of which closest: {said}' if said else ''}; name the columns in line 1 "
+            f"{f', of which closest: {candidates}' if candidates else ''}; name the columns in line 1 "
             f"{', '.join(self.required)}, or say which they are with {flag('columns', meant)}"
         )
 

@@ -31,13 +31,13 @@ class Rows:
 
 def find_manifest(source: Store) -> str:
     """The single table in the folder. Raises InputError where there is none or are several."""
-    found = own_tables(source)
-    if len(found) != 1:
+    tables = own_tables(source)
+    if len(tables) != 1:
         raise InputError(
-            f"{source.uri}: found {', '.join(found) or 'no CSV or Parquet file'}, expected one manifest there; "
+            f"{source.uri}: found {', '.join(tables) or 'no CSV or Parquet file'}, expected one manifest there; "
             "name the file to read with the setting manifest"
         )
-    return found[0]
+    return tables[0]
 
 
 def read_rows(source: Store, name: str, columns: Columns, warn: Warn, reject: Reject) -> Iterator[Rows]:
@@ -72,15 +72,15 @@ def _read_csv(source: Store, name: str, columns: Columns, warn: Warn, reject: Re
 
 def _header(source: Store, name: str, encoding: Encoding, columns: Columns) -> tuple[str, list[str]]:
     """(delimiter, column names): the one which gives most of the fields, then most columns."""
-    found = {}
+    headers = {}
     for delimiter in _DELIMITERS:
         reader = csv.reader(text_lines(source, name, encoding), delimiter=delimiter, strict=True)
         try:
-            found[delimiter] = [cell.strip() for cell in next((row for row in reader if row), [])]
+            headers[delimiter] = [cell.strip() for cell in next((row for row in reader if row), [])]
         except csv.Error:  # as quoted names give where they are cut elsewhere
-            found[delimiter] = []
-    best = max(found, key=lambda delimiter: (columns.known(found[delimiter]), len(found[delimiter])))
-    return best, found[best]
+            headers[delimiter] = []
+    best = max(headers, key=lambda delimiter: (columns.known(headers[delimiter]), len(headers[delimiter])))
+    return best, headers[best]
 
 
 def _records(
@@ -124,10 +124,10 @@ def _whole(
             yield f"{name}, line {first}", row
             continue
         known = row[image].strip() if image < len(row) and not damaged(row[image]) else None
-        found = "bytes that are not UTF-8, as the other lines are"
+        fault = "bytes that are not UTF-8, as the other lines are"
         if len(row) != len(header):
-            found = f"{len(row)} cells, expected {len(header)}"
-        _reject_lines(name, first, last, known, f"found {found}", reject)
+            fault = f"{len(row)} cells, expected {len(header)}"
+        _reject_lines(name, first, last, known, f"found {fault}", reject)
 
 
 def _reject_lines(name: str, first: int, last: int, image: str | None, reason: str, reject: Reject) -> None:

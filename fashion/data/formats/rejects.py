@@ -20,8 +20,8 @@ class Rejects:
 
     def row(self, row: dict, reason: str) -> None:
         """A row of ANNOTATIONS."""
-        about = {name: row[name] for name in ("item", "image", "split")}
-        self.rows.append(about | {"place": None, "reason": reason})
+        named = {name: row[name] for name in ("item", "image", "split")}
+        self.rows.append(named | {"place": None, "reason": reason})
 
     def line(self, place: str, image: str | None, reason: str) -> None:
         """A line that became no row."""
@@ -37,7 +37,7 @@ class Rejects:
         """Reason -> how many rows, the most frequent first."""
         return dict(Counter(row["reason"] for row in self.rows).most_common())
 
-    def say(self) -> str:
+    def message(self) -> str:
         """The first few, in words."""
         named = [f"{row['place'] or row['image']}: {row['reason']}" for row in self.rows[:SHOWN]]
         more = len(self.rows) - len(named)

@@ -60,17 +60,17 @@ def counted_lines(
         raise malformed(name, number, repr(first[:40].decode(errors="replace")), "the number of rows")
     if header:
         next(rows, None)
-    found = 0
+    count = 0
     for row in rows:
-        found += 1
+        count += 1
         yield row
-    if found != int(first) and exact:
+    if count != int(first) and exact:
         raise InputError(
-            f"{name}: line 1 says {int(first)} rows, found {found}; other files call them by their place in this list, so "
+            f"{name}: line 1 says {int(first)} rows, found {count}; other files call them by their place in this list, so "
             "each after one that is missing would be taken for another; expected the list as published"
         )
-    if found != int(first):
-        warn(f"{name}: line 1 says {int(first)} rows, found {found}; all {found} are used")
+    if count != int(first):
+        warn(f"{name}: line 1 says {int(first)} rows, found {count}; all {count} are used")
 
 
 def counted_rows(

@@ -70,9 +70,9 @@ class Pictures:
                 continue
         names = self._names(image)
         for name in names:
-            found = self._listings.find(name)
-            if found is not None:
-                return self._read(found)
+            variant = self._listings.find(name)
+            if variant is not None:
+                return self._read(variant)
         raise FileNotFoundError(f"{image}: not found in {self.source.uri} as {' or '.join(names)}")
 
     def names(self, image: str) -> list[str]:
@@ -123,14 +123,14 @@ class _Listings:
     def find(self, name: str) -> str | None:
         """The name of a file that is `name` but for case and composition: as written where it can be, else with the same
         letters, else the first in order."""
-        found: list[str] = []
+        path: list[str] = []
         for part in name.split("/"):
-            names = self._entries("/".join(found)).get(folded(part), [])
+            names = self._entries("/".join(path)).get(folded(part), [])
             if not names:
                 return None
             composed = [name for name in names if _composed(name) == _composed(part)]
-            found.append(part if part in names else (composed or names)[0])
-        return "/".join(found)
+            path.append(part if part in names else (composed or names)[0])
+        return "/".join(path)
 
     def _entries(self, folder: str) -> dict[str, list[str]]:
         with self._lock:

@@ -36,8 +36,8 @@ def has_bytes(group: pq.RowGroupMetaData, column: str) -> bool:
     """Whether a row group may hold a picture: Hugging Face has paths alone where files lie elsewhere."""
     for i in range(group.num_columns):
         if group.column(i).path_in_schema in (column, f"{column}.bytes"):
-            told = group.column(i).statistics
-            return not (told and told.has_null_count and told.null_count == group.num_rows)
+            statistics = group.column(i).statistics
+            return not (statistics and statistics.has_null_count and statistics.null_count == group.num_rows)
     return False
 
 
@@ -90,11 +90,11 @@ def pick(
             for batch in file.iter_batches(
                 _ROWS, row_groups=[group], columns=[f"{column}.bytes" if struct else column]
             ):
-                held = batch.column(0).field("bytes") if struct else batch.column(0)
-                for row in range(start, start + len(held)):
+                pictures = batch.column(0).field("bytes") if struct else batch.column(0)
+                for row in range(start, start + len(pictures)):
                     if row in rows:
-                        yield group, row, held[row - start].as_py()
-                start += len(held)
+                        yield group, row, pictures[row - start].as_py()
+                start += len(pictures)
                 if start > last:
                     break
 

@@ -18,8 +18,8 @@ _SECRET = re.compile(
 
 def scheme_of(text: str) -> str | None:
     """`https` of https://..., in small letters; None where it is a path."""
-    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
-    return found[1].lower() if found else None
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
+    return match[1].lower() if match else None
 
 
 def locate(text: str, source: Store) -> tuple[str, str | None]:

@@ -82,10 +82,10 @@ class Remote:
                 if (scheme, bucket) not in self._buckets:
                     self._buckets[scheme, bucket] = Store(f"{scheme}://{bucket}")
                 store = self._buckets[scheme, bucket]
-            found = store.fs.get_file_info(store.at(key))
-            if found.type != pafs.FileType.File:
+            info = store.fs.get_file_info(store.at(key))
+            if info.type != pafs.FileType.File:
                 raise FileNotFoundError(address)
-            if found.size > LARGEST:
+            if info.size > LARGEST:
                 raise _too_large()
             return store.read(key)
         except FileNotFoundError:
@@ -159,13 +159,13 @@ class Remote:
 def resolve(host: str, port: int, *, private: bool) -> list[str]:
     """The addresses of a host, IPv4 first. Raises BadPicture where one of them is not public and `private` is not set,
     and OSError where there are none."""
-    found = dict.fromkeys(info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    if not private and not all(map(is_public, found)):
+    addresses = dict.fromkeys(info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    if not private and not all(map(is_public, addresses)):
         raise BadPicture(
             "its host has an address of this machine or of a private network, which is asked with --allow_private_hosts "
             "true only"
         )
-    return sorted(found, key=lambda address: ":" in address)
+    return sorted(addresses, key=lambda address: ":" in address)
 
 
 def is_public(address: str) -> bool:

@@ -27,8 +27,8 @@ class Versions:
 
     def of(self, image: str, *places: Pictures) -> int | None:
         """Of an annotated picture, as it is looked for in `places`; None where it is in none of them, or elsewhere."""
-        found = [version for pictures in places if (version := self._first(pictures, image)) is not None]
-        return _number(found) if found else None
+        versions = [version for pictures in places if (version := self._first(pictures, image)) is not None]
+        return _number(versions) if versions else None
 
     def state(self, folders: Iterable[str] | None = None) -> dict:
         """The top folders that were asked about, or these, and a digest of the files in them."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from fashion.data.prepare.duplicates import find_duplicates, say_duplicates, with_shard
+from fashion.data.prepare.duplicates import describe_duplicates, find_duplicates, with_shard
 from fashion.data.prepare.finish import counts_of
 from fashion.data.prepare.pack import ShardPacker, stats_of
 from fashion.data.prepare.plan import plan_table
@@ -52,7 +52,7 @@ class Checked:
         lines += [f"  {row['place'] or row['image']}: {row['reason']}" for row in self.bad[:SHOWN]]
         lines += [f"  and {len(self.bad) - SHOWN:,} more"] if len(self.bad) > SHOWN else []
         if self.counts["photos"]:
-            lines.append(say_duplicates(self.counts))
+            lines.append(describe_duplicates(self.counts))
             named = [f"  {row['image']} of item {row['item']} in {row['split']}" for row in self.duplicates]
             lines += named[:SHOWN] + ([f"  and {len(named) - SHOWN:,} more"] if len(named) > SHOWN else [])
         return lines
@@ -66,7 +66,9 @@ class Checked:
                 "would fail; mend them or raise bad_fraction"
             )
         if self.counts["photos"] and settings.duplicates == "refuse":
-            raise InputError(f"duplicates: {say_duplicates(self.counts)}: prepare would refuse them, as is asked for")
+            raise InputError(
+                f"duplicates: {describe_duplicates(self.counts)}: prepare would refuse them, as is asked for"
+            )
 
 
 def draft_table(
@@ -93,18 +95,18 @@ def check_pictures(
         shard, rows = work
         packed = packer.make(rows)
         jpegs = sum(len(image["jpeg"]) for images in packed.items["images"].to_pylist() for image in images)
-        about = stats_of(shard, packed, size=jpegs, digest="")
-        return about, packed.quarantine.to_pylist(), with_shard(packed.digests, shard)
+        shard_stats = stats_of(shard, packed, size=jpegs, digest="")
+        return shard_stats, packed.quarantine.to_pylist(), with_shard(packed.digests, shard)
 
     stats, bad, digests = [], [], []
     done, total = 0, sum(shard.images for shard in draft.plan.shards)
     progress(done, total, 0)
     work = [(shard, draft.rows[shard.rows]) for shard in draft.plan.shards]
-    for about, rows, found in run_tasks(check, work, task_cpus=task_cpus):
-        stats.append(about)
+    for shard_stats, rows, shard_digests in run_tasks(check, work, task_cpus=task_cpus):
+        stats.append(shard_stats)
         bad += rows
-        digests.append(found)
-        done += about["images"] + about["bad"]
+        digests.append(shard_digests)
+        done += shard_stats["images"] + shard_stats["bad"]
         progress(done, total, len(bad))
     duplicates, counts = find_duplicates(pa.concat_tables(digests).combine_chunks())
     return Checked(stats=stats, bad=bad, duplicates=duplicates.to_pylist(), counts=counts)

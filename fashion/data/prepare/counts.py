@@ -52,7 +52,7 @@ class LabelCounts:
         }
 
 
-class Sides:
+class RoleCounts:
     """How many photos of each split ask, answer, and can be answered; what cannot be validated is refused."""
 
     def __init__(self):
@@ -61,11 +61,11 @@ class Sides:
     def add(self, split: str, rows: pa.Table) -> None:
         """Rows of whole items of one split."""
         counts = self.counts.setdefault(split, Counter())
-        held: dict[str, Counter] = {}
+        roles_of: dict[str, Counter] = {}
         for item, role in zip(rows["item"].to_pylist(), rows["role"].to_pylist(), strict=True):
-            held.setdefault(item, Counter())[role] += 1
-        counts["items"] += len(held)
-        for roles in held.values():
+            roles_of.setdefault(item, Counter())[role] += 1
+        counts["items"] += len(roles_of)
+        for roles in roles_of.values():
             counts["queries"] += roles["query"]
             counts["gallery"] += roles["gallery"]
             counts["answered"] += roles["query"] if roles["gallery"] else 0
@@ -74,11 +74,11 @@ class Sides:
         """Lines about test photos that cannot be scored. Raises InputError where training could not be validated."""
         notes = []
         for split in EVALUATED:
-            found = self.counts.get(split)
-            if not found or found["answered"]:
+            counts = self.counts.get(split)
+            if not counts or counts["answered"]:
                 continue
             what = (
-                f"{split}: {found['items']} items, {found['queries']} queries, {found['gallery']} gallery photos, and no "
+                f"{split}: {counts['items']} items, {counts['queries']} queries, {counts['gallery']} gallery photos, and no "
                 "query has a photo of its item in the gallery"
             )
             if split == "val" and "train" in self.counts:

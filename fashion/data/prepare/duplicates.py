@@ -40,7 +40,7 @@ def find_duplicates(digests: pa.Table) -> tuple[pa.Table, dict[str, int]]:
     return rows.drop_columns("place").append_column("keep", pa.array(keep, pa.bool_())), counts
 
 
-def say_duplicates(counts: dict[str, int]) -> str:
+def describe_duplicates(counts: dict[str, int]) -> str:
     """The counts in words."""
     across = f", {counts['across_splits']:,} of them in two splits" if counts["across_splits"] else ""
     return f"{counts['photos']:,} photos stand under several items ({counts['images']:,} images{across})"

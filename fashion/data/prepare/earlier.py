@@ -17,7 +17,7 @@ class Earlier:
 
     def __init__(self, out: Store | None, records: list[dict]):
         self.out = out
-        self.plans = [[PlannedShard.of(about) for about in record["shards"]] for record in records]
+        self.plans = [[PlannedShard.of(shard) for shard in record["shards"]] for record in records]
         self.sources = records[0]["sources"] if records else None  # digest of the annotation files
         names = out.names("stats", recursive=True) if out else []
         listed = [name.removeprefix("stats/").removesuffix(".json") for name in names]
@@ -40,7 +40,7 @@ class Earlier:
         starts: Starts = {}
         for shard in self.plans[0]:
             starts.setdefault(shard.split, []).append(shard.start)
-        return {split: sorted(held) for split, held in starts.items()}
+        return {split: sorted(hashes) for split, hashes in starts.items()}
 
     def covering(self, split: str, start: int) -> PlannedShard | None:
         """The finished shard of the split in whose range `start` lies."""
@@ -81,7 +81,7 @@ class Changes:
             self.changed += len(changed)
             self.replaced += sum(now[key] != before[key] for key in both - changed)
 
-    def say(self, shards: int, packed: int, *, pictures_alone: bool) -> str | None:
+    def message(self, shards: int, packed: int, *, pictures_alone: bool) -> str | None:
         """The line for the user; None where it is the first plan, or nothing that the table holds is another.
 
         `pictures_alone`: the annotations are those of the earlier plan.

@@ -57,14 +57,14 @@ def finish(source: Store, out: Store, settings: TableSettings, plan: TablePlan, 
                 split: counts_of([row for row in stats if row["split"] == split])
                 for split in dict.fromkeys(row["split"] for row in stats)
             },
-            **{name: plan.about[name] for name in ("categories", "domains", *FIELDS)},
+            **{name: plan.metadata[name] for name in ("categories", "domains", *FIELDS)},
             "shards": shards,
             "plan": plan.record,
             "versions": versions(),
             "created": now(),
         },
     )
-    if plan.about.get("signed"):
+    if plan.metadata.get("signed"):
         _forget_addresses(out, plan)
     _tidy(out, plan)
 
@@ -74,8 +74,8 @@ def _forget_addresses(out: Store, plan: TablePlan) -> None:
 
     def forget(shard: PlannedShard) -> None:
         rows = out.read_table(rows_file(shard.rows))
-        held = rows[ADDRESS.name]
-        kept = pc.if_else(pc.starts_with(held, WEB), pa.scalar(None, held.type), held)
+        addresses = rows[ADDRESS.name]
+        kept = pc.if_else(pc.starts_with(addresses, WEB), pa.scalar(None, addresses.type), addresses)
         out.write_table(
             rows_file(shard.rows), rows.set_column(rows.schema.get_field_index(ADDRESS.name), ADDRESS, kept)
         )

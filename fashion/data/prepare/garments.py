@@ -51,14 +51,14 @@ def name_garments(rows: pa.Table) -> Garments:
         by_picture[row["image"]].append((place, row))
     ids: dict[int, str] = {}
     several, shared, linked = 0, [], []
-    for picture, found in by_picture.items():
+    for picture, rows_of_picture in by_picture.items():
         garments = defaultdict(list)
-        for place, row in found:
+        for place, row in rows_of_picture:
             garments[row["item"], tuple(row["box"] or ())].append(place)
         for number, key in enumerate(sorted(garments), 1):
             ids |= dict.fromkeys(garments[key], garment_id(picture, number))
         several += len(garments) > 1
-        splits = {row["item"]: row["split"] for _, row in found}
+        splits = {row["item"]: row["split"] for _, row in rows_of_picture}
         if len(splits) > 1:
             linked.append(sorted(splits))
         if len(set(splits.values())) > 1:

@@ -33,15 +33,15 @@ class HoldOut:
         domains |= {split: domains["train"] for split in shares}
         roleless = {split for split, _, role in counts if not role}
         roleless |= set(shares) if "train" in roleless else set()
-        dealt = {split for split, found in domains.items() if len(found) == 1 and "train" in have}
+        dealt = {split for split, names in domains.items() if len(names) == 1 and "train" in have}
         return HoldOut(
             shares=shares,
-            by_domain={split: len(found) > 1 or "train" not in have for split, found in domains.items()},
+            by_domain={split: len(names) > 1 or "train" not in have for split, names in domains.items()},
             dealt={s: min(domains[s]) for s in EVALUATED if s in roleless & dealt},
             seed=seed,
         )
 
-    def say(self) -> list[str]:
+    def notes(self) -> list[str]:
         """Lines that tell the user."""
         lines = []
         if self.shares:

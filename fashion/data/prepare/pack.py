@@ -80,7 +80,7 @@ class ShardPacker:
             now, then = comparable(rows, self.out.read_table(rows_file(old_rows)))
             before = _by_key(then)
             same = {key for key, row in _by_key(now).items() if before.get(key) == row}
-        return self._write(shard, self.make(rows, held=self._held(old, same), drop=drop), drop)
+        return self._write(shard, self.make(rows, packed=self._packed(old, same), drop=drop), drop)
 
     def make(self, rows: pa.Table, **options) -> PackedShard:
         """Rows of annotations, packed in memory."""
@@ -88,7 +88,7 @@ class ShardPacker:
         sizes = {"crop": self.settings.crop, "size": self.settings.size}
         return pack_shard(rows, pictures, **sizes, annotated=annotated[0] if annotated else None, **options)
 
-    def _held(self, old: str, same: Collection[Key] | None) -> dict[Key, tuple[dict, str]]:
+    def _packed(self, old: str, same: Collection[Key] | None) -> dict[Key, tuple[dict, str]]:
         """The pictures of the finished shard `old`, and their digests; of the images `same` alone, where that is given."""
         if not self.out.exists(items_file(old)):  # every picture of it was bad
             return {}
@@ -154,14 +154,14 @@ def pack_shard(
     crop: bool,
     size: int | None,
     annotated: Pictures | None = None,
-    held: Mapping[Key, tuple[dict, str]] = MappingProxyType({}),
+    packed: Mapping[Key, tuple[dict, str]] = MappingProxyType({}),
     drop: Collection[Key] = (),
 ) -> PackedShard:
     """`rows` (schema ANNOTATIONS, an item's rows adjacent) -> its items with their pictures.
 
     `crop` cuts each picture to its annotated box; `size` shrinks it until the shorter side has so many pixels (never
     enlarges). `annotated`: the pictures whose pixels the annotation counts in, where `pictures` are the same in another
-    resolution. `held`: pictures that are packed already, and their digests; they are not read again. `drop`: pictures
+    resolution. `packed`: pictures that are packed already, and their digests; they are not read again. `drop`: pictures
     that are looked at and left out. A picture that cannot be read or decoded goes to the quarantine with its reason; an
     item without any picture left is dropped with its last one.
     """
@@ -172,33 +172,33 @@ def pack_shard(
         annotations = rows.select(ANNOTATIONS.names).to_pylist()
         keys = [(row.pop("item"), row["image"]) for row in annotations]
         addresses = [row.pop(ADDRESS.name) or picture_of(row["image"]) for row in annotations]
-        needed = [address if key not in held else None for key, address in zip(keys, addresses, strict=True)]
+        needed = [address if key not in packed else None for key, address in zip(keys, addresses, strict=True)]
         for place in (pictures, annotated):
             if place:
                 place.stage(filter(None, needed))
         loaded = pool.map(lambda address: _load(address, pictures, annotated) if address else None, needed)
-        for key, row, found in zip(keys, annotations, loaded, strict=True):
+        for key, row, loaded_picture in zip(keys, annotations, loaded, strict=True):
             try:
-                if found is None:
-                    packed, digest = held[key]
+                if loaded_picture is None:
+                    picture_row, digest = packed[key]
                 else:
-                    if isinstance(found, BadPicture):
-                        raise found
-                    data, counted_in = found
-                    packed = pack_picture(data, row, crop=crop, size=size, annotated_size=counted_in)
+                    if isinstance(loaded_picture, BadPicture):
+                        raise loaded_picture
+                    data, counted_in = loaded_picture
+                    picture_row = pack_picture(data, row, crop=crop, size=size, annotated_size=counted_in)
                     digest = picture_digest(data, row["box"])
             except BadPicture as fault:
                 picture = picture_of(row["image"])
                 place = picture if scheme_of(picture) else f"{pictures.source.uri}/{picture}"
-                about = {"item": key[0], "image": key[1], "split": row["split"]}
-                bad.append(about | {"place": place, "reason": str(fault)})
+                named = {"item": key[0], "image": key[1], "split": row["split"]}
+                bad.append(named | {"place": place, "reason": str(fault)})
                 continue
             digests.append({"item": key[0], "image": key[1], "digest": digest})
             if key in drop:
                 continue
             if not items or items[-1]["item"] != key[0]:
                 items.append({"item": key[0], "images": []})
-            items[-1]["images"].append(packed)
+            items[-1]["images"].append(picture_row)
     return PackedShard(
         items=pa.Table.from_pylist(items, ITEMS),
         quarantine=pa.Table.from_pylist(bad, QUARANTINE),

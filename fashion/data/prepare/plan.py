@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from fashion.data.formats.benchmarks import annotation_files, digest_of_files, read_annotations, read_attribute_types
 from fashion.data.formats.rejects import Rejects
-from fashion.data.prepare.counts import LabelCounts, Sides
+from fashion.data.formats.text_table import Warn
+from fashion.data.prepare.counts import LabelCounts, RoleCounts
 from fashion.data.prepare.earlier import Changes, Earlier
 from fashion.data.prepare.planned import PLAN, WEB, PlannedShard, TablePlan
 from fashion.data.prepare.shards import Shard, plan_shards
@@ -30,7 +31,6 @@ from fashion.errors import InputError
 from fashion.identity import check_same, difference
 from fashion.storage import Store
 
-Say = Callable[[str], None]
 Keep = Callable[[str, pa.Table], None]  # receives the digest of a shard's annotations, and them
 
 
@@ -39,7 +39,7 @@ def plan_table(
     out: Store | None,
     settings: TableSettings,
     *,
-    warn: Say,
+    warn: Warn,
     progress: Callable[[int], None] = lambda rows: None,
     keep: Keep | None = None,
 ) -> TablePlan:
@@ -49,8 +49,8 @@ def plan_table(
     `progress(rows read so far)`. Without `out` nothing is written, and `keep` receives the annotations. Raises InputError
     where the annotations cannot be used, or `out` holds another table.
     """
-    said = settings.identity | {"source": source.uri}
-    records = _records(out, said, warn) if out else []
+    identity = settings.identity | {"source": source.uri}
+    records = _records(out, identity, warn) if out else []
     sources = digest_of_files(source, annotation_files(source, settings), settings)
     earlier = Earlier(out, [record for record, _ in records])
     watched = Watched(source, out, settings) if out else None
@@ -59,7 +59,7 @@ def plan_table(
         return _again(TablePlan.of(record, changed=unfinished, finished={}), earlier)
     rejects = Rejects()
     keep = keep or (lambda digest, rows: out.write_table(rows_file(digest), rows))
-    plan, sides = _plan(source, settings, said, sources, earlier, watched, warn, progress, keep, rejects)
+    plan, roles = _plan(source, settings, identity, sources, earlier, watched, warn, progress, keep, rejects)
     if out and rejects.rows:
         out.write_table(REJECTED, rejects.table)
     elif out and out.exists(REJECTED):
@@ -67,16 +67,16 @@ def plan_table(
     if plan.rejected > settings.bad_fraction * plan.images:
         raise InputError(
             f"{plan.rejected} of {plan.images} rows of the annotations cannot be used, more than bad_fraction "
-            f"{settings.bad_fraction}: {rejects.say()}; mend them or raise bad_fraction"
+            f"{settings.bad_fraction}: {rejects.message()}; mend them or raise bad_fraction"
         )
-    for line in sides.check():  # after what may be the reason why one side is missing
+    for line in roles.check():  # after what may be the reason why one side is missing
         warn(line)
     if out:
         out.write_json(PLAN, plan.record)
     return _again(plan, earlier)
 
 
-def _records(out: Store, said: dict, warn: Say) -> list[tuple[dict, bool]]:
+def _records(out: Store, identity: dict, warn: Warn) -> list[tuple[dict, bool]]:
     """The plan that was not carried out and that of the finished table, as far as they are there, and whether each is
     unfinished. Raises InputError where the table is of other settings."""
     records = []
@@ -84,11 +84,11 @@ def _records(out: Store, said: dict, warn: Say) -> list[tuple[dict, bool]]:
         records.append((plan, True))
     if out.exists(MANIFEST):
         manifest = ItemTable(out).manifest
-        theirs = _of(manifest["settings"] | {"source": manifest["source"]}, said)
-        check_same(out, "an item table", theirs, _of(said, theirs), "choose another --out, or the same settings")
+        theirs = _of(manifest["settings"] | {"source": manifest["source"]}, identity)
+        check_same(out, "an item table", theirs, _of(identity, theirs), "choose another --out, or the same settings")
         if "plan" in manifest:  # else of an earlier version, and packed anew
             records.append((manifest["plan"], False))
-    elif records and (other := difference(_of(theirs := records[0][0]["settings"], said), _of(said, theirs))):
+    elif records and (other := difference(_of(theirs := records[0][0]["settings"], identity), _of(identity, theirs))):
         warn(f"{out.uri}: what an unfinished prepare with another {other[0]} left is made anew")
         return []
     return records
@@ -112,16 +112,16 @@ def _again(plan: TablePlan, earlier: Earlier) -> TablePlan:
 def _plan(
     source: Store,
     settings: TableSettings,
-    said: dict,
+    identity: dict,
     sources: str,
     earlier: Earlier,
     watched: Watched | None,
-    warn: Say,
+    warn: Warn,
     progress: Callable[[int], None],
     keep: Keep,
     rejects: Rejects,
-) -> tuple[TablePlan, Sides]:
-    sides, changes = Sides(), Changes(earlier)
+) -> tuple[TablePlan, RoleCounts]:
+    roles, changes = RoleCounts(), Changes(earlier)
     labels = LabelCounts(read_attribute_types(settings.benchmark, source, fine=settings.fine))
     names = ("fine", "manifest", "columns", "domains")
     options = {name: getattr(settings, name) for name in names if getattr(settings, name)}
@@ -148,25 +148,30 @@ def _plan(
         changes.add(planned, rows)
         signed |= pc.any(pc.starts_with(shard.rows[ADDRESS.name], WEB), min_count=0).as_py()
         if settings.benchmark != "category-attribute":  # which matches by category
-            sides.add(shard.split, shard.rows)
+            roles.add(shard.split, shard.rows)
         categories.update(shard.rows["category"].unique().to_pylist())
         domains.update(shard.rows["domain"].unique().to_pylist())
     shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.start))
-    about = {"categories": sorted(categories - {None}), "domains": sorted(domains), **labels.fields(), "signed": signed}
+    metadata = {
+        "categories": sorted(categories - {None}),
+        "domains": sorted(domains),
+        **labels.fields(),
+        "signed": signed,
+    }
     packed = sum(shard.name not in earlier.written for shard in shards)
-    if line := changes.say(len(shards), packed, pictures_alone=earlier.sources == sources):
+    if line := changes.message(len(shards), packed, pictures_alone=earlier.sources == sources):
         warn(line)
     plan = TablePlan(
         shards=tuple(shards),
-        settings=said,
+        settings=identity,
         sources=sources,
         pictures=watched.state() if watched else None,
-        about=about,
+        metadata=metadata,
         reasons=rejects.reasons,
         changed=True,
         finished={},
     )
-    return plan, sides
+    return plan, roles
 
 
 def _planned(shard: Shard, annotations: str, rows: str, old: PlannedShard | None, earlier: Earlier) -> PlannedShard:

@@ -9,6 +9,16 @@ PLAN = "plan/plan.json"
 WEB = "http"  # how addresses of pictures begin that may hold keys
 
 
+# Of a plan's JSON -> of TablePlan.
+_KEYS = {
+    "settings": "settings",
+    "sources": "sources",
+    "pictures": "pictures",
+    "about": "metadata",
+    "reasons": "reasons",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlannedShard:
     """One shard of the plan."""
@@ -22,15 +32,15 @@ class PlannedShard:
     old: tuple[str, str] | None = None  # name and rows of the finished shard that pictures are taken over from
 
     @property
-    def about(self) -> dict:
+    def record(self) -> dict:
         """As JSON, whose numbers have 53 bits."""
         return {**vars(self), "start": f"{self.start:016x}"}
 
     @staticmethod
-    def of(about: dict) -> "PlannedShard":
-        old = tuple(about["old"]) if about["old"] else None
-        about = {"annotations": about["rows"], **about}  # older plans know no versions of pictures
-        return PlannedShard(**{**about, "start": int(about["start"], 16), "old": old})
+    def of(record: dict) -> "PlannedShard":
+        old = tuple(record["old"]) if record["old"] else None
+        record = {"annotations": record["rows"], **record}  # older plans know no versions of pictures
+        return PlannedShard(**{**record, "start": int(record["start"], 16), "old": old})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +51,7 @@ class TablePlan:
     settings: dict  # their identity, and the source's address
     sources: str  # digest of the annotation files
     pictures: dict | None  # state of the folders that the pictures lie in
-    about: dict  # categories, domains, counts of labels
+    metadata: dict  # categories, domains, counts of labels
     reasons: dict[str, int]  # why rows of the annotations cannot be used, and how many
     changed: bool  # whether it is another than that of the manifest there
     finished: dict[str, dict]  # name -> stats of the shards that are there
@@ -72,14 +82,13 @@ class TablePlan:
     @property
     def record(self) -> dict:
         """As JSON; `finished` lies in the folder."""
-        kept = {name: getattr(self, name) for name in ("settings", "sources", "pictures", "about", "reasons")}
-        return {"format": FORMAT, **kept, "shards": [shard.about for shard in self.shards]}
+        kept = {key: getattr(self, name) for key, name in _KEYS.items()}
+        return {"format": FORMAT, **kept, "shards": [shard.record for shard in self.shards]}
 
     @staticmethod
     def of(record: dict, *, changed: bool, finished: dict[str, dict]) -> "TablePlan":
-        kept = {name: record[name] for name in ("settings", "sources", "about", "reasons")}
+        kept = {name: record.get(key) for key, name in _KEYS.items()}
         shards = tuple(map(PlannedShard.of, record["shards"]))
-        kept["pictures"] = record.get("pictures")
         return TablePlan(shards=shards, changed=changed, finished=finished, **kept)
 
     def packed_as(self, stats: list[dict]) -> "TablePlan":

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fashion.data.prepare.duplicates import find_duplicates, say_duplicates, with_shard
+from fashion.data.prepare.duplicates import describe_duplicates, find_duplicates, with_shard
 from fashion.data.prepare.earlier import Earlier
 from fashion.data.prepare.finish import counts_of, finish
 from fashion.data.prepare.pack import Key, ShardPacker
@@ -53,10 +53,10 @@ def prepare(
     stats = _pack_left(plan, source, out, settings, task_cpus, progress)
     plan = plan.packed_as(stats)
     _check_bad(plan, out, settings)
-    if not plan.changed and _is_as_told(out, plan, settings):
+    if not plan.changed and _manifest_agrees(out, plan, settings):
         return ItemTable(out)
     duplicates, counts = find_duplicates(_digests(out, plan))
-    _tell_duplicates(out, plan, duplicates, counts, settings, warn)
+    _report_duplicates(out, plan, duplicates, counts, settings, warn)
     drop = duplicates.filter(pc.invert(duplicates["keep"])) if settings.duplicates == "drop" else duplicates.slice(0, 0)
     plan = _leave_out(drop, plan, source, out, settings, task_cpus)
     finish(source, out, settings, plan, counts)
@@ -68,25 +68,25 @@ def needs_ray(plan: TablePlan, out: Store, settings: TableSettings) -> bool:
     if plan.left:
         return True
     dropped = any(stats["dropped"] for stats in plan.finished.values())
-    return (dropped or settings.duplicates == "drop") and (plan.changed or not _is_as_told(out, plan, settings))
+    return (dropped or settings.duplicates == "drop") and (plan.changed or not _manifest_agrees(out, plan, settings))
 
 
 def _pack_left(
     plan: TablePlan, source: Store, out: Store, settings: TableSettings, task_cpus: float, progress: Show
 ) -> list[dict]:
     """Stats of all shards, in their order, those that are left being packed."""
-    found = {shard.name: plan.finished[shard.name] for shard in plan.shards if shard.name in plan.finished}
+    packed = {shard.name: plan.finished[shard.name] for shard in plan.shards if shard.name in plan.finished}
     images = {shard.name: shard.images for shard in plan.shards}
     total = sum(images.values())
 
     def show() -> None:
-        progress(sum(images[name] for name in found), total, counts_of(list(found.values())))
+        progress(sum(images[name] for name in packed), total, counts_of(list(packed.values())))
 
     show()
     for name, stats in _packed([(shard, None) for shard in plan.left], source, out, settings, task_cpus):
-        found[name] = stats
+        packed[name] = stats
         show()
-    return [found[shard.name] for shard in plan.shards]
+    return [packed[shard.name] for shard in plan.shards]
 
 
 def _packed(
@@ -104,14 +104,14 @@ def _check_bad(plan: TablePlan, out: Store, settings: TableSettings) -> None:
     if bad <= settings.bad_fraction * plan.images:
         return
     out.write_json(PLAN, plan.record)
-    told = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
+    first = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
     raise TooManyBadPictures(
-        f"{bad} of {plan.images} pictures cannot be used ({told}), more than bad_fraction {settings.bad_fraction}; they "
+        f"{bad} of {plan.images} pictures cannot be used ({first}), more than bad_fraction {settings.bad_fraction}; they "
         f"are listed in {out.uri}/quarantine; mend them or raise bad_fraction, and run again: they alone are read again"
     )
 
 
-def _is_as_told(out: Store, plan: TablePlan, settings: TableSettings) -> bool:
+def _manifest_agrees(out: Store, plan: TablePlan, settings: TableSettings) -> bool:
     """Whether the manifest there says all this already."""
     manifest = ItemTable(out).manifest
     names = [shard["name"] for shard in manifest["plan"]["shards"]]
@@ -129,7 +129,7 @@ def _digests(out: Store, plan: TablePlan) -> pa.Table:
         return pa.concat_tables(pool.map(read, plan.shards)).combine_chunks()
 
 
-def _tell_duplicates(
+def _report_duplicates(
     out: Store,
     plan: TablePlan,
     duplicates: pa.Table,
@@ -143,15 +143,15 @@ def _tell_duplicates(
             out.delete(DUPLICATES)
         return
     out.write_table(DUPLICATES, duplicates)
-    told = say_duplicates(counts)
+    summary = describe_duplicates(counts)
     if settings.duplicates == "refuse":
         out.write_json(PLAN, plan.record)
         raise InputError(
-            f"duplicates: {told}, and refuse was asked for; they are listed in {out.uri}/{DUPLICATES}; give each photo "
+            f"duplicates: {summary}, and refuse was asked for; they are listed in {out.uri}/{DUPLICATES}; give each photo "
             "one item, or set duplicates to drop or warn"
         )
     done = "one item keeps each" if settings.duplicates == "drop" else "--duplicates drop leaves each to one item"
-    warn(f"{told}; listed in {DUPLICATES}; {done}")
+    warn(f"{summary}; listed in {DUPLICATES}; {done}")
 
 
 def _leave_out(

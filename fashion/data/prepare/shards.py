@@ -71,21 +71,21 @@ def plan_shards(
         if not total:
             raise InputError("the annotations list no image: expected at least one row")
         hold_out = HoldOut.of(counts, holdout=holdout, seed=seed)
-        for line in hold_out.say():
+        for line in hold_out.notes():
             warn(line)
         slots = -(-total // slot_images)
         paths = distribute([spool], Path(folder) / "pictures", slots, seed, "image")
         linked = _name(paths, warn)
         paths = distribute(paths, Path(folder) / "items", slots, seed, "item")
         cutters = {split: _Cutter(split, shard_images, (earlier or {}).get(split)) for split in SPLITS}
-        repeated, found = Counter(), set()
+        repeated, present = Counter(), set()
         for path in paths:
             for split, rows in _slot(read_spool(path), seed, hold_out, linked, reject, repeated):
-                found.add(split)
+                present.add(split)
                 yield from cutters[split].add(rows)
         for cutter in cutters.values():
             yield from cutter.rest()
-        for split in sorted(hold_out.shares.keys() - found):
+        for split in sorted(hold_out.shares.keys() - present):
             warn(f"{split}: none of the few train items fell into its share; raise holdout to have some")
         if repeated["rows"]:
             warn(f"{repeated['rows']} rows repeat an image of the same item and box; the first of each is used")
@@ -98,7 +98,7 @@ class _Cutter:
         self.split, self.images = split, images
         self.starts = np.array(starts or [], np.uint64)
         self.begun = False
-        self.number, self.held = -1, []  # the earlier shard that the next slot may go on with
+        self.number, self.waiting = -1, []  # the earlier shard that the next slot may go on with
 
     def add(self, rows: pa.Table) -> Iterator[Shard]:
         if not len(self.starts):  # a first plan
@@ -111,12 +111,12 @@ class _Cutter:
             if numbers[low] != self.number:
                 yield from self.rest()
                 self.number = int(numbers[low])
-            self.held.append(rows.slice(low, high - low))
+            self.waiting.append(rows.slice(low, high - low))
 
     def rest(self) -> Iterator[Shard]:
         """What is held back."""
-        if self.held:
-            rows, self.held = pa.concat_tables(self.held), []
+        if self.waiting:
+            rows, self.waiting = pa.concat_tables(self.waiting), []
             grown = rows.num_rows > GROWN * self.images
             yield from self._pieces(rows, int(self.starts[self.number]), cut=grown)
 
@@ -133,19 +133,19 @@ def _hash(rows: pa.Table, row: int) -> int:
 def _name(paths: list[Path], warn: Callable[[str], None]) -> dict[str, str]:
     """Write an id for each garment in place of the picture's name. Returns the items that share photos, each with the one
     that stands for them all."""
-    found: list[Garments] = []
+    parts: list[Garments] = []
     for path in paths:
         garments = name_garments(read_spool(path))
         write_spool(garments.rows.to_batches(), path)
-        found.append(replace(garments, rows=ANNOTATIONS.empty_table()))
-    if several := sum(part.several for part in found):
+        parts.append(replace(garments, rows=ANNOTATIONS.empty_table()))
+    if several := sum(part.several for part in parts):
         warn(
             f"{several:,} photos show several garments, each a row of its own (ids NAME, NAME#2, ...); cut to the boxes "
             "(--crop true, or --batch.crop box in training) each is seen by itself"
         )
-    if shared := [text for part in found for text in part.shared]:
+    if shared := [text for part in parts for text in part.shared]:
         warn(f"{len(shared):,} photos show items of different splits: {some(shared)}; give these items one split")
-    return together(items for part in found for items in part.linked)
+    return together(items for part in parts for items in part.linked)
 
 
 def _slot(
@@ -185,13 +185,13 @@ def _once(rows: pa.Table, reject: Reject, repeated: Counter) -> pa.Table:
     group = np.cumsum(~again) - 1
     bad = np.zeros(len(again), bool)
     for column in _SAYS:
-        said = rows[column].to_numpy(zero_copy_only=False)
-        differs = again & np.r_[False, said[1:] != said[:-1]]
+        cells = rows[column].to_numpy(zero_copy_only=False)
+        differs = again & np.r_[False, cells[1:] != cells[:-1]]
         for of in np.unique(group[differs]):
             alike = group == of
-            found = " and ".join(sorted({str(value or "none") for value in said[alike]}))
+            values = " and ".join(sorted({str(value or "none") for value in cells[alike]}))
             for row in rows.filter(pa.array(alike & ~bad)).drop_columns("hash").to_pylist():
-                reject(row, f"the rows of this image contradict each other: {column} {found}")
+                reject(row, f"the rows of this image contradict each other: {column} {values}")
             bad |= alike
     repeated["rows"] += int((again & ~bad).sum())
     return rows.filter(pa.array(~again & ~bad))

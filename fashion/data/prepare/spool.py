@@ -19,8 +19,8 @@ def write_spool(batches: Iterable[pa.RecordBatch], path: Path) -> Counter:
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, ANNOTATIONS) as writer:
         for batch in batches:
             writer.write_batch(batch)
-            about = pa.table([batch["split"], batch["domain"], batch["role"].is_valid()], ["split", "domain", "role"])
-            for row in about.group_by(["split", "domain", "role"]).aggregate([([], "count_all")]).to_pylist():
+            kinds = pa.table([batch["split"], batch["domain"], batch["role"].is_valid()], ["split", "domain", "role"])
+            for row in kinds.group_by(["split", "domain", "role"]).aggregate([([], "count_all")]).to_pylist():
                 counts[row["split"], row["domain"], row["role"]] += row["count_all"]
     return counts
 

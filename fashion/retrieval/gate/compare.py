@@ -99,19 +99,19 @@ def verdict(measure: dict, tolerance: float) -> str:
 
 def changes(before: dict, after: dict) -> list[str]:
     """What makes two evaluations differ beside the network, from what their metrics.json say; a sentence each."""
-    said = []
+    sentences = []
     old, new = before.get("protocol", {}), after.get("protocol", {})
     for name in [*old, *(name for name in new if name not in old)]:
         if old.get(name) != new.get(name):
-            said.append(f"protocol: {name} was {_words(old.get(name))}, is {_words(new.get(name))}")
+            sentences.append(f"protocol: {name} was {_words(old.get(name))}, is {_words(new.get(name))}")
     for name, title in (("query_set", "queries"), ("gallery_set", "gallery")):
         count = "queries" if title == "queries" else "gallery"
         known = name in before and name in after
         if before.get(count) != after.get(count) or (known and before[name] != after[name]):
             sentence = f"{title}: {before.get(count, 0):,} images before, {after.get(count, 0):,} now"
             sentence += ", other ones" if before.get(count) == after.get(count) else ""
-            said.append(sentence + ("; ranks are over different galleries" if title == "gallery" else ""))
-    return said
+            sentences.append(sentence + ("; ranks are over different galleries" if title == "gallery" else ""))
+    return sentences
 
 
 def _labels(before: dict, after: dict) -> list[dict]:

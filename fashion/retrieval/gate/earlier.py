@@ -50,10 +50,10 @@ def read_earlier(uri: str) -> Scored:
         raise InputError(f"against: {folder.uri}: not an evaluation ({type(fault).__name__}: {fault})") from None
     if missing:
         raise InputError(f"against: {folder.uri}/{QUERIES}: has no column {missing[0]}; evaluate that run again")
-    said = (queries.schema.metadata or {}).get(b"network", fingerprint.encode()).decode()
-    if said != fingerprint or len(queries) != metrics.get("queries"):
+    network = (queries.schema.metadata or {}).get(b"network", fingerprint.encode()).decode()
+    if network != fingerprint or len(queries) != metrics.get("queries"):
         raise InputError(
             f"against: {folder.uri}: {name} is of network {fingerprint} and {metrics.get('queries')} queries, "
-            f"{QUERIES} of {said} and {len(queries)}; evaluate that run again"
+            f"{QUERIES} of {network} and {len(queries)}; evaluate that run again"
         )
     return Scored(uri=f"{folder.uri}/{name}", metrics=metrics, queries=queries)

@@ -75,9 +75,12 @@ def category_scores(category_NC: np.ndarray) -> np.ndarray:
     return np.sqrt(p_NC / p_NC.sum(1, keepdims=True)).astype(np.float32)
 
 
-def label_columns(found: Predictions, truths: list[Truth], space: LabelSpace) -> pa.Table:
+def label_columns(predictions: Predictions, truths: list[Truth], space: LabelSpace) -> pa.Table:
     """N rows of SCHEMA."""
-    c_NC, a_NA = found.category_NC[:, space.categories.columns], found.attribute_NA[:, space.attributes.columns]
+    c_NC, a_NA = (
+        predictions.category_NC[:, space.categories.columns],
+        predictions.attribute_NA[:, space.attributes.columns],
+    )
     category_ranks = _true_ranks([t.category for t in truths], ranks(c_NC), space.categories)
     attributes = [list(dict.fromkeys(t.attributes)) if t.attributes is not None else None for t in truths]
     within_NA = ranks_within(a_NA, space.type_of)
@@ -88,7 +91,7 @@ def label_columns(found: Predictions, truths: list[Truth], space: LabelSpace) ->
         "attributes_true": attributes if space.attributes.judged else [None] * len(truths),
         "attribute_ranks": _lists_of_ranks(attributes, ranks(a_NA), space.attributes),
         "attribute_type_ranks": _lists_of_ranks(attributes, within_NA, space.attributes),
-        **_landmark_columns(found, truths),
+        **_landmark_columns(predictions, truths),
     }
     return pa.table(columns, schema=SCHEMA)
 
@@ -107,8 +110,8 @@ def _lists_of_ranks(names: list[list[str] | None], ranks_NL: np.ndarray, choices
     if not choices.judged:
         return [None] * len(names)
     return [
-        [_rank(name, row, choices) for name in held] if held is not None else None
-        for held, row in zip(names, ranks_NL, strict=True)
+        [_rank(name, row, choices) for name in of_image] if of_image is not None else None
+        for of_image, row in zip(names, ranks_NL, strict=True)
     ]
 
 
@@ -116,13 +119,13 @@ def _rank(name: str, ranks_L: np.ndarray, choices: Choices) -> int:
     return int(ranks_L[choices.place[name]]) if name in choices.place else 0
 
 
-def _landmark_columns(found: Predictions, truths: list[Truth]) -> dict[str, pa.Array | list]:
+def _landmark_columns(predictions: Predictions, truths: list[Truth]) -> dict[str, pa.Array | list]:
     parts_N4, sizes_N2 = (np.array([getattr(t, name) for t in truths], np.float64) for name in ("part", "size"))
     known = [t.landmarks is not None for t in truths]
     nothing = [UNUSED, 0, 0] * len(LANDMARKS)
     true_N83 = np.array([t.landmarks or nothing for t in truths], np.float64).reshape(-1, len(LANDMARKS), 3)
     true_N83 = as_fractions(true_N83, parts_N4)
-    estimated_N83 = estimated(found.landmarks_N82, found.visibility_N84)
+    estimated_N83 = estimated(predictions.landmarks_N82, predictions.visibility_N84)
     error_N8 = errors(estimated_N83, true_N83).tolist()
     annotated = in_picture(true_N83, parts_N4, sizes_N2).reshape(len(truths), -1).tolist()
     return {

@@ -52,10 +52,10 @@ def evaluate_labels(
     `map_reduce`: as in `rank`. `seed` draws the examples alone. Memory here does not grow with the images.
     """
     parts = [LabelShard(number=n, store=store, name=name) for n, name in enumerate(shards)]
-    found, shown = map_reduce(_judge, _join, parts, seed)
+    counted, shown = map_reduce(_judge, _join, parts, seed)
     space = LabelSpace.of(vocabulary, manifest)
     names = {"attributes": space.attributes.names, "types": manifest["attribute_types"]}
-    measured = label_measures(found, categories=len(space.categories), **names)
+    measured = label_measures(counted, categories=len(space.categories), **names)
     if not measured.keys() & {"category", "attributes", "landmarks"}:
         return None
     counts = {name: manifest[name] for name in ("category_counts", "attribute_counts")}
@@ -63,7 +63,7 @@ def evaluate_labels(
         "split": split,
         "crop": crop,
         **measured,
-        "baselines": guesses(measured, found, **counts, **names),
+        "baselines": guesses(measured, counted, **counts, **names),
         "published": PUBLISHED,
         "comparable": is_full_benchmark(manifest, split),
     }
@@ -75,6 +75,6 @@ def _judge(part: LabelShard, seed: int, earlier) -> tuple[Tally, Examples]:
     return tally(rows), examples(rows, seed)
 
 
-def _join(found: list[tuple[Tally, Examples]], seed: int) -> tuple[Tally, Examples]:
-    tallies, shown = zip(*found, strict=True)
+def _join(parts: list[tuple[Tally, Examples]], seed: int) -> tuple[Tally, Examples]:
+    tallies, shown = zip(*parts, strict=True)
     return join_tallies(list(tallies)), join_examples(shown)

@@ -58,5 +58,5 @@ def _cut(groups: Examples) -> Examples:
 
 
 def _mean(errors: list[float | None] | None) -> float:
-    found = [error for error in errors or () if error is not None]
-    return sum(found) / len(found) if found else 0.0
+    known = [error for error in errors or () if error is not None]
+    return sum(known) / len(known) if known else 0.0

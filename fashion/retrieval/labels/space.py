@@ -73,11 +73,11 @@ class LabelSpace:
     @cached_property
     def key(self) -> bytes:
         """Equal for equal spaces."""
-        said = [
+        competing = [
             self.categories.names,
             self.categories.judged,
             self.attributes.names,
             self.attributes.judged,
             self.types,
         ]
-        return hashlib.blake2b(json.dumps(said).encode(), digest_size=16).digest()
+        return hashlib.blake2b(json.dumps(competing).encode(), digest_size=16).digest()

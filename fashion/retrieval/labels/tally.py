@@ -33,11 +33,11 @@ Tally = Counter
 
 def tally(rows: pa.Table) -> Tally:
     """Counts over rows that have `category` and the columns of SCHEMA."""
-    found: Tally = Counter({("images",): len(rows)})
-    _add_categories(found, rows.filter(pc.is_valid(rows["category_rank"])))
-    _add_attributes(found, rows.filter(pc.is_valid(rows["attribute_ranks"])))
-    _add_landmarks(found, rows.filter(pc.is_valid(rows["landmarks_true"])))
-    return found
+    counts: Tally = Counter({("images",): len(rows)})
+    _add_categories(counts, rows.filter(pc.is_valid(rows["category_rank"])))
+    _add_attributes(counts, rows.filter(pc.is_valid(rows["attribute_ranks"])))
+    _add_landmarks(counts, rows.filter(pc.is_valid(rows["landmarks_true"])))
+    return counts
 
 
 def join_tallies(parts: list[Tally]) -> Tally:
@@ -48,29 +48,29 @@ def join_tallies(parts: list[Tally]) -> Tally:
     return total
 
 
-def _add_categories(found: Tally, rows: pa.Table) -> None:
+def _add_categories(counts: Tally, rows: pa.Table) -> None:
     for name, rank in zip(rows["category"].to_pylist(), rows["category_rank"].to_pylist(), strict=True):
-        _add_rank(found, ("category", name), rank, CATEGORY_KS)
+        _add_rank(counts, ("category", name), rank, CATEGORY_KS)
 
 
-def _add_attributes(found: Tally, rows: pa.Table) -> None:
-    found["attributes",] += len(rows)
+def _add_attributes(counts: Tally, rows: pa.Table) -> None:
+    counts["attributes",] += len(rows)
     lists = (rows[name].combine_chunks() for name in ("attributes_true", "attribute_ranks", "attribute_type_ranks"))
     for name, rank, within in zip(*(values.flatten().to_pylist() for values in lists), strict=True):
-        _add_rank(found, ("attribute", name), rank, ATTRIBUTE_KS)
+        _add_rank(counts, ("attribute", name), rank, ATTRIBUTE_KS)
         for k in ATTRIBUTE_KS:
-            found["attribute", name, "type", k] += 1 <= within <= k
+            counts["attribute", name, "type", k] += 1 <= within <= k
 
 
-def _add_rank(found: Tally, key: tuple, rank: int, ks: tuple[int, ...]) -> None:
-    found[key] += 1
-    found[*key, "unknown"] += rank == 0
+def _add_rank(counts: Tally, key: tuple, rank: int, ks: tuple[int, ...]) -> None:
+    counts[key] += 1
+    counts[*key, "unknown"] += rank == 0
     for k in ks:
-        found[*key, k] += 1 <= rank <= k
+        counts[*key, k] += 1 <= rank <= k
 
 
-def _add_landmarks(found: Tally, rows: pa.Table) -> None:
-    found["landmarks",] += len(rows)
+def _add_landmarks(counts: Tally, rows: pa.Table) -> None:
+    counts["landmarks",] += len(rows)
     if not len(rows):
         return
     annotated_N8, guessed_N8 = (
@@ -79,13 +79,13 @@ def _add_landmarks(found: Tally, rows: pa.Table) -> None:
     error_N8 = _array(rows["landmark_errors"]).reshape(-1, len(LANDMARKS))
     units_N8 = np.round(np.nan_to_num(error_N8) / ERROR_UNIT).astype(np.int64)
     right_N8 = annotated_N8 == guessed_N8
-    found["landmark", "slots right"] += int(right_N8.sum())
+    counts["landmark", "slots right"] += int(right_N8.sum())
     for slot in range(len(LANDMARKS)):
         own_N = annotated_N8[:, slot] != UNUSED
-        found["landmark", slot] += int(own_N.sum())
-        found["landmark", slot, "visible"] += int((annotated_N8[:, slot] == VISIBLE).sum())
-        found["landmark", slot, "right"] += int(right_N8[own_N, slot].sum())
-        found["landmark", slot, "error"] += int(units_N8[:, slot].sum())
+        counts["landmark", slot] += int(own_N.sum())
+        counts["landmark", slot, "visible"] += int((annotated_N8[:, slot] == VISIBLE).sum())
+        counts["landmark", slot, "right"] += int(right_N8[own_N, slot].sum())
+        counts["landmark", slot, "error"] += int(units_N8[:, slot].sum())
 
 
 def _array(column: pa.ChunkedArray) -> np.ndarray:

@@ -13,22 +13,22 @@ def label_systems(labels: dict) -> dict[str, dict]:
 
 def headline(labels: dict) -> dict[str, float]:
     """The numbers over all images, by the names that they have everywhere: what two evaluations are compared by."""
-    found: dict[str, float | None] = {}
+    values: dict[str, float | None] = {}
     for k, value in labels.get("category", {}).get("top", {}).items():
-        found[f"category top-{k}"] = value
+        values[f"category top-{k}"] = value
     for k, value in labels.get("attributes", {}).get("recall", {}).items():
-        found[f"attributes recall@{k}"] = value
+        values[f"attributes recall@{k}"] = value
     landmarks = labels.get("landmarks", {})
-    found |= {"landmark error": landmarks.get("error"), "landmark visibility": landmarks.get("visibility")}
-    return {name: value for name, value in found.items() if value is not None}
+    values |= {"landmark error": landmarks.get("error"), "landmark visibility": landmarks.get("visibility")}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def label_rows(labels: dict) -> list[tuple[str, list[float | None]]]:
     """One entry a measure: its name and the value of every system, None where one lacks it. Only measures that this
     evaluation has, for published ones stand beside them."""
     systems = list(label_systems(labels).values())
-    told = [headline(system) for system in systems]
-    rows = [(name, [numbers.get(name) for numbers in told]) for name in told[0]]
+    columns = [headline(system) for system in systems]
+    rows = [(name, [numbers.get(name) for numbers in columns]) for name in columns[0]]
     types = [
         (f"  {row['name']} recall@{k}", [of_type(system, row["name"]).get(k) for system in systems])
         for row in labels.get("attributes", {}).get("by_type", [])
@@ -53,18 +53,18 @@ def labels_text(labels: dict) -> str:
 
 def counted(labels: dict) -> str:
     """How many images were judged by what, a phrase."""
-    said = []
+    parts = []
     for name, what in (("category", "categories"), ("attributes", "attributes")):
         if row := labels.get(name):
-            said.append(f"{row['images']:,} by category" if name == "category" else f"{row['images']:,} by attributes")
+            parts.append(f"{row['images']:,} by category" if name == "category" else f"{row['images']:,} by attributes")
             if row["unknown"]:
                 total = row["images"] if name == "category" else row["positives"]
-                said[-1] += f" ({row['unknown']:,} of {total:,} {what} are unknown to the network and count as misses)"
+                parts[-1] += f" ({row['unknown']:,} of {total:,} {what} are unknown to the network and count as misses)"
     if row := labels.get("landmarks"):
-        said.append(f"{row['images']:,} by landmarks ({row['visible']:,} visible)")
+        parts.append(f"{row['images']:,} by landmarks ({row['visible']:,} visible)")
     side = "box" if labels["crop"] == "box" else "picture"
     error = f"; errors are fractions of the {side}'s sides" if "landmarks" in labels else ""
-    return f"labels of {labels['images']:,} {labels['split']} images: {', '.join(said)}{error}"
+    return f"labels of {labels['images']:,} {labels['split']} images: {', '.join(parts)}{error}"
 
 
 def of_type(system: dict, name: str) -> dict[str, float]:

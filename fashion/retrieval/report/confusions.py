@@ -18,7 +18,7 @@ def thieves(rows: Sequence[QueryRow], *, count: int, victims: int) -> list[Thief
         if row.top and not row.top[0].correct:
             stolen[row.top[0].item].append(row)
     worst = sorted(stolen, key=lambda item: (-len(stolen[item]), item))[:count]
-    found = []
+    confusions = []
     for item in worst:
         robbed = sorted(stolen[item], key=lambda row: (-row.top[0].score, row.image))
         seen, firsts, others = set(), [], []
@@ -27,7 +27,7 @@ def thieves(rows: Sequence[QueryRow], *, count: int, victims: int) -> list[Thief
             seen.add(row.item)
         images = Counter(row.top[0].image for row in robbed)
         image = min(images, key=lambda name: (-images[name], name))
-        found.append(
+        confusions.append(
             Thief(
                 item=item,
                 image=image,
@@ -37,7 +37,7 @@ def thieves(rows: Sequence[QueryRow], *, count: int, victims: int) -> list[Thief
                 victims=(firsts + others)[:victims],
             )
         )
-    return found
+    return confusions
 
 
 def confusion(rows: Sequence[QueryRow], *, limit: int) -> Confusion | None:

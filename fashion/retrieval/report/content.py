@@ -26,7 +26,7 @@ def query_rows(queries: pa.Table, categories: Mapping[str, str | None]) -> list[
         for name, column in TOP.items()
     }
     heads = {name: [head for chunk in chunks for head in chunk] for name, chunks in heads.items()}
-    about = queries.select(["image", "item", "domain", "category", "rank", "average_precision"]).to_pylist()
+    rows = queries.select(["image", "item", "domain", "category", "rank", "average_precision"]).to_pylist()
     return [
         QueryRow(
             **row,
@@ -35,7 +35,7 @@ def query_rows(queries: pa.Table, categories: Mapping[str, str | None]) -> list[
                 for hit in zip(*(heads[name][q] for name in TOP), strict=True)
             ],
         )
-        for q, row in enumerate(about)
+        for q, row in enumerate(rows)
     ]
 
 

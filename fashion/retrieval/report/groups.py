@@ -13,7 +13,7 @@ def group_tables(metrics: dict) -> list[dict]:
     the smallest k with `low` and `high` (Wilson, 95 %), and `others`: recall at the next k and mAP; `mean`, the recall
     of all queries; `scale`, where the axis ends."""
     ks = sorted(metrics["recall"], key=int)
-    found = []
+    tables = []
     for key, title in GROUPINGS.items():
         groups = metrics.get(key) or []
         if len(groups) < 2:
@@ -37,13 +37,13 @@ def group_tables(metrics: dict) -> list[dict]:
         mean = metrics["recall"][ks[0]]
         # The axis ends at the next tenth, or intervals of a few points would be too small to see.
         scale = math.ceil(10 * max(mean, *(row["high"] for row in rows)) - 1e-9) / 10
-        found.append({"title": title, "heads": heads, "rows": rows, "mean": mean, "scale": scale})
-    return found
+        tables.append({"title": title, "heads": heads, "rows": rows, "mean": mean, "scale": scale})
+    return tables
 
 
 def measure_intervals(metrics: dict) -> dict[str, tuple[float, float]]:
     """The 95 % interval of each measure of the table, by the name it has there; measures without one are left out."""
-    held = metrics.get("intervals") or {}
-    named = {f"recall@{k}": pair for k, pair in (held.get("recall") or {}).items()}
-    named |= {"mAP": held.get("map"), "MRR": held.get("mrr"), "R-precision": held.get("r_precision")}
+    intervals = metrics.get("intervals") or {}
+    named = {f"recall@{k}": pair for k, pair in (intervals.get("recall") or {}).items()}
+    named |= {"mAP": intervals.get("map"), "MRR": intervals.get("mrr"), "R-precision": intervals.get("r_precision")}
     return {name: tuple(named[name]) for name, _ in table.measures(metrics) if named.get(name)}

@@ -34,7 +34,7 @@ def labels_section(metrics: dict, labelled: Mapping[str, Iterable[LabelledPictur
     if not labels:
         return None
     systems = label_systems(labels)
-    told = [headline(system) for system in systems.values()]
+    headlines = [headline(system) for system in systems.values()]
     attributes = labels.get("attributes", {"by_type": []})
     categories = labels.get("category", {"by_category": []})["by_category"]
     note = counted(labels)
@@ -43,7 +43,7 @@ def labels_section(metrics: dict, labelled: Mapping[str, Iterable[LabelledPictur
         "footnote": COMPARABLE if labels["comparable"] else NOT_COMPARABLE,
         "published": list(labels["published"]),
         "systems": list(systems),
-        "rows": [(name, [numbers.get(name) for numbers in told]) for name in told[0]],
+        "rows": [(name, [numbers.get(name) for numbers in headlines]) for name in headlines[0]],
         "types": [
             {
                 **row,
@@ -82,19 +82,19 @@ def _guess(name: str, true: set[str] | None) -> Guess:
 
 def _marks(predicted: list[float], true: list[float] | None) -> list[Mark]:
     """The landmarks that are predicted or annotated to be there."""
-    guess, held = (np.array(points).reshape(len(LANDMARKS), 3) if points else None for points in (predicted, true))
+    guess, truth = (np.array(points).reshape(len(LANDMARKS), 3) if points else None for points in (predicted, true))
     marks = []
     for slot, name in enumerate(LANDMARKS):
         there = bool(guess[slot, 0] >= 0)
-        annotated = held is not None and bool(held[slot, 0] >= 0)
+        annotated = truth is not None and bool(truth[slot, 0] >= 0)
         if there or annotated:
             marks.append(
                 Mark(
                     name=name,
                     at=tuple(guess[slot, 1:].tolist()) if there else None,
                     seen=bool(guess[slot, 0] == VISIBLE),
-                    true=tuple(held[slot, 1:].tolist()) if annotated else None,
-                    visible=annotated and bool(held[slot, 0] == VISIBLE),
+                    true=tuple(truth[slot, 1:].tolist()) if annotated else None,
+                    visible=annotated and bool(truth[slot, 0] == VISIBLE),
                 )
             )
     return marks

@@ -119,11 +119,11 @@ def outcome_groups(queries: Sequence[QueryRow]) -> list[tuple[str, str, list[Que
     """The rows by what came of them: title, explanation, rows in the order given; groups without rows are left out."""
     shown = max((len(row.top) for row in queries), default=0)
     first = [row for row in queries if row.rank == 1]
-    found = [row for row in queries if row.rank is not None and 1 < row.rank <= len(row.top)]
+    between = [row for row in queries if row.rank is not None and 1 < row.rank <= len(row.top)]
     missed = [row for row in queries if row.rank is None or row.rank > max(1, len(row.top))]
     groups = [
         ("Best", "a right answer comes first", first),
-        ("In between", f"a right answer is among the first {shown}, after a wrong one", found),
+        ("In between", f"a right answer is among the first {shown}, after a wrong one", between),
         ("Worst", f"no right answer is among the first {shown}", missed),
     ]
     return [group for group in groups if group[2]]
