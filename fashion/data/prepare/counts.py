@@ -9,11 +9,44 @@ from collections import Counter
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fashion.data.formats.benchmarks import read_attribute_types
 from fashion.data.prepare.holdout import EVALUATED
+from fashion.data.prepare.planned import WEB
+from fashion.data.schema import ADDRESS
+from fashion.data.settings import TableSettings
 from fashion.domain import LABELS
 from fashion.errors import InputError
+from fashion.storage import Store
 
 FIELDS = ("attributes", "attribute_types", "labels", "attribute_counts", "category_counts")  # of the manifest
+
+
+class TableCounts:
+    """All of them, of the annotations of one source."""
+
+    def __init__(self, source: Store, settings: TableSettings):
+        self.labels = LabelCounts(read_attribute_types(settings.benchmark, source, fine=settings.fine))
+        # The category benchmark matches by category, not by item.
+        self.roles = RoleCounts() if settings.benchmark != "category-attribute" else None
+        self.domains: set[str] = set()
+        self.signed = False
+
+    def add(self, split: str, rows: pa.Table) -> None:
+        """Rows of schema ANNOTATIONS, whole items of one split."""
+        self.labels.add(split, rows)
+        if self.roles:
+            self.roles.add(split, rows)
+        self.domains.update(rows["domain"].unique().to_pylist())
+        self.signed |= pc.any(pc.starts_with(rows[ADDRESS.name], WEB), min_count=0).as_py()
+
+    def metadata(self) -> dict:
+        """Of the table's plan: `categories`, `domains`, FIELDS, and whether addresses are `signed`."""
+        names = {"categories": sorted(self.labels.categories), "domains": sorted(self.domains)}
+        return {**names, **self.labels.fields(), "signed": self.signed}
+
+    def check(self) -> list[str]:
+        """As RoleCounts has it."""
+        return self.roles.check() if self.roles else []
 
 
 class LabelCounts:

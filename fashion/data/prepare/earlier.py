@@ -79,7 +79,8 @@ class Changes:
             self.added += len(now) - len(both)
             changed = {key for key in both if now[key][0] != before[key][0]}
             self.changed += len(changed)
-            self.replaced += sum(now[key] != before[key] for key in both - changed)
+            versions = [(now[key][1], before[key][1]) for key in both - changed]
+            self.replaced += sum(None not in pair and pair[0] != pair[1] for pair in versions)
 
     def message(self, shards: int, packed: int, *, pictures_alone: bool) -> str | None:
         """The line for the user; None where it is the first plan, or nothing that the table holds is another.

@@ -12,17 +12,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from fashion.data.formats.benchmarks import annotation_files, digest_of_files, read_annotations, read_attribute_types
+from fashion.data.formats.benchmarks import annotation_files, digest_of_files, read_annotations
 from fashion.data.formats.rejects import Rejects
 from fashion.data.formats.text_table import Warn
-from fashion.data.prepare.counts import LabelCounts, RoleCounts
+from fashion.data.prepare.counts import TableCounts
 from fashion.data.prepare.earlier import Changes, Earlier
-from fashion.data.prepare.planned import PLAN, WEB, PlannedShard, TablePlan
+from fashion.data.prepare.planned import PLAN, PlannedShard, TablePlan
 from fashion.data.prepare.shards import Shard, plan_shards
-from fashion.data.prepare.watched import Watched
-from fashion.data.prepare.watched import digest_of as _digest
+from fashion.data.prepare.watched import Watched, digest_of
 from fashion.data.schema import ADDRESS, FORMAT, MANIFEST, REJECTED, rows_file
 from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
@@ -57,9 +55,29 @@ def plan_table(
     if records and records[0][0]["sources"] == sources and watched.are(records[0][0].get("pictures")):
         record, unfinished = records[0]
         return _again(TablePlan.of(record, changed=unfinished, finished={}), earlier)
-    rejects = Rejects()
+    rejects, counts, changes = Rejects(), TableCounts(source, settings), Changes(earlier)
     keep = keep or (lambda digest, rows: out.write_table(rows_file(digest), rows))
-    plan, roles = _plan(source, settings, identity, sources, earlier, watched, warn, progress, keep, rejects)
+    shards = []
+    for shard in _shards(source, settings, earlier, rejects, warn, progress):
+        planned, rows = _placed(shard, earlier, watched)
+        keep(planned.rows, rows)
+        counts.add(shard.split, rows)
+        changes.add(planned, rows)
+        shards.append(planned)
+    shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.start))
+    plan = TablePlan(
+        shards=tuple(shards),
+        settings=identity,
+        sources=sources,
+        pictures=watched.state() if watched else None,
+        metadata=counts.metadata(),
+        reasons=rejects.reasons,
+        changed=True,
+        finished={},
+    )
+    packed = sum(shard.name not in earlier.written for shard in shards)
+    if line := changes.message(len(shards), packed, pictures_alone=earlier.sources == sources):
+        warn(line)
     if out and rejects.rows:
         out.write_table(REJECTED, rejects.table)
     elif out and out.exists(REJECTED):
@@ -69,7 +87,7 @@ def plan_table(
             f"{plan.rejected} of {plan.images} rows of the annotations cannot be used, more than bad_fraction "
             f"{settings.bad_fraction}: {rejects.message()}; mend them or raise bad_fraction"
         )
-    for line in roles.check():  # after what may be the reason why one side is missing
+    for line in counts.check():  # after what may be the reason why one side is missing
         warn(line)
     if out:
         out.write_json(PLAN, plan.record)
@@ -109,78 +127,47 @@ def _again(plan: TablePlan, earlier: Earlier) -> TablePlan:
     return replace(plan, shards=tuple(shards), finished=finished)
 
 
-def _plan(
+def _shards(
     source: Store,
     settings: TableSettings,
-    identity: dict,
-    sources: str,
     earlier: Earlier,
-    watched: Watched | None,
+    rejects: Rejects,
     warn: Warn,
     progress: Callable[[int], None],
-    keep: Keep,
-    rejects: Rejects,
-) -> tuple[TablePlan, RoleCounts]:
-    roles, changes = RoleCounts(), Changes(earlier)
-    labels = LabelCounts(read_attribute_types(settings.benchmark, source, fine=settings.fine))
+) -> Iterator[Shard]:
+    """The annotations, shard by shard."""
     names = ("fine", "manifest", "columns", "domains")
     options = {name: getattr(settings, name) for name in names if getattr(settings, name)}
-    rows = read_annotations(settings.benchmark, source, warn=warn, reject=rejects.line, **options)
-    rows = _usable(rows, settings, rejects, progress)
-    shards, categories, domains, signed = [], set(), set(), False
-    for shard in plan_shards(
-        rows,
+    batches = read_annotations(settings.benchmark, source, warn=warn, reject=rejects.line, **options)
+    return plan_shards(
+        _usable(batches, settings, rejects, progress),
         shard_images=settings.shard_images,
         holdout=settings.holdout,
         seed=settings.seed,
         earlier=earlier.starts,
         warn=warn,
         reject=rejects.row,
-    ):
-        old = earlier.covering(shard.split, shard.start)
-        unsigned = shard.rows.drop_columns(ADDRESS.name)  # addresses may be signed anew each day
-        annotations = _digest(json.dumps(unsigned.to_pylist()))
-        rows, digest = watched.with_versions(shard.rows, annotations, old) if watched else (shard.rows, annotations)
-        keep(digest, rows)
-        planned = _planned(shard, annotations, digest, old, earlier)
-        shards.append(planned)
-        labels.add(shard.split, shard.rows)
-        changes.add(planned, rows)
-        signed |= pc.any(pc.starts_with(shard.rows[ADDRESS.name], WEB), min_count=0).as_py()
-        if settings.benchmark != "category-attribute":  # which matches by category
-            roles.add(shard.split, shard.rows)
-        categories.update(shard.rows["category"].unique().to_pylist())
-        domains.update(shard.rows["domain"].unique().to_pylist())
-    shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.start))
-    metadata = {
-        "categories": sorted(categories - {None}),
-        "domains": sorted(domains),
-        **labels.fields(),
-        "signed": signed,
-    }
-    packed = sum(shard.name not in earlier.written for shard in shards)
-    if line := changes.message(len(shards), packed, pictures_alone=earlier.sources == sources):
-        warn(line)
-    plan = TablePlan(
-        shards=tuple(shards),
-        settings=identity,
-        sources=sources,
-        pictures=watched.state() if watched else None,
-        metadata=metadata,
-        reasons=rejects.reasons,
-        changed=True,
-        finished={},
     )
-    return plan, roles
 
 
-def _planned(shard: Shard, annotations: str, rows: str, old: PlannedShard | None, earlier: Earlier) -> PlannedShard:
-    """`annotations`, `rows`: digests. `old`: the finished shard in its place."""
-    known = {"split": shard.split, "start": shard.start, "images": shard.rows.num_rows, "annotations": annotations}
-    if old and old.rows in (rows, annotations):  # the latter where no version was known
-        return PlannedShard(**known, rows=rows, name=old.name)
-    taken_over = (old.name, old.rows) if old else None
-    return PlannedShard(**known, rows=rows, name=earlier.new_name(shard.split), old=taken_over)
+def _placed(shard: Shard, earlier: Earlier, watched: Watched | None) -> tuple[PlannedShard, pa.Table]:
+    """The shard under the name of its files: that of the finished one in its place where it is the same, else a new one;
+    and its rows, with the versions of the pictures where they are watched."""
+    old = earlier.covering(shard.split, shard.start)
+    unsigned = shard.rows.drop_columns(ADDRESS.name)  # addresses may be signed anew each day
+    annotations = digest_of(json.dumps(unsigned.to_pylist()))
+    rows, digest = watched.with_versions(shard.rows, annotations, old) if watched else (shard.rows, annotations)
+    same = old and old.rows in (digest, annotations)  # the latter where no version was known
+    planned = PlannedShard(
+        split=shard.split,
+        start=shard.start,
+        images=rows.num_rows,
+        annotations=annotations,
+        rows=digest,
+        name=old.name if same else earlier.new_name(shard.split),
+        old=(old.name, old.rows) if old and not same else None,
+    )
+    return planned, rows
 
 
 def _usable(

@@ -56,13 +56,8 @@ class Watched:
         rows = self.out.read_table(rows_file(old.rows))
         if VERSION.name not in rows.column_names:
             return {}
-        return dict(
-            zip(
-                zip(rows["item"].to_pylist(), rows["image"].to_pylist(), strict=True),
-                rows[VERSION.name].to_pylist(),
-                strict=True,
-            )
-        )
+        columns = (rows[name].to_pylist() for name in ("item", "image", VERSION.name))
+        return {(item, image): version for item, image, version in zip(*columns, strict=True)}
 
 
 def digest_of(text: str) -> str:
