@@ -132,6 +132,26 @@ def test_packages_inside_have_no_circle():
         left = {package: uses for package, uses in left.items() if package not in free}
 
 
+# Rooms of fashion/data -> those that they know nothing of; "" is what lies beside the rooms.
+APART = {
+    "formats": {"prepare"},
+    "pictures": {"formats", "prepare"},
+    "prepare": set(),
+    "": {"formats", "pictures", "prepare"},
+}
+
+
+def test_what_makes_a_table_and_what_reads_it_are_apart():
+    rooms = set()
+    for file, names in ours().items():
+        if file.startswith("fashion/data/"):
+            room = file.split("/")[2] if file.count("/") > 2 else ""
+            rooms.add(room)
+            met = {name.split(".")[2] for name in names if name.startswith("fashion.data.")}
+            assert not met & APART[room], file
+    assert rooms == set(APART)
+
+
 def test_training_loads_neither_search_indexes_nor_tables_nor_plots():
     code = (
         "import sys, fashion.training.loop\n"

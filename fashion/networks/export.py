@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from fashion.domain import DOMAINS
 from fashion.errors import InputError
 from fashion.networks.files import fingerprint
 from fashion.networks.heads import Head, to_sphere
@@ -23,7 +24,6 @@ from fashion.storage import Store
 
 TOLERANCE = 1e-4  # largest difference in a coordinate of an embedding of unit length
 _CROP_MODES = {"stretch": "squash", "crop": "center", "pad": "border"}
-_DOMAINS = ("consumer", "shop")
 
 
 def for_timm(network: Network) -> bool:
@@ -95,7 +95,7 @@ def export_onnx(network: Network, out: Store) -> list[str]:
     domains = range(len(network.branches)) if isinstance(network, EmbeddingNetwork) else range(1)
     names = []
     for domain in domains:
-        name = f"{_DOMAINS[domain]}.onnx" if len(domains) > 1 else "network.onnx"
+        name = f"{DOMAINS[domain]}.onnx" if len(domains) > 1 else "network.onnx"
         model = onnx.load_from_string(_traced(_OneDomain(network, domain).eval(), network.settings.size))
         transform: Transform = network.settings.transform
         about = {

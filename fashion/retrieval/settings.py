@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from fashion.domain import SPLITS
 from fashion.errors import InputError
 
 MEASURES = {"map": "average_precision", "r_precision": "r_precision", "mrr": "rank"}  # and the column they come from
@@ -78,7 +79,7 @@ class ProtocolSettings:
                 raise InputError(
                     f"protocol.{name}: found {getattr(self, name)!r}, expected one of {', '.join(allowed)}"
                 )
-        unknown = [s for s in self.gallery_splits or () if s not in ("train", "val", "test")]
+        unknown = [s for s in self.gallery_splits or () if s not in SPLITS]
         if unknown:
             raise InputError(f"protocol.gallery_splits: found {unknown[0]!r}, expected train, val or test")
         if not self.ks or min(self.ks) < 1:

@@ -6,9 +6,9 @@ import pytest
 from catalogues import jpeg, picture
 
 from fashion.data.pictures.folder import Pictures
-from fashion.data.pictures.versions import Versions
 from fashion.data.prepare.pack import ShardPacker
 from fashion.data.prepare.run import TooManyBadPictures, prepare
+from fashion.data.prepare.versions import Listed
 from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
@@ -312,7 +312,7 @@ def test_a_table_without_versions_of_pictures_is_taken_as_it_is_and_watched_from
     listed = rows(shop, range(60))
     shop.list(listed)
     monkeypatch.setattr(
-        "fashion.data.prepare.watched.Watched.with_versions", lambda _, rows, digest, old: (rows, digest)
+        "fashion.data.prepare.versions.Versions.with_versions", lambda _, rows, digest, old: (rows, digest)
     )
     first = shop.prepare().fingerprint
     manifest = shop.out.read_json("manifest.json")
@@ -340,14 +340,14 @@ def test_versions_are_of_files_in_the_order_in_which_they_are_looked_for(tmp_pat
     for name in ("Img/img/a.jpg", "img/a.jpg", "img/b.JPG", "img_highres/a.jpg"):
         source.write(name, name.encode())
     pictures, large = Pictures(source), Pictures(source, "img_highres")
-    versions = Versions(source)
+    versions = Listed(source)
     both = [versions.of("img/a.jpg", pictures), versions.of("img/a.jpg", large)]
     assert None not in both and len({*both, versions.of("img/a.jpg", pictures, large)}) == 3
     assert versions.of("img/b.jpg", pictures) is not None  # found whatever the case of its letters
     assert versions.of("img/c.jpg", pictures) is None is versions.of("../img/a.jpg", pictures)
     state = versions.state()
-    assert state["folders"] == ["Img", "img", "img_highres"] and Versions(source).state(state["folders"]) == state
+    assert state["folders"] == ["Img", "img", "img_highres"] and Listed(source).state(state["folders"]) == state
     source.write("img/a.jpg", b"of another length")  # not looked at where Img/ has it
-    assert Versions(source).of("img/a.jpg", pictures) == both[0] and Versions(source).state(["img"]) != state
+    assert Listed(source).of("img/a.jpg", pictures) == both[0] and Listed(source).state(["img"]) != state
     source.write("Img/img/a.jpg", b"of another length")
-    assert Versions(source).of("img/a.jpg", pictures) != both[0]
+    assert Listed(source).of("img/a.jpg", pictures) != both[0]

@@ -20,7 +20,7 @@ from fashion.data.prepare.counts import TableCounts
 from fashion.data.prepare.earlier import Changes, Earlier
 from fashion.data.prepare.planned import PLAN, PlannedShard, TablePlan
 from fashion.data.prepare.shards import Shard, plan_shards
-from fashion.data.prepare.watched import Watched, digest_of
+from fashion.data.prepare.versions import Versions, digest_of
 from fashion.data.schema import ADDRESS, FORMAT, MANIFEST, REJECTED, rows_file
 from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
@@ -51,15 +51,15 @@ def plan_table(
     records = _records(out, identity, warn) if out else []
     sources = digest_of_files(source, annotation_files(source, settings), settings)
     earlier = Earlier(out, [record for record, _ in records])
-    watched = Watched(source, out, settings) if out else None
-    if records and records[0][0]["sources"] == sources and watched.are(records[0][0].get("pictures")):
+    versions = Versions(source, out, settings) if out else None
+    if records and records[0][0]["sources"] == sources and versions.are(records[0][0].get("pictures")):
         record, unfinished = records[0]
         return _again(TablePlan.of(record, changed=unfinished, finished={}), earlier)
     rejects, counts, changes = Rejects(), TableCounts(source, settings), Changes(earlier)
     keep = keep or (lambda digest, rows: out.write_table(rows_file(digest), rows))
     shards = []
     for shard in _shards(source, settings, earlier, rejects, warn, progress):
-        planned, rows = _placed(shard, earlier, watched)
+        planned, rows = _placed(shard, earlier, versions)
         keep(planned.rows, rows)
         counts.add(shard.split, rows)
         changes.add(planned, rows)
@@ -69,7 +69,7 @@ def plan_table(
         shards=tuple(shards),
         settings=identity,
         sources=sources,
-        pictures=watched.state() if watched else None,
+        pictures=versions.state() if versions else None,
         metadata=counts.metadata(),
         reasons=rejects.reasons,
         changed=True,
@@ -150,13 +150,13 @@ def _shards(
     )
 
 
-def _placed(shard: Shard, earlier: Earlier, watched: Watched | None) -> tuple[PlannedShard, pa.Table]:
+def _placed(shard: Shard, earlier: Earlier, versions: Versions | None) -> tuple[PlannedShard, pa.Table]:
     """The shard under the name of its files: that of the finished one in its place where it is the same, else a new one;
-    and its rows, with the versions of the pictures where they are watched."""
+    and its rows, with the versions of the pictures where they are versions."""
     old = earlier.covering(shard.split, shard.start)
     unsigned = shard.rows.drop_columns(ADDRESS.name)  # addresses may be signed anew each day
     annotations = digest_of(json.dumps(unsigned.to_pylist()))
-    rows, digest = watched.with_versions(shard.rows, annotations, old) if watched else (shard.rows, annotations)
+    rows, digest = versions.with_versions(shard.rows, annotations, old) if versions else (shard.rows, annotations)
     same = old and old.rows in (digest, annotations)  # the latter where no version was known
     planned = PlannedShard(
         split=shard.split,
