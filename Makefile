@@ -14,9 +14,10 @@ check: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# Without those that want pictures or a table to be named: categories, sweep, which_loss.
+# The README's table: `make benchmarks PHOTOS=folder`, a folder in DeepFashion's consumer-to-shop layout. Without it those
+# rows are measured that want no photos, and the README stays as it is.
 benchmarks: .venv/tested
-	for name in embed feed losses metrics nodes rates search; do $(BIN)/python tests/benchmarks/$$name.py || exit 1; done
+	$(BIN)/python tests/benchmarks/all.py $(if $(PHOTOS),--photos $(PHOTOS) --write)
 
 # uv links packages from its cache instead of copying 6 GB. Compiled here, once: where PYTHONDONTWRITEBYTECODE is set, every
 # process of Ray would compile torch anew. The stamp is last, so a broken installation is made again.

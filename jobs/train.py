@@ -93,7 +93,7 @@ def train_run(draft: "Job", start: Start, tracking: TrackingSettings) -> None:
         print(line, flush=True)
     elif plan.begin.said:
         print(f"starts with the {plan.begin.said}")
-    if plan.names:
+    if plan.vocabulary:
         print("\n".join(labels_held(plan.tables)))
     steps = plan.plan.steps
     with (

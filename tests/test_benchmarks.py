@@ -9,6 +9,7 @@ import pytest
 
 from fashion.demo.catalogue import write_demo
 from fashion.storage import Store
+from tests.benchmarks import all as of_readme
 from tests.catalogues import make_table, photos
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,3 +67,6 @@ def test_a_benchmark_runs_and_prints_its_figures(script, places):
     assert "Traceback" not in run.stderr
     for line in PRINTED[script]:
         assert re.search(line, run.stdout), run.stdout
+    for row in (row for one in of_readme.SCRIPTS if one.name == script.removesuffix(".py") for row in one.rows):
+        if "1024" not in row.found and "1,?024" not in row.found:  # that size is not run here
+            assert float(of_readme.ratio_of(row, run.stdout).split()[0]) > 0

@@ -35,6 +35,7 @@ from fashion.retrieval.embed import embed
 from fashion.retrieval.embedder import Embedder
 from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
+from tests.benchmarks.kernels import spread
 
 BATCH, SHARD, CORES = 256, 256, os.cpu_count() or 2
 
@@ -116,7 +117,8 @@ def main() -> None:
     )
     for name, rate in median.items():
         print(f"{name:>14}: {rate:8,.0f} images/s")
-    print(f"pool / bare {median['pool'] / median['bare']:.2f} (bar 0.9)")
+    ratios = [pool / bare for pool, bare in zip(rates["pool"], rates["bare"], strict=True)]
+    print(f"pool / bare {spread(ratios)} (bar 0.9)")
 
 
 def _silent(*_) -> None:

@@ -23,6 +23,10 @@ from pathlib import Path
 
 import psutil
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.benchmarks.kernels import spread
+
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK, SIZE = "resnet18", 64
 
@@ -154,17 +158,17 @@ def main() -> None:
     )
     median = lambda rows, name: statistics.median(row[name] for row in rows)  # noqa: E731
     for title, rows in sides.items():
-        spread = [row["training_s"] for row in rows]
+        training = [row["training_s"] for row in rows]
         print(
             f"{title}: {median(rows, 'seconds'):.1f} s in all, first step after {median(rows, 'first_step_s'):.1f} s, "
-            f"training {median(rows, 'training_s'):.1f} s ({min(spread):.1f} to {max(spread):.1f}), "
+            f"training {median(rows, 'training_s'):.1f} s ({min(training):.1f} to {max(training):.1f}), "
             f"after it {median(rows, 'tail_s'):.1f} s"
         )
         print("   CPU s: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in rows[-1]["cpu"]))
         if title != "peer":
             for what, name in (("after start-up", "training_s"), ("from the command on", "seconds")):
                 ratios = [p[name] / o[name] for p, o in zip(sides["peer"], rows, strict=True)]
-                print(f"   {what}: {statistics.median(ratios):.2f} of the peer's speed")
+                print(f"   {what}: {spread(ratios)} of the peer's speed")
 
 
 if __name__ == "__main__":
