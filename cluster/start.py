@@ -19,7 +19,7 @@ QUIET = {
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_DATA_LOG_LEVEL": "ERROR",  # it sets up its own logging when it is imported, which may be late
+    "RAY_DATA_LOG_LEVEL": "CRITICAL",  # it sets up its own logging when it is imported, which may be late
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
@@ -84,6 +84,8 @@ def silent_stderr():
 
 
 def _mute() -> None:
-    for name in ("ray", "ray.train", "ray.tune"):  # Ray Data has its own setting, above
+    for name in ("ray", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # It prints the traceback of what it raises. Where it is imported later, its own setting, above, does this.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"ray\..*")

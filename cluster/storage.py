@@ -13,6 +13,7 @@ from fashion.storage import Store
 
 PATIENCE_S = 10
 MISSING = "there is no such bucket"
+BUSY = ("429", "500", "502", "503", "504")
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it in the process that `ray job submit` starts
 # In a process of its own: where no credentials are found, Azure's client ends the process that asks.
 AZURE = "import sys, pyarrow.fs as f; print(f.AzureFileSystem(sys.argv[1]).get_file_info(sys.argv[2]).type.name)"
@@ -57,6 +58,8 @@ def _s3(bucket: str) -> str | None:
         boto3.client("s3", config=quick).head_bucket(Bucket=bucket)
     except ClientError as fault:
         code = fault.response.get("Error", {}).get("Code", "?")
+        if code in BUSY:  # it is there, and what follows waits for it
+            return None
         return _refused({"404": MISSING, "403": "these credentials may not use it"}.get(code, f"error {code}"))
     except BotoCoreError as fault:
         return _unreachable(fault, "AWS_ENDPOINT_URL, AWS_REGION")

@@ -19,7 +19,11 @@ from fashion.errors import InputError
 
 EXPECTED = "a local folder, s3://bucket/prefix, gs://bucket/prefix or abfs://container@account/prefix"
 SCHEMES = {"s3": "s3", "gs": "gs", "abfs": "abfs", "abfss": "abfs"}
-PATIENCE = timedelta(seconds=60)  # of Google's client, which else goes on for a quarter of an hour
+PATIENCE = timedelta(seconds=120)  # of Google's client, which else goes on for a quarter of an hour
+# Of S3's, whose own three tries within two seconds are no help where a bucket says that it is too busy: twelve take about
+# two minutes.
+ATTEMPTS = 12
+CONNECT_S, SILENCE_S = 5.0, 15.0
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _ONE_SLASH = re.compile(r"(s3|gs|abfss?|file):/", re.IGNORECASE)
@@ -93,13 +97,25 @@ def _local(path: str) -> str:
 
 
 def _s3(bucket: str) -> pafs.FileSystem:
+    patience = {"connect_timeout": CONNECT_S, "request_timeout": SILENCE_S}
+    patience["retry_strategy"] = pafs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS)
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if not endpoint:
-        return pafs.S3FileSystem(region=_bucket_region(bucket, _region()))
+        return _S3(bucket, region=_bucket_region(bucket, _region()), **patience)
     scheme, separator, host = endpoint.rpartition("://")
-    return pafs.S3FileSystem(
-        region=_region(), scheme=scheme.lower() if separator else "https", endpoint_override=host.rstrip("/")
-    )
+    options = {"scheme": scheme.lower() if separator else "https", "endpoint_override": host.rstrip("/")}
+    return _S3(bucket, region=_region(), **options, **patience)
+
+
+class _S3(pafs.S3FileSystem):
+    """Pickles as its bucket: pyarrow's own forgets how often to try again, and Ray Train and Tune are given pickles."""
+
+    def __init__(self, bucket: str, **options):
+        super().__init__(**options)
+        self.bucket = bucket
+
+    def __reduce__(self):
+        return _s3, (self.bucket,)
 
 
 def _region() -> str | None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+from fashion.causes import cause, line_of, of_outside
 from fashion.errors import InputError
 from fashion.setting_types import check_names, check_nulls, defaults_in, expected, names_in, types_of
 from fashion.text import printable
@@ -32,30 +33,37 @@ def main(settings: type[Settings], job: Callable[[Settings], int | None], argume
     """Read `settings` (a dataclass) from the command line, run the job and exit with its status.
 
     What a user can mend is one line on stderr and exit status 2; Ctrl-C is exit status 130, and SIGTERM, which `ray job
-    stop` and Kubernetes send, 143. What failed otherwise (RuntimeError) is one line and 1. --debug prints the traceback.
+    stop` and Kubernetes send, 143. What storage, memory or another process failed of is one line and 1. --debug prints the
+    traceback.
     """
     signals.end_on_signals()
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         status = job(parse(settings, [a for a in arguments if a != DEBUG])) or 0
-    except InputError as fault:
+    except Exception as fault:
+        first = fault if type(fault) is RuntimeError else cause(fault)  # ours says in a line what it came of
+        if not isinstance(first, InputError) and not of_outside(fault):
+            raise  # of ours
         if DEBUG in arguments:
             traceback.print_exc()
-        print(printable(f"error: {' '.join(str(fault).split())}"), file=sys.stderr)
-        status = INPUT_ERROR
-    except RuntimeError as fault:
-        if DEBUG in arguments:
-            traceback.print_exc()
-        lines = [line.strip() for line in str(fault).splitlines() if line.strip()] or [type(fault).__name__]
-        more = "" if len(lines) == 1 or DEBUG in arguments else f" ({DEBUG} prints all of it)"
-        print(printable(f"failed: {lines[-1]}{more}"), file=sys.stderr)
-        status = FAILED
+        status = INPUT_ERROR if isinstance(first, InputError) else FAILED
+        print(printable(_last_line(fault, first, debug=DEBUG in arguments)), file=sys.stderr)
     except KeyboardInterrupt:
         print(f"\n{signals.farewell()}", file=sys.stderr)
         status = signals.status()
         signals.leave_if_ray_was_starting(status)
     signals.hold(status)
     sys.exit(status)
+
+
+def _last_line(fault: Exception, first: BaseException, *, debug: bool) -> str:
+    """What is said of an error: `first` is what it came of."""
+    if isinstance(first, InputError):
+        return f"error: {' '.join(str(first).split())}"
+    line = line_of(first)
+    more = "" if debug or line == str(fault).strip() else f" ({DEBUG} prints all of it)"
+    again = "; once that is mended, the same command goes on from here" if isinstance(first, OSError) else ""
+    return f"failed: {line}{again}{more}"
 
 
 def parse(settings: type[Settings], arguments: list[str]) -> Settings:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def best_network(run: Store) -> Found:
     """The run's best checkpoint by the metric that it was validated with. Raises InputError where there is none."""
-    return best_checkpoint(run)
+    return best_checkpoint(run, note=lambda line: print(f"note: {line}", flush=True))
 
 
 def embedder_of(found: Found, settings: EmbedSettings, *, baselines: bool = False) -> "Embedder":

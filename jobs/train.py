@@ -82,12 +82,15 @@ def train_run(draft: "Job", start: Start, tracking: TrackingSettings) -> None:
     """Train with progress shown; Ray runs. `start`: what the network begins with, found before it did."""
     from fashion.training.driver import fit, next_epoch
     from fashion.training.job import equip
+    from fashion.training.mend import mend_run
     from fashion.training.resume import goes_on, held_epochs
 
     plan = equip(draft, start)
     s, r = plan.settings, plan.resources
     device = "GPU" if r.gpu else "CPU"
     print(f"on {r.workers} {device} worker{'s' if r.workers > 1 else ''} and {r.feed_actors} feed actors", flush=True)
+    if line := mend_run(plan.run, s.validation.metric):
+        print(line, flush=True)
     done = next_epoch(plan)
     if line := goes_on(s, done=done, held=held_epochs(plan.run), steps=plan.plan.steps):
         print(line, flush=True)

@@ -16,17 +16,25 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tests.faults.proxy import Proxy
+
 
 @pytest.fixture(scope="session")
-def s3():
-    """An S3 client of an endpoint over real HTTP, which the whole process and its children use."""
+def s3_proxy():
+    """The S3 endpoint over real HTTP that the whole process and its children use; it fails where a test asks it to."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
-    os.environ["AWS_ENDPOINT_URL"] = f"http://{host}:{port}"
-    yield boto3.client("s3")
-    del os.environ["AWS_ENDPOINT_URL"]
+    with Proxy(*server.get_host_and_port()) as proxy:
+        os.environ["AWS_ENDPOINT_URL"] = proxy.uri
+        yield proxy
+        del os.environ["AWS_ENDPOINT_URL"]
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3(s3_proxy):
+    """An S3 client of that endpoint."""
+    return boto3.client("s3")
 
 
 @pytest.fixture(scope="session")

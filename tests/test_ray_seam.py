@@ -15,8 +15,9 @@ from ray.train.v2.api import data_parallel_trainer
 from ray.train.v2.api.exceptions import WorkerGroupError
 
 from fashion.capacity import OWN, owned
+from fashion.causes import cause
 from fashion.errors import InputError, TrainingDiverged
-from fashion.ray_seam.faults import _Discerning, cause, no_retries_in_vain
+from fashion.ray_seam.faults import _Discerning, no_retries_in_vain
 from fashion.ray_seam.pace import LEAST_S, MOST_S, WAITED_S, Paced
 from fashion.ray_seam.start import stoppable_start
 

@@ -166,12 +166,12 @@ def test_endpoint_and_region_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-3")
     store = Store("s3://bucket/x")
-    said = store.fs.__reduce__()[1][0]
+    said = pafs.S3FileSystem.__reduce__(store.fs)[1][0]
     assert (said["scheme"], said["endpoint_override"], store.fs.region) == ("http", "localhost:1", "eu-west-3")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://minio.shop:9000/")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     store = Store("s3://bucket/x")
-    said = store.fs.__reduce__()[1][0]
+    said = pafs.S3FileSystem.__reduce__(store.fs)[1][0]
     assert (said["scheme"], said["endpoint_override"], store.fs.region) == ("https", "minio.shop:9000", "eu-west-1")
 
 

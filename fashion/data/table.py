@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from fashion.data.schema import FORMAT, MANIFEST, items_file
 from fashion.errors import InputError
+from fashion.sealed import read_footer
 from fashion.storage import READERS, Store, undamaged
 
 FOOTERS_KEPT = 256  # a few KB each
@@ -104,7 +105,11 @@ class ItemTable:
         return shards
 
     def read(self, shard: str, group: int | None = None, columns: list[str] | None = None) -> pa.Table:
-        """Rows of one shard (or of one of its row groups): `item`, `images`. Raises InputError where the shard is gone."""
+        """Rows of one shard (or of one of its row groups): `item`, `images`. Raises InputError where the shard is gone, or
+        damaged."""
+        return self.store.looked_at_twice(lambda: self._read(shard, group, columns))
+
+    def _read(self, shard: str, group: int | None, columns: list[str] | None) -> pa.Table:
         try:
             opened = self.store.open(items_file(shard))
         except FileNotFoundError:
@@ -113,10 +118,9 @@ class ItemTable:
                 "read; run again"
             ) from None
         with opened as source, undamaged(f"{self.store.uri}/{items_file(shard)}"):
-            file = pq.ParquetFile(
-                source, metadata=self._footers.get(shard), pre_buffer=True, page_checksum_verification=True
-            )
-            self._footers.put(shard, file.metadata)
+            footer = self._footers.get(shard) or read_footer(source)
+            file = pq.ParquetFile(source, metadata=footer, pre_buffer=True, page_checksum_verification=True)
+            self._footers.put(shard, footer)
             # One thread a reader: jobs run a reader a core.
             return file.read(columns) if group is None else file.read_row_group(group, columns, use_threads=False)
 

@@ -55,9 +55,9 @@ def decide_embed_resources(nodes: list[tuple[float, float]], settings: EmbedSett
 
 
 def unfinished(out: Store, shards: list[ShardInfo]) -> list[ShardInfo]:
-    """The shards without stats in `out`."""
-    held = set(out.names("_stats", recursive=True))
-    return [shard for shard in shards if stats_file(shard.name) not in held]
+    """The shards of which `out` has not both embeddings and stats: somebody may have deleted what was damaged."""
+    held = set(out.names(recursive=True))
+    return [shard for shard in shards if not {stats_file(shard.name), f"{shard.name}.parquet"} <= held]
 
 
 def embed(

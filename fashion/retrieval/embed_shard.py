@@ -1,6 +1,5 @@
 """One shard of the item table to one shard of embeddings: read, decode, embed, write; without Ray."""
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from threading import Lock
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from fashion.data.decode import BadPicture
@@ -24,7 +22,8 @@ from fashion.retrieval.embeddings import COLUMNS, EMBEDDING, layout, quarantine_
 from fashion.retrieval.labels.columns import SCHEMA, LabelRows, label_columns
 from fashion.retrieval.labels.space import LabelSpace
 from fashion.retrieval.labels.truth import Truth, truths
-from fashion.storage import CHECKED, Store
+from fashion.sealed import digest_of, parquet_parts
+from fashion.storage import Store
 
 STAGES = ("read", "decode", "network", "write")
 GROUPS_AHEAD = 2  # row groups that are read before they are needed
@@ -197,9 +196,7 @@ class ShardEmbedder:
         if self.space:
             about = labels.beside(about)
         identity = self.embedder.identity(self.table.fingerprint)
-        sink = pa.BufferOutputStream()
         rows = to_table(about, vectors, identity, self.embedder.dtype)
-        pq.write_table(rows, sink, **CHECKED, **layout(rows))
-        data = sink.getvalue()
-        self.out.write(f"{shard.name}.parquet", data)
-        return hashlib.blake2b(data, digest_size=8).hexdigest()
+        pages, seal, footer = parquet_parts(rows, **layout(rows))
+        self.out.write(f"{shard.name}.parquet", pages, seal, footer)
+        return digest_of(pages, footer)

@@ -6,8 +6,9 @@ checkpoint_epoch=0007/       network.safetensors, training.pt, checkpoint.json
 """
 
 import hashlib
-import json
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # whoever looks for a run's files needs no torch
 RUN, HISTORY, CHECKPOINT, NETWORK, TRAINING = (
     "run.json", "history.json", "checkpoint.json", "network.safetensors", "training.pt",
 )  # fmt: skip
+CHUNK = 64 << 20  # bytes read at once
 _NAME = re.compile(r"checkpoint_epoch=(\d+)")
 
 
@@ -54,7 +56,7 @@ def write_checkpoint(folder: str, network: "EmbeddingNetwork", state: dict, *, h
     about |= {"data": run["data"], "versions": run["versions"]}
     digest = save_network(store, NETWORK, network, about)
     torch.save(state, Path(folder) / TRAINING)
-    about["training"] = _digest(Path(folder) / TRAINING)
+    about["files"] = {name: _digest(store, name) for name in (NETWORK, TRAINING)}
     store.write_json(CHECKPOINT, {"fingerprint": digest, "history": history, **about})
     return digest
 
@@ -64,19 +66,22 @@ def read_training_state(folder: str) -> tuple[dict, list[dict]]:
     it is damaged."""
     import torch
 
-    about = json.loads((Path(folder) / CHECKPOINT).read_text())
-    if "training" in about and _digest(Path(folder) / TRAINING) != about["training"]:  # older ones do not say
+    found = Found(store=Store(folder), about=Store(folder).read_json(CHECKPOINT))
+    if reason := found.damaged(TRAINING):
         raise InputError(
-            f"{checkpoint_name(about['epoch'])}/{TRAINING} of the run is damaged: it is not what was written; take it "
-            "from a copy, or begin another --run with network.pretrained set to this one"
+            f"{checkpoint_name(found.epoch)}/{reason}; take it from a copy, or begin another --run with "
+            "network.pretrained set to this one"
         )
-    return torch.load(Path(folder) / TRAINING, map_location="cpu", weights_only=True), about["history"]
+    return torch.load(Path(folder) / TRAINING, map_location="cpu", weights_only=True), found.history
 
 
-def _digest(file: Path) -> str:
-    """torch reads such a file without comparing its checksums."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+def _digest(store: Store, name: str) -> str:
+    """torch reads its own file without comparing its checksums. Raises FileNotFoundError."""
+    digest = hashlib.blake2b(digest_size=8)
+    with store.fs.open_input_stream(store.at(name)) as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +92,26 @@ class Found:
     about: dict  # checkpoint.json
 
     @property
+    def name(self) -> str:
+        """Of its folder in the run's."""
+        return self.store.uri.rpartition("/")[2]
+
+    @property
     def epoch(self) -> int:
         return self.about["epoch"]
+
+    def damaged(self, *names: str) -> str | None:
+        """The first of its files that is not what was written, in words; None where all are, as far as it says how they
+        were: the first versions did not."""
+        written = self.about.get("files") or {TRAINING: self.about.get("training")}
+        for name in names:
+            try:
+                digest = _digest(self.store, name)
+            except FileNotFoundError:
+                return f"{name} of the run is damaged: it is not there"
+            if digest != (written.get(name) or digest):
+                return f"{name} of the run is damaged: it is not what was written"
+        return None
 
     @property
     def history(self) -> list[dict]:
@@ -101,26 +124,41 @@ class Found:
 
 
 def checkpoints(run: Store) -> list[Found]:
-    """All finished checkpoints of a run, oldest first."""
+    """All finished checkpoints of a run, oldest first. One that was not written to its end, or is damaged so that it cannot
+    be told what it is, is none."""
     found = []
-    for name in run.names(recursive=True):
-        if _NAME.match(name) and name.endswith(f"/{CHECKPOINT}"):
-            folder = run / name.removesuffix(f"/{CHECKPOINT}")
-            found.append(Found(store=folder, about=folder.read_json(CHECKPOINT)))
+    names = set(run.names(recursive=True))
+    for name in sorted(names):
+        folder = name.removesuffix(f"/{CHECKPOINT}")
+        if _NAME.match(name) and name != folder and f"{folder}/{NETWORK}" in names:
+            with suppress(InputError):
+                found.append(Found(store=run / folder, about=(run / folder).read_json(CHECKPOINT)))
     return found
 
 
-def best_checkpoint(run: Store, metric: str | None = None) -> Found:
+def best_checkpoint(run: Store, metric: str | None = None, note: Callable[[str], None] = lambda line: None) -> Found:
     """The checkpoint to use, by validation `metric`, by default the one that the run was to be judged by: the newest,
     unless another's own epoch was better by more than chance (outside of the newest one's 99 % interval, Wilson).
 
     The rate has come down to nothing at the newest, and the best of many noisy epochs is partly luck. On 24 photographed
-    items it was worth 3 points on the test part. Raises InputError where there is none."""
+    items it was worth 3 points on the test part. One whose network is damaged is left out, and `note` told so. Raises
+    InputError where there is none."""
     if metric is None:
         metric = run.read_json(RUN)["settings"]["validation"]["metric"] if run.exists(RUN) else "recall@1"
-    found = checkpoints(run)
-    if not found:
-        raise InputError(f"{run.uri}: no checkpoint there; expected the folder of a training run (jobs/train.py --run)")
+    found, reason = checkpoints(run), None
+    while found:
+        chosen = _best(found, metric)
+        reason = chosen.damaged(NETWORK)
+        if not reason:
+            return chosen
+        found.remove(chosen)
+        note(f"{run.uri}/{chosen.name}/{reason}; an earlier checkpoint is used")
+    if reason:
+        raise InputError(f"{run.uri}: {reason}, and no other checkpoint is whole; take it from a copy, or train again")
+    raise InputError(f"{run.uri}: no checkpoint there; expected the folder of a training run (jobs/train.py --run)")
+
+
+def _best(found: list[Found], metric: str) -> Found:
     newest = found[-1].history[-1]
     best = max(found, key=lambda c: (score(c.history[-1], metric), c.epoch))
     value, queries = score(newest, metric), newest.get("queries", 0)

@@ -23,9 +23,10 @@ from ray.train import (
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from fashion.causes import cause, line_of
 from fashion.data.stream import steps, stream_options, training_stream
 from fashion.errors import InputError, TrainingDiverged
-from fashion.ray_seam.faults import cause, no_retries_in_vain
+from fashion.ray_seam.faults import no_retries_in_vain
 from fashion.ray_seam.trainer import Announced, trainer_class
 from fashion.storage import Store
 from fashion.training.board import Board, Registered, Saved, Show, Watcher
@@ -79,7 +80,10 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
             storage_filesystem=job.run.fs,  # an address would be taken apart as a URL
             failure_config=FailureConfig(max_failures=r.max_failures),
             checkpoint_config=CheckpointConfig(
-                num_to_keep=1, checkpoint_score_attribute="score", checkpoint_score_order="max"
+                # The best two, so that there is another where the newest is damaged.
+                num_to_keep=2,
+                checkpoint_score_attribute="score",
+                checkpoint_score_order="max",
             ),
             callbacks=[Announced(board), *([Registered(board)] if saved else [])],
         ),
@@ -238,6 +242,5 @@ def _told(fault: TrainingFailedError, run: Store) -> Exception:
     if isinstance(error, InputError):
         return error
     run.write(FAILURE, str(fault).encode())
-    what = str(error) if isinstance(error, TrainingDiverged) else f"{type(error).__name__}: {error}"
-    line = next((line for line in reversed(what.splitlines()) if line.strip()), repr(error)).strip()
-    return RuntimeError(f"{line} (all of it is in {run.uri}/{FAILURE})")
+    kind = "" if isinstance(error, TrainingDiverged) else f"{type(error).__name__}: "
+    return RuntimeError(f"{kind}{line_of(error)} (all of it is in {run.uri}/{FAILURE})")

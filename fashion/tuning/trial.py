@@ -27,7 +27,9 @@ def train(settings: TrainSettings, table: ItemTable, run: Store, start: Store | 
     """A training run on Ray Train; goes on where an earlier one of the same folder ended."""
     from fashion.training.driver import fit
     from fashion.training.job import plan_job
+    from fashion.training.mend import mend_run
 
+    mend_run(run, settings.validation.metric)
     job = replace(plan_job(settings, table, run), start=start)
     fit(job, lambda row: None, lambda epoch, score, end: tell(epoch + 1, score, end))
 

@@ -80,7 +80,7 @@ def test_a_killed_worker_costs_no_epoch_and_changes_no_batch(run):
     history = store.read_json("history.json")
     assert [row["epoch"] for row in history] == [0, 1, 2]
     assert all(0 <= row["recall"]["1"] <= 1 and row["loss"] > 0 for row in history)
-    assert 1 <= len(checkpoints(store)) <= 2  # best and last
+    assert 1 <= len(checkpoints(store)) <= 3  # the best two and the last
 
 
 def test_the_same_run_unbroken_on_one_worker_learns_the_same(run, table):

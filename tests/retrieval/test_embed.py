@@ -133,10 +133,10 @@ class Fails(Store):
         super().__init__(uri)
         self.left, self.written = left, written
 
-    def write(self, name, data):
+    def write(self, name, *data):
         self.left -= 1
         if self.left or self.written:
-            super().write(name, data)
+            super().write(name, *data)
         if not self.left:
             raise OSError("injected")
 

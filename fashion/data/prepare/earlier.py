@@ -3,12 +3,14 @@
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pyarrow as pa
 
 from fashion.data.prepare.planned import PlannedShard
 from fashion.data.prepare.shards import Starts
-from fashion.data.schema import ADDRESS, VERSION, rows_file, stats_file
+from fashion.data.schema import ADDRESS, VERSION, digests_file, items_file, rows_file, stats_file
+from fashion.errors import InputError
 from fashion.storage import READERS, Store
 
 
@@ -21,7 +23,8 @@ class Earlier:
         self.sources = records[0]["sources"] if records else None  # digest of the annotation files
         names = out.names("stats", recursive=True) if out else []
         listed = [name.removeprefix("stats/").removesuffix(".json") for name in names]
-        self.written = set(listed)
+        self.files = set(out.names("items", recursive=True) + out.names("digests", recursive=True)) if out else set()
+        self.written = {name for name in listed if digests_file(name) in self.files}
         self.numbers = Counter()
         for name in [*listed, *(shard.name for plan in self.plans for shard in plan)]:
             split, _, number = name.partition("/shard-")
@@ -51,10 +54,16 @@ class Earlier:
         return None
 
     def stats(self, shards: list[PlannedShard]) -> dict[str, dict]:
-        """Name -> stats of those that are finished."""
+        """Name -> stats of those that are finished; one of which something is damaged or gone is not."""
+
+        def read(name: str) -> dict | None:
+            with suppress(InputError):
+                stats = self.out.read_json(stats_file(name))
+                return stats if not stats["items"] or items_file(name) in self.files else None
+
         names = [shard.name for shard in shards if shard.name in self.written]
         with ThreadPoolExecutor(READERS) as pool:
-            return dict(zip(names, pool.map(lambda name: self.out.read_json(stats_file(name)), names), strict=True))
+            return {name: stats for name, stats in zip(names, pool.map(read, names), strict=True) if stats}
 
 
 class Changes:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fashion.data.boxes import scale_box, usable_box
 from fashion.data.codecs import encode_jpeg, is_jpeg
@@ -34,7 +33,8 @@ from fashion.data.schema import (
 from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
-from fashion.storage import CHECKED, READERS, Store
+from fashion.sealed import digest_of, parquet_parts
+from fashion.storage import READERS, Store
 
 QUALITY = 92  # of pictures that are written anew; others keep their bytes
 
@@ -101,24 +101,18 @@ class ShardPacker:
 
     def _write(self, shard: PlannedShard, packed: PackedShard, drop: Collection[Key]) -> dict:
         # Nearly all of it is pictures: not compressible, and the minimum and maximum of a page are two of them.
-        sink = pa.BufferOutputStream()
-        pq.write_table(
-            packed.items,
-            sink,
-            row_group_size=GROUP_ITEMS,
-            compression="none",
-            write_statistics=False,
-            use_dictionary=False,
-            **CHECKED,
+        pages, seal, footer = parquet_parts(
+            packed.items, row_group_size=GROUP_ITEMS, compression="none", write_statistics=False, use_dictionary=False
         )
-        data = sink.getvalue()
         if packed.items.num_rows:
-            self.out.write(items_file(shard.name), data)
+            self.out.write(items_file(shard.name), pages, seal, footer)
         if packed.quarantine.num_rows:
             self.out.write_table(quarantine_file(shard.name), packed.quarantine)
         self.out.write_table(digests_file(shard.name), packed.digests)
-        digest = hashlib.blake2b(data, digest_size=8).hexdigest()
-        stats = stats_of(shard, packed, size=data.size, digest=digest) | {"dropped": sorted(map(list, drop))}
+        digest = digest_of(pages, footer)  # as it was before footers were sealed: tables keep their fingerprints
+        stats = stats_of(shard, packed, size=pages.size + footer.size, digest=digest) | {
+            "dropped": sorted(map(list, drop))
+        }
         self.out.write_json(stats_file(shard.name), stats)
         return stats
 

@@ -54,7 +54,10 @@ def plan_table(
     versions = Versions(source, out, settings) if out else None
     if records and records[0][0]["sources"] == sources and versions.are(records[0][0].get("pictures")):
         record, unfinished = records[0]
-        return _again(TablePlan.of(record, changed=unfinished, finished={}), earlier)
+        plan = _again(TablePlan.of(record, changed=unfinished, finished={}), earlier)
+        held = set(out.names("plan"))
+        if all(rows_file(shard.rows) in held for shard in plan.left):  # else somebody has deleted what was damaged
+            return plan
     rejects, counts, changes = Rejects(), TableCounts(source, settings), Changes(earlier)
     keep = keep or (lambda digest, rows: out.write_table(rows_file(digest), rows))
     shards = []
@@ -98,7 +101,7 @@ def _records(out: Store, identity: dict, warn: Warn) -> list[tuple[dict, bool]]:
     """The plan that was not carried out and that of the finished table, as far as they are there, and whether each is
     unfinished. Raises InputError where the table is of other settings."""
     records = []
-    if out.exists(PLAN) and (plan := out.read_json(PLAN)).get("format") == FORMAT and "sources" in plan:
+    if (plan := _unfinished(out, warn)) and plan.get("format") == FORMAT and "sources" in plan:
         records.append((plan, True))
     if out.exists(MANIFEST):
         manifest = ItemTable(out).manifest
@@ -115,6 +118,17 @@ def _records(out: Store, identity: dict, warn: Warn) -> list[tuple[dict, bool]]:
 def _of(settings: dict, names: Collection[str]) -> dict:
     """A setting that is newer than the table does not differ."""
     return {name: value for name, value in settings.items() if name in names}
+
+
+def _unfinished(out: Store, warn: Warn) -> dict | None:
+    """The plan that was not carried out."""
+    try:
+        return out.read_json(PLAN)
+    except FileNotFoundError:
+        return None
+    except InputError as fault:
+        warn(f"{str(fault).partition(';')[0]}; it is made anew")
+        return None
 
 
 def _again(plan: TablePlan, earlier: Earlier) -> TablePlan:

@@ -1,10 +1,8 @@
 """An earlier evaluation, read back from where it was written: its numbers and its row for each query."""
 
-import json
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fashion.errors import InputError
 from fashion.storage import Store
@@ -42,11 +40,10 @@ def read_earlier(uri: str) -> Scored:
     try:
         metrics = folder.read_json(name)
         fingerprint = metrics["model"]["fingerprint"]
-        with folder.open(QUERIES) as file:
-            queries = pq.read_table(file)
+        queries = folder.read_table(QUERIES)
         queries = queries.select([column for column in COLUMNS if column in queries.column_names])
         missing = [column for column in COLUMNS[:4] if column not in queries.column_names]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, pa.ArrowInvalid) as fault:
+    except (KeyError, TypeError) as fault:
         raise InputError(f"against: {folder.uri}: not an evaluation ({type(fault).__name__}: {fault})") from None
     if missing:
         raise InputError(f"against: {folder.uri}/{QUERIES}: has no column {missing[0]}; evaluate that run again")

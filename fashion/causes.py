@@ -1,0 +1,70 @@
+"""What went wrong first, of an error that has crossed processes: Ray wraps it, or leaves no more of it than text."""
+
+import builtins
+import re
+import sys
+from collections.abc import Iterator
+
+from fashion.errors import InputError, TrainingDiverged
+
+_KINDS = {kind.__name__: kind for kind in (InputError, TrainingDiverged)}
+_NAMED = re.compile(rf"\b({'|'.join(_KINDS)}): (.+)")
+_LINE = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception|Interrupt|Invalid|Timeout)): (.+)$", re.MULTILINE)
+_WRAPPERS = {"UserCodeException", "RayTaskError", "WorkerGroupError", "ControllerError"}
+
+
+def cause(fault: BaseException) -> BaseException:
+    """What went wrong first: bad input or a training that diverged wherever it was found, else the innermost error."""
+    found = list(_causes(fault))
+    for error in found:
+        if isinstance(error, (InputError, TrainingDiverged)):
+            return _KINDS[InputError.__name__ if isinstance(error, InputError) else TrainingDiverged.__name__](
+                _message(error)
+            )
+    for error in found:
+        if named := _NAMED.search(str(error)):
+            return _KINDS[named[1]](named[2])
+    return _of_text(found[-1], str(fault)) if type(found[-1]).__name__ in _WRAPPERS else found[-1]
+
+
+def of_outside(fault: BaseException) -> bool:
+    """Whether storage, memory or another process failed, and not our own code."""
+    kinds = [OSError, MemoryError, RuntimeError]
+    kinds += [found for name, kind in (("ray.exceptions", "RayError"), ("pyarrow.lib", "ArrowException"))
+              if (found := getattr(sys.modules.get(name), kind, None))]  # fmt: skip
+    return isinstance(fault, tuple(kinds))
+
+
+def line_of(fault: BaseException) -> str:
+    """What it says, in a line: the last of several, but of storage the first, which Ray Data puts advice below."""
+    lines = [line.strip() for line in str(fault).splitlines() if line.strip()] or [type(fault).__name__]
+    return lines[0] if isinstance(fault, OSError) else lines[-1]
+
+
+def _causes(fault: BaseException) -> Iterator[BaseException]:
+    """The error and all that it wraps, the outermost first."""
+    seen: set[int] = set()
+    left = [fault]
+    while left:
+        error = left.pop(0)
+        if not isinstance(error, BaseException) or id(error) in seen:
+            continue
+        seen.add(id(error))
+        yield error
+        left += [*(getattr(error, "worker_failures", None) or {}).values()]
+        left += [getattr(error, name, None) for name in ("controller_failure", "_base_exc", "cause", "__cause__")]
+
+
+def _of_text(error: BaseException, text: str) -> BaseException:
+    """The first error that a traceback shows, which the others come of; `error` where it shows none."""
+    for name, said in _LINE.findall(text):
+        if name not in _WRAPPERS:
+            kind = getattr(builtins, name, None)
+            return kind(said) if kind in (OSError, MemoryError) else RuntimeError(f"{name}: {said}")
+    return error
+
+
+def _message(error: BaseException) -> str:
+    """The message alone, of an error whose text Ray has put a traceback before."""
+    named = _NAMED.findall(str(error))
+    return named[-1][1] if named else str(error)

@@ -1,0 +1,39 @@
+"""A run whose newest checkpoint is damaged, or what Ray Train remembers of it, goes on from the newest that is whole."""
+
+from fashion.errors import InputError
+from fashion.ray_seam.registered import register, registered
+from fashion.storage import Store
+from fashion.training.checkpoint import NETWORK, TRAINING, Found, checkpoints, score
+
+
+def mend_run(run: Store, metric: str) -> str | None:
+    """Make the run one that can go on; returns what was wrong in a line, None where nothing was. `metric`: that its
+    checkpoints are judged by. Raises InputError where no checkpoint is whole."""
+    names = registered(run)
+    if names == []:
+        return None
+    held = {found.name: found for found in checkpoints(run)}
+    fault = _fault(run, held, names)
+    if fault is None:
+        return None
+    whole = [f for f in held.values() if (names is None or f.name in names) and not f.damaged(NETWORK, TRAINING)]
+    if not whole:
+        raise InputError(
+            f"{run.uri}: {fault}, and no other checkpoint is whole; take it from a copy, or begin another --run with "
+            "network.pretrained set to this one"
+        )
+    for name in {name.split("/")[0] for name in run.names(recursive=True) if name.startswith("checkpoint_")}:
+        if "=" in name and name not in {found.name for found in whole}:
+            run.delete_folder(name)  # it comes again under the same name
+    register(run, [(f.name, {"score": score(f.history[-1], metric), "epoch": f.epoch}) for f in whole])
+    return f"note: {fault}; the run goes on from {whole[-1].name}, the newest that is whole"
+
+
+def _fault(run: Store, held: dict[str, Found], names: list[str] | None) -> str | None:
+    if names is None:
+        return "the list of its checkpoints is damaged"
+    for name in names:
+        if name not in held:
+            return f"{name} is damaged: it is not there, or not all of it"
+    newest = held[names[-1]]
+    return (reason := newest.damaged(NETWORK, TRAINING)) and f"{newest.name}/{reason}"
