@@ -351,3 +351,17 @@ def test_versions_are_of_files_in_the_order_in_which_they_are_looked_for(tmp_pat
     assert Listed(source).of("img/a.jpg", pictures) == both[0] and Listed(source).state(["img"]) != state
     source.write("Img/img/a.jpg", b"of another length")
     assert Listed(source).of("img/a.jpg", pictures) != both[0]
+
+
+@pytest.mark.parametrize("folders", [0, 3, 40])
+def test_every_file_is_listed_once_however_the_folders_branch(tmp_path, folders):
+    source = Store(tmp_path)
+    names = ["img/of-all.jpg", *(f"img/{i}/{j}/{k}.jpg" for i in range(folders) for j in range(2) for k in range(3))]
+    for name in names:
+        source.write(name, name.encode())
+    listed, pictures = Listed(source), Pictures(source)
+    assert None not in (versions := [listed.of(name, pictures) for name in names])
+    for i in {0, len(names) - 1}:
+        source.write(names[i], b"another")
+    again = [Listed(source).of(name, pictures) for name in names]
+    assert [i for i in range(len(names)) if again[i] != versions[i]] == sorted({0, len(names) - 1})

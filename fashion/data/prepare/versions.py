@@ -6,6 +6,7 @@ A replacement that keeps size and time is not noticed, nor are pictures at addre
 
 import hashlib
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from fashion.data.prepare.planned import PlannedShard
 from fashion.data.schema import ADDRESS, VERSION, rows_file
 from fashion.data.settings import TableSettings
 from fashion.errors import InputError
-from fashion.storage import Store
+from fashion.storage import READERS, Store
 
 
 class Versions:
@@ -114,9 +115,9 @@ class Listed:
     def _list(self, folder: str) -> tuple[np.ndarray, np.ndarray]:
         """Everything under a top folder; of the source itself, "", only the files in it."""
         root = self._source.path
-        selector = pafs.FileSelector(f"{root}/{folder}".rstrip("/"), recursive=bool(folder), allow_not_found=True)
+        infos = self._walk(f"{root}/{folder}") if folder else self._infos(root)
         keys, versions = [], []
-        for info in self._source.fs.get_file_info(selector):
+        for info in infos:
             name = info.path[len(root) :].lstrip("/")
             if info.type == pafs.FileType.File and not (self._without and name.startswith(self._without)):
                 keys.append(_number(folded(name)))
@@ -126,6 +127,22 @@ class Listed:
         together = np.zeros(len(distinct), np.uint64)
         np.add.at(together, place, np.array(versions, np.uint64))
         return distinct, together
+
+    def _walk(self, folder: str) -> list[pafs.FileInfo]:
+        """Level by level until there are folders enough to list them side by side: a bucket gives 1,000 names a request, one
+        after another."""
+        infos, folders = [], [folder]
+        with ThreadPoolExecutor(READERS) as pool:
+            while folders and len(folders) < READERS:
+                level = [info for part in pool.map(self._infos, folders) for info in part]
+                infos += level
+                folders = [info.path for info in level if info.type == pafs.FileType.Directory]
+            for part in pool.map(lambda path: self._infos(path, recursive=True), folders):
+                infos += part
+        return infos
+
+    def _infos(self, folder: str, *, recursive: bool = False) -> list[pafs.FileInfo]:
+        return self._source.fs.get_file_info(pafs.FileSelector(folder, recursive=recursive, allow_not_found=True))
 
 
 def _number(value: object) -> int:
