@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import warnings
 from contextlib import contextmanager, nullcontext
 
@@ -30,7 +31,11 @@ QUIET = {
 @contextmanager
 def ray_cluster(*, cpus: int | None = None):
     """A running Ray for the length of the block: the cluster of RAY_ADDRESS (as `ray job submit` sets it), or a new one
-    on this machine that ends with the block. `cpus`: logical CPUs of a new one."""
+    on this machine that ends with the block. `cpus`: logical CPUs of a new one. One that this process has started or joined
+    already is taken as it is, and stays."""
+    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+        yield sys.modules["ray"]
+        return
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     joined = "RAY_ADDRESS" in os.environ

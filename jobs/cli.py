@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 
 from fashion.causes import cause, line_of, of_outside
 from fashion.errors import InputError
+from fashion.pipelines import log
 from fashion.setting_types import check_names, check_nulls, defaults_in, expected, names_in, types_of
 from fashion.text import printable
 from jobs import signals
@@ -23,7 +24,7 @@ Settings = TypeVar("Settings")
 FAILED, INPUT_ERROR = 1, 2
 OPTIONS = ("help", "print_config")  # beside the settings
 DEBUG = "--debug"
-DEBUG_HELP = "print the traceback of an error beside its line"
+DEBUG_HELP = "say more, and print the traceback of an error beside its line"
 CONFIG = "--config"
 # How jsonargparse says that a value is of another type than the setting.
 _WRONG_TYPE = re.compile(r'Parser key "([\w.]+)".*\b(?:Given|Got) value: (.*)$')
@@ -38,6 +39,7 @@ def main(settings: type[Settings], job: Callable[[Settings], int | None], argume
     """
     signals.end_on_signals()
     arguments = sys.argv[1:] if arguments is None else arguments
+    log.show(debug=DEBUG in arguments)
     try:
         status = job(parse(settings, [a for a in arguments if a != DEBUG])) or 0
     except Exception as fault:

@@ -4,58 +4,22 @@ python jobs/export.py --run s3://bucket/runs/first --out exported --format onnx
 """
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from a checkout, installed or not
 
-from cluster.storage import check_storage
-from fashion.errors import InputError
-from fashion.networks.export import export_onnx, export_timm, for_timm
-from fashion.storage import Store
-from fashion.training.checkpoint import best_checkpoint
+from jobs.signals import end_on_signals
+
+if __name__ == "__main__":
+    end_on_signals()  # before anything that takes time
+
+from fashion.pipelines.export import ExportSettings, export
 from jobs.cli import main
 
-FAILED = 1
 
-
-@dataclass(frozen=True, kw_only=True)
-class ExportSettings:
-    """Write a run's best network for others; each form is checked against the network first."""
-
-    run: str | None = None
-    """Folder of a training run: local or s3://."""
-    out: str | None = None
-    """Folder to write to: local or s3://."""
-    format: Literal["timm", "onnx", "all"] = "all"
-    """timm: model.safetensors and config.json, as timm.create_model("local-dir:OUT", pretrained=True) takes them, for a
-    timm network with one branch. onnx: network.onnx, or one file a domain; uint8 pictures in, embeddings out. all: both
-    where there is a form for timm, else onnx."""
-
-    def __post_init__(self):
-        for name in ("run", "out"):
-            if not getattr(self, name):
-                raise InputError(f"{name}: missing; expected a local folder or s3://bucket/prefix (--{name})")
-
-
-def job(settings: ExportSettings) -> int:
-    for name in ("run", "out"):
-        check_storage(name, getattr(settings, name))
-    found, out = best_checkpoint(Store(settings.run)), Store(settings.out)
-    network, _ = found.network()
-    written = []
-    try:
-        if settings.format == "timm" or (settings.format == "all" and for_timm(network)):
-            written += export_timm(network, out)
-        if settings.format != "timm":
-            written += export_onnx(network, out)
-    except RuntimeError as fault:
-        print(f"failed: {fault}", file=sys.stderr)
-        return FAILED
-    for name in written:
-        print(f"{out.uri}/{name}")
-    return 0
+def job(settings: ExportSettings) -> None:
+    for file in export(settings):
+        print(file)
 
 
 if __name__ == "__main__":

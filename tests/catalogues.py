@@ -17,6 +17,7 @@ from fashion.data.table import ItemTable, flatten
 from fashion.domain import SLOTS
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
+from fashion.pipelines.networks import embedder_of
 from fashion.retrieval.embed_shard import ShardEmbedder
 from fashion.retrieval.embedder import Embedder
 from fashion.retrieval.embeddings import FORMAT as EMBEDDINGS_FORMAT
@@ -25,7 +26,6 @@ from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import checkpoint_name, checkpoints, write_checkpoint
 from fashion.vocabulary import Vocabulary
-from jobs.networks import embedder_of
 
 CPU = torch.device("cpu")
 

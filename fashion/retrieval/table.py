@@ -1,5 +1,7 @@
 """The comparison of a trained network with its baselines, as aligned text for a terminal."""
 
+from fashion.text_table import aligned
+
 IGNORED = "category ignored"  # the trained network's embeddings alone, where the predicted category is searched by too
 BASELINES = (IGNORED, "untrained", "colour histogram", "chance")  # the order they are shown in, strongest claim first
 
@@ -40,8 +42,4 @@ def metrics_table(metrics: dict) -> str:
     rows = [["", *(name for name, _ in columns)]]
     for i, system in enumerate(systems(metrics)):
         rows.append([system, *(percent(values[i]) for _, values in columns)])
-    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    )
+    return aligned(rows)

@@ -31,9 +31,10 @@ def told(monkeypatch):
 
 
 def test_training_says_how_it_goes(told):
-    from jobs.train import measure
+    from fashion.pipelines.train_lines import measure
+    from fashion.storage import Store
 
-    show = measure(Gauges("train", "s3://shop/run"))
+    show = measure(Store("s3://shop/run"))
     show({"epoch": 0, "step": 0, "loss": 2.0, "wait_s": 0.1, "step_s": 0.3, "images": 80})
     show({"epoch": 0, "step": 1, "loss": None, "wait_s": 0.0, "step_s": 0.4, "images": 80})  # a GPU's loss, not read
     show({"epoch": 0, "loss": 1.5, "recall": {"1": 0.25, "5": 0.5}})
@@ -52,8 +53,8 @@ def test_a_folder_of_other_letters_is_tagged_in_ascii(told):
 
 def test_preparing_counts_what_is_set_aside(told, tmp_path, monkeypatch):
     from fashion.data.settings import TableSettings
+    from fashion.pipelines import prepare
     from fashion.storage import Store
-    from jobs import prepare
 
     def prepared(source, out, settings, *, task_cpus, warn, progress, plan):
         progress(0, 9, {"bad": 0})

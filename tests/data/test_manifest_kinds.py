@@ -18,9 +18,9 @@ from literal_trees import read_rows, write_tree
 
 from fashion.data.formats.manifest import COLUMNS, read_text
 from fashion.errors import InputError
+from fashion.pipelines.prepare import PrepareSettings
 from fashion.storage import Store
 from jobs.cli import parse
-from jobs.prepare import PrepareSettings
 
 PLAIN = "image,item,domain,category,box,attributes\na/é.jpg,7,shop,Röcke,1 2 30 40,red;dotted\nb.jpg,7,consumer,,,\n"
 ROWS = {

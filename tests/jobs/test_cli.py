@@ -8,15 +8,15 @@ import pytest
 import yaml
 
 from fashion.errors import InputError
+from fashion.pipelines.embed import EmbedJobSettings
+from fashion.pipelines.evaluate import EvaluateSettings
+from fashion.pipelines.prepare import PrepareSettings
+from fashion.pipelines.reevaluate import ReevaluateSettings
+from fashion.pipelines.search import PhotoSearchSettings
+from fashion.pipelines.sweep import SweepJobSettings
+from fashion.pipelines.train import TrainJobSettings
 from fashion.setting_types import check_nulls, options, types_of
 from jobs.cli import main, parse
-from jobs.embed import EmbedJobSettings
-from jobs.evaluate import EvaluateSettings
-from jobs.prepare import PrepareSettings
-from jobs.reevaluate import ReevaluateSettings
-from jobs.search import SearchSettings
-from jobs.sweep import SweepJobSettings
-from jobs.train import TrainJobSettings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -99,7 +99,7 @@ def test_the_examples_of_settings_are_valid(file):
     assert (found.network.design == "fashionnet") == file.stem.startswith("fashionnet")
 
 
-ALL = (TrainJobSettings, PrepareSettings, EvaluateSettings, EmbedJobSettings, SearchSettings, SweepJobSettings,
+ALL = (TrainJobSettings, PrepareSettings, EvaluateSettings, EmbedJobSettings, PhotoSearchSettings, SweepJobSettings,
        ReevaluateSettings)  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def test_null_in_a_file_of_settings_is_one_line(settings, text, said, tmp_path):
         (PrepareSettings, "benchmrk", "benchmark"),
         (EvaluateSettings, "protocol.rerankin", "protocol.reranking"),
         (EmbedJobSettings, "ann.nprob", "ann.nprobe"),
-        (SearchSettings, "catalog", "catalogue"),
+        (PhotoSearchSettings, "catalog", "catalogue"),
         (SweepJobSettings, "train.loss.margn", "train.loss.margin"),
         (ReevaluateSettings, "baselin", "baseline"),
     ],

@@ -83,11 +83,11 @@ def printed(home, monkeypatch, capsys, s3):
 
     def run(name: str, arguments: str) -> tuple[int, str]:
         module = import_module(f"jobs.{name}")
-        if hasattr(module, "ray_cluster"):
-            monkeypatch.setattr(module, "ray_cluster", nullcontext if name == "prepare" else no_ray)
+        pipeline = import_module(f"fashion.pipelines.{name}")
+        if hasattr(pipeline, "ray_cluster"):
+            monkeypatch.setattr(pipeline, "ray_cluster", nullcontext if name == "prepare" else no_ray)
             monkeypatch.setattr("fashion.data.prepare.run.run_tasks", here)
-        of_job = (value for key, value in vars(module).items() if key.endswith("Settings"))
-        settings = next(value for value in of_job if value.__module__ == module.__name__)
+        settings = next(value for key, value in vars(module).items() if key.endswith("Settings"))
         with pytest.raises(SystemExit) as ended:
             given = shlex.split(arguments)  # search's script takes several photos after one flag
             main(settings, module.job, module.with_lists(given) if name == "search" else given)

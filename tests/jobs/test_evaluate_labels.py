@@ -6,11 +6,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from fashion.errors import InputError
+from fashion.pipelines.evaluate import EvaluateSettings, evaluate_run
 from fashion.retrieval.gate.history import read_history
 from fashion.retrieval.settings import ProtocolSettings
 from fashion.storage import Store
 from fashion.vocabulary import Vocabulary
-from jobs.evaluate import EvaluateSettings, evaluate_run
 from tests.catalogues import make_run, make_table, photos, with_labels
 
 CATEGORIES, ATTRIBUTES = ("Dress", "Skirt", "Tee"), ("dotted", "long", "red")

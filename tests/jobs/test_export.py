@@ -26,7 +26,7 @@ def a_run(folder, **values):
                                              ({"name": "embnet", "width": 0.25}, ["network.onnx"])])  # fmt: skip
 def test_all_forms_that_there_are_of_a_runs_best_network_are_written(tmp_path, capsys, values, written):
     run, out = a_run(tmp_path, **values), tmp_path / "out"
-    assert job(ExportSettings(run=str(run), out=str(out))) == 0
+    assert not job(ExportSettings(run=str(run), out=str(out)))
     assert sorted(file.name for file in out.iterdir()) == written
     assert capsys.readouterr().out.split() == [f"{out}/{name}" for name in written]
     if "config.json" in written:

@@ -29,13 +29,14 @@ class Watched:
         return False
 
 sys.stdout, sys.stderr = Watched(sys.stdout), Watched(sys.stderr)
-job = import_module("jobs." + sys.argv.pop(1))
+import cluster.start
 
 def start(**options):
     sys.exit(99)
 
-job.ray_cluster = start
-settings = next(value for name, value in vars(job).items() if name.endswith("Settings") and value.__module__ == job.__name__)
+cluster.start.ray_cluster = start
+job = import_module("jobs." + sys.argv.pop(1))
+settings = next(value for name, value in vars(job).items() if name.endswith("Settings") )
 job.main(settings, job.job)
 """
 

@@ -9,9 +9,10 @@ from fashion.claim import sole_writer
 from fashion.data.table import ItemTable
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
+from fashion.pipelines import prepare
 from fashion.storage import Store
 from fashion.training.validate import Validation
-from jobs import prepare
+from jobs import prepare as script
 from jobs.cli import main
 
 
@@ -45,7 +46,7 @@ def ray_starts(monkeypatch):
 def run(source, *arguments, out=None) -> int:
     where = ["--source", source.uri, *(["--out", out.uri] if out else []), "--benchmark", "manifest"]
     with pytest.raises(SystemExit) as ended:
-        main(prepare.PrepareSettings, prepare.job, [*where, *arguments])
+        main(prepare.PrepareSettings, script.job, [*where, *arguments])
     return ended.value.code
 
 

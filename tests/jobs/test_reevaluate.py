@@ -1,7 +1,5 @@
 """Nights of a gate: nothing accepted yet, accepted, the same again, worse, and accepted all the same."""
 
-import contextlib
-
 import pyarrow as pa
 import pytest
 
@@ -27,9 +25,8 @@ def places(tmp_path_factory):
 
 
 @pytest.fixture
-def night(places, ray_running, monkeypatch):
+def night(places, ray_running):
     """Exit status of the job on a day."""
-    monkeypatch.setattr("jobs.reevaluate.ray_cluster", contextlib.nullcontext)  # it runs already
     return lambda day, **settings: job(ReevaluateSettings(**places, day=f"2026-11-{day:02d}", **settings))
 
 

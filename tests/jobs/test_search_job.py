@@ -14,7 +14,7 @@ from fashion.errors import InputError
 from fashion.retrieval.embeddings import open_catalogue
 from fashion.storage import Store
 from jobs.cli import parse
-from jobs.search import SearchSettings, job, with_lists
+from jobs.search import PhotoSearchSettings, job, with_lists
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -36,7 +36,7 @@ def find(shop, capsys, *arguments):
     """What the job prints: (image, item, score) a line for each photo."""
     given = ["--catalogue", str(shop / "catalogue"), "--run", str(shop / "run"), *map(str, arguments)]
     try:
-        job(parse(SearchSettings, with_lists(given)))
+        job(parse(PhotoSearchSettings, with_lists(given)))
     finally:
         text = capsys.readouterr().out
     blocks = [block.splitlines() for block in text.split("\n\n") if block.strip()]
@@ -94,8 +94,10 @@ def test_it_answers_without_ray_and_other_slow_packages(shop):
     code = f"""
 import sys
 from jobs.cli import parse
-from jobs.search import SearchSettings, job, with_lists
-job(parse(SearchSettings, with_lists({list(map(str, arguments))!r})))
+from jobs.search import PhotoSearchSettings, job, with_lists
+from fashion.pipelines import log
+log.show()
+job(parse(PhotoSearchSettings, with_lists({list(map(str, arguments))!r})))
 slow = set(sys.modules) & {{"ray", "torchvision", "pandas", "faiss", "matplotlib", "boto3"}}
 assert not slow, slow
 """
@@ -123,7 +125,7 @@ def test_what_a_folder_holds_beside_photos_is_one_line(shop, tmp_path, capsys):
         (tmp_path / name).write_bytes(b"no picture")
     picture(50).save(tmp_path / "photo.PNG")
     given = ["--catalogue", str(shop / "catalogue"), "--run", str(shop / "run"), "--image", str(tmp_path)]
-    job(parse(SearchSettings, with_lists(given)))
+    job(parse(PhotoSearchSettings, with_lists(given)))
     told = capsys.readouterr()
     assert told.err == "skipped 2 that are no photos: film.mov, notes.txt\n" and "id_005" in told.out
 

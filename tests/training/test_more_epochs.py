@@ -11,6 +11,8 @@ from fashion.losses import LossSettings, build_loss
 from fashion.networks.files import load_network
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
+from fashion.pipelines import log
+from fashion.pipelines.train_lines import TrainLines
 from fashion.storage import Store
 from fashion.training.checkpoint import NETWORK, RUN, checkpoint_name, open_run, read_training_state, write_checkpoint
 from fashion.training.job import draft_job
@@ -19,7 +21,6 @@ from fashion.training.recipe import OptimizerSettings
 from fashion.training.resume import goes_on, held_epochs, rate_of
 from fashion.training.settings import BatchSettings, TrainSettings
 from fashion.training.validate import Validation
-from jobs.train import _Show
 from tests.catalogues import make_table, photos
 from tests.training import running
 from tests.training.test_resume import batches
@@ -130,20 +131,19 @@ def test_the_schedule_is_said_where_the_end_moves():
     assert f"goes from {before:.2g} to {after:.2g}, and ends near 0 after epoch 4" in line and after > before
 
 
-def test_an_epoch_is_shown_once_and_a_restart_is_said():
-    lines = []
+def test_an_epoch_is_shown_once_and_a_restart_is_said(capsys):
+    log.show()
 
     class Bar:
         def to(self, *_, **__):
             pass
 
-        say = staticmethod(lines.append)
-
-    show = _Show(Bar(), 2, SETTINGS)
+    show = TrainLines(Bar(), 2, SETTINGS)
     epoch = {"loss": 1.0, "images_per_s": 1.0, "data_wait_s": 0.0, "seconds": 1.0, "step_s": 0.1, "advice": None}
     step = {"loss": 1.0, "wait_s": 0.1, "step_s": 0.1, "images": 4}
     for at in ((0, 0), (0, 1), 0, (1, 0), 1, (1, 0), (1, 1), 1):
         show(step | {"epoch": at[0], "step": at[1]} if isinstance(at, tuple) else epoch | {"epoch": at})
+    lines = capsys.readouterr().out.splitlines()
     assert [" ".join(line.split("  loss")[0].split()) for line in lines] == [
         "epoch 1/2",
         "epoch 2/2",

@@ -9,6 +9,7 @@ import yaml
 from scipy.stats import f_oneway
 
 from fashion.errors import InputError
+from fashion.pipelines.train import TrainJobSettings
 from fashion.storage import Store
 from fashion.tuning.effects import effects, explained, thirds
 from fashion.tuning.leaderboard import best_yaml, ranked, write_leaderboard
@@ -17,7 +18,6 @@ from fashion.tuning.page import SweepAbout, render_sweep
 from fashion.tuning.records import Trial, TrialRecord, end_trial, newest, open_sweep, read_trials, write_trial
 from fashion.tuning.space import parse_space
 from jobs.cli import parse
-from jobs.train import TrainJobSettings
 from tests.tuning.fakes import BASE, row
 
 SPACE = parse_space({"loss.margin": {"uniform": [0.05, 1.0]}, "loss.mining": {"choice": ["all", "hard"]}})

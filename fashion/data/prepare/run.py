@@ -29,7 +29,7 @@ Work = tuple[PlannedShard, list[Key] | None]  # a shard, and the pictures of it 
 Show = Callable[[int, int, dict], None]
 
 
-class TooManyBadPictures(Exception):
+class TooManyBadPictures(RuntimeError):
     """More pictures than the settings allow cannot be used; nothing but the manifest is missing."""
 
 

@@ -1,5 +1,7 @@
 """The comparison in words, for a terminal."""
 
+from fashion.text_table import aligned
+
 LABEL = len("landmark visibility")
 
 
@@ -28,10 +30,7 @@ def comparison_text(comparison: dict) -> str:
                 {"none": "no"}.get(row["moved"], row["moved"]),
             ]
         )
-    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
-    for row in rows:
-        cells = [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)]
-        lines.append("  ".join([row[0].ljust(widths[0]), *cells, row[-1]]).rstrip())
+    lines.append(aligned(rows, "<>>>>><"))
     if comparison.get("labels"):
         lines += ["", "labels, each evaluation over its own images; the verdict does not look at them"]
     for row in comparison.get("labels", ()):

@@ -1,6 +1,7 @@
 """The numbers of labels as aligned text, beside what guessing gets and what was published."""
 
 from fashion.retrieval.table import percent
+from fashion.text_table import aligned
 
 NOT_COMPARABLE = "published on DeepFashion's full category and attribute benchmark: not comparable with this table"
 COMPARABLE = "published; the same benchmark and split"
@@ -43,12 +44,8 @@ def labels_text(labels: dict) -> str:
     systems = list(label_systems(labels))
     rows = [["", *(name + " *" if name in labels["published"] else name for name in systems)]]
     rows += [[name, *map(percent, values)] for name, values in label_rows(labels)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]
-    return "\n".join([f"{counted(labels)}\n", *lines, f"\n* {COMPARABLE if labels['comparable'] else NOT_COMPARABLE}"])
+    source = COMPARABLE if labels["comparable"] else NOT_COMPARABLE
+    return f"{counted(labels)}\n\n{aligned(rows)}\n\n* {source}"
 
 
 def counted(labels: dict) -> str:

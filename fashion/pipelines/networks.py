@@ -1,5 +1,6 @@
 """Which of a run's networks a job takes, and how it is used to embed."""
 
+import logging
 from typing import TYPE_CHECKING
 
 from fashion.errors import InputError
@@ -11,10 +12,12 @@ from fashion.training.start import START
 if TYPE_CHECKING:
     from fashion.retrieval.embedder import Embedder
 
+log = logging.getLogger(__name__)
+
 
 def best_network(run: Store) -> Found:
     """The run's best checkpoint by the metric that it was validated with. Raises InputError where there is none."""
-    return best_checkpoint(run, note=lambda line: print(f"note: {line}", flush=True))
+    return best_checkpoint(run, note=lambda line: log.warning(f"note: {line}"))
 
 
 def embedder_of(found: Found, settings: EmbedSettings, *, baselines: bool = False) -> "Embedder":

@@ -1,13 +1,14 @@
 """Progress on a terminal is a bar; in a log file it is a line now and then, without carriage returns."""
 
+import logging
 import sys
 import time
 
 from tqdm import tqdm
 
-from fashion.text import printable
-
 LINE_EVERY_S = 60.0
+
+log = logging.getLogger(__name__)
 
 
 class Progress:
@@ -16,8 +17,7 @@ class Progress:
     def __init__(self, title: str, *, unit: str, total: int | None = None):
         self.title, self.unit, self.total = title, unit, total
         self.done = 0
-        self.began = time.monotonic()
-        self.said = self.began
+        self.said = time.monotonic()
         self.bar = None
 
     def __enter__(self):
@@ -43,15 +43,5 @@ class Progress:
                 self.bar.set_postfix(figures, refresh=False)
         elif time.monotonic() - self.said >= LINE_EVERY_S:
             self.said = time.monotonic()
-            self.say(
-                f"{self.title}: {done} of {self.total or '?'} {self.unit}"
-                + "".join(f", {k} {v}" for k, v in figures.items())
-            )
-
-    def say(self, line: str) -> None:
-        """A line that stays, above the bar."""
-        line = printable(line)
-        if self.bar is not None:
-            self.bar.write(line, file=sys.stdout)
-        else:
-            print(line, flush=True)
+            beside = "".join(f", {name} {value}" for name, value in figures.items())
+            log.info("%s: %s of %s %s%s", self.title, done, self.total or "?", self.unit, beside)

@@ -1,9 +1,12 @@
 """A table that is drawn anew in its place on a terminal; in a log file, lines."""
 
+import logging
 import shutil
 import sys
 
 from fashion.text import printable
+
+log = logging.getLogger(__name__)
 
 
 class LiveTable:
@@ -29,4 +32,4 @@ class LiveTable:
     def say(self, line: str) -> None:
         """A line that stays, in a file or above the table's next drawing."""
         self.clear()
-        print(printable(line), flush=True)
+        log.info("%s", line)

@@ -1,0 +1,82 @@
+"""A run's figures as people see them: a bar, a line an epoch, and Ray's metrics."""
+
+import logging
+from collections.abc import Callable
+
+from cluster.gauges import Gauges
+from fashion.losses.settings import TASKS
+from fashion.pipelines.progress import Progress
+from fashion.storage import Store
+from fashion.training.checkpoint import score
+from fashion.training.recipe import EMBEDDING
+from fashion.training.settings import TrainSettings
+
+log = logging.getLogger(__name__)
+
+
+def measure(run: Store) -> Callable[[dict], None]:
+    """Figures of the run as they come in -> Ray's metrics, tagged with the run's folder. Ray runs."""
+    gauges = Gauges("train", run.uri)
+
+    def show(row: dict) -> None:
+        if "step" in row:
+            busy = row["wait_s"] + row["step_s"]
+            gauges.set(
+                {"loss": row["loss"], "images_per_s": row["images"] / busy, "wait_fraction": row["wait_s"] / busy}
+            )
+        else:
+            recall = {f"recall_at_{k}": value for k, value in row.get("recall", {}).items()}
+            gauges.set({"epoch": row["epoch"] + 1, **recall})
+
+    return show
+
+
+class TrainLines:
+    """Figures of the run as they come in -> the bar and a line an epoch."""
+
+    def __init__(self, bar: Progress, steps: int, settings: TrainSettings):
+        self.bar, self.steps, self.settings = bar, steps, settings
+        self.loss = None
+        self.recall = None
+        self.shown = -1  # the last epoch that has its line
+        self.last = (-1, -1)  # the last step
+
+    def __call__(self, row: dict) -> None:
+        if "step" not in row:
+            if row["epoch"] > self.shown:
+                self.shown = row["epoch"]
+                self._epoch(row)
+            return
+        at = (row["epoch"], row["step"])
+        if at <= self.last:
+            log.info(f"a fault ended the workers: goes on after epoch {row['epoch']}")
+        self.last = at
+        self.loss = row["loss"] if row["loss"] is not None else self.loss
+        busy = row["wait_s"] + row["step_s"]
+        figures = {"loss": f"{self.loss:.3f}"} if self.loss is not None else {}
+        if self.recall is not None:
+            figures[self.settings.validation.metric] = f"{self.recall:.3f}"
+        figures |= {
+            "images/s": f"{row['images'] / busy:.0f}",
+            "wait": f"{1000 * row['wait_s']:.0f}ms",
+            "step": f"{1000 * row['step_s']:.0f}ms",
+        }
+        self.bar.to(row["epoch"] * self.steps + row["step"] + 1, **figures)
+
+    def _epoch(self, row: dict) -> None:
+        metric = self.settings.validation.metric
+        line = f"epoch {row['epoch'] + 1:3d}/{self.settings.epochs}  loss {row['loss']:.3f}"
+        if "recall" in row:
+            self.recall = score(row, metric)
+            line += f"  validation {metric} {self.recall:.3f}"
+            line += f"  category {row['category_top1']:.3f}" if "category_top1" in row else ""
+            line += f"  landmark error {row['landmark_error']:.3f}" if "landmark_error" in row else ""
+        line += (
+            f"  {row['images_per_s']:,.0f} images/s  data wait {100 * row['data_wait_s'] / row['seconds']:.0f}%"
+            f"  step {1000 * row['step_s']:.0f} ms"
+        )
+        log.info(line)
+        if "loss_embedding" in row:
+            log.info("  losses: " + "  ".join(f"{name} {row[f'loss_{name}']:.4f}" for name in (EMBEDDING, *TASKS)))
+        if row["advice"]:
+            log.warning(f"warning: {row['advice']}")
