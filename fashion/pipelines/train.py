@@ -74,7 +74,7 @@ def train_run(draft: "Job", start: Start, tracking: TrackingSettings) -> None:
         log.info(line)
     elif plan.begin.said:
         log.info(f"starts with the {plan.begin.said}")
-    if plan.names:
+    if plan.vocabulary:
         for line in labels_held(plan.tables):
             log.info(line)
     steps = plan.plan.steps
