@@ -13,6 +13,7 @@ test: check
 check: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
 
 # The README's table: `make benchmarks PHOTOS=folder`, a folder in DeepFashion's consumer-to-shop layout. Without it those
 # rows are measured that want no photos, and the README stays as it is.

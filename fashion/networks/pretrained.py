@@ -87,9 +87,10 @@ def _adapted(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> Mapping[s
     state = OrderedDict((_OLD_DENSENET.sub(r"\1\2", n) if old_names else n, tensor) for n, tensor in weights.items())
     # torch's mark of a module's version. Safetensors files carry none, which most networks take for an old file and
     # translate; mnasnet refuses it, so there the mark is today's.
-    state._metadata = getattr(weights, "_metadata", None)
-    if state._metadata is None and isinstance(model, models.MNASNet):
-        state._metadata = model.state_dict()._metadata
+    mark = getattr(weights, "_metadata", None)
+    if mark is None and isinstance(model, models.MNASNet):
+        mark = model.state_dict()._metadata
+    state._metadata = mark  # type: ignore[attr-defined]  # torch too sets it on a plain OrderedDict
     if isinstance(model, models.VisionTransformer) and "encoder.pos_embedding" in state:
         with contextlib.suppress(ValueError):  # not a square grid: the check of shapes says so
             state = interpolate_embeddings(model.image_size, model.patch_size, state)

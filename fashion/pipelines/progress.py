@@ -18,7 +18,7 @@ class Progress:
         self.title, self.unit, self.total = title, unit, total
         self.done = 0
         self.said = time.monotonic()
-        self.bar = None
+        self.bar: tqdm | None = None
 
     def __enter__(self):
         return self

@@ -3,10 +3,10 @@
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from ray.train import TrainingFailedError
 from ray.train.v2._internal.execution.failure_handling import FailureDecision
 from ray.train.v2._internal.execution.failure_handling.default import DefaultFailurePolicy
 from ray.train.v2.api import data_parallel_trainer
+from ray.train.v2.api.exceptions import TrainingFailedError
 
 from fashion.causes import cause
 from fashion.errors import InputError, TrainingDiverged

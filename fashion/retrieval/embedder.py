@@ -24,7 +24,8 @@ from fashion.retrieval.labels.columns import CATEGORY_SCORES, Predictions, categ
 from fashion.storage import Store
 from fashion.vocabulary import Vocabulary
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ The template draws what these return as inline SVG, so its colours can follow th
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 
@@ -111,7 +112,7 @@ class Plot:
     lines: list[Line]
 
 
-def finite(value: float | None) -> bool:
+def finite(value: float | None) -> TypeGuard[float]:
     """Whether there is a value, and it can be drawn."""
     return value is not None and math.isfinite(value)
 
@@ -137,12 +138,12 @@ def line_plot(
     `x_gap` to the next are left out, `log_x` spaces x by its logarithm, and `label_room` is the width kept on the right
     for the curves' names. Raises ValueError where nothing is left to draw.
     """
-    curves = {name: [(x, y) for x, y in points if finite(y)] for name, points in curves.items()}
-    curves = {name: points for name, points in curves.items() if points}
-    if not curves:
+    drawn = {name: [(x, y) for x, y in points if finite(y)] for name, points in curves.items()}
+    drawn = {name: points for name, points in drawn.items() if points}
+    if not drawn:
         raise ValueError(f"{title}: no curve has a finite value")
-    xs = sorted({x for points in curves.values() for x, _ in points})
-    ys = [y for points in curves.values() for _, y in points]
+    xs = sorted({x for points in drawn.values() for x, _ in points})
+    ys = [y for points in drawn.values() for _, y in points]
     y_ticks = list(y_ticks or nice_ticks(min(ys), max(ys)))
     x_ticks = list(x_ticks or _whole_ticks(xs[0], xs[-1]))
     longest = max(len(y_format(y)) for y in y_ticks)
@@ -158,7 +159,7 @@ def line_plot(
     def place_y(y: float) -> float:
         return round(bottom - (bottom - top) * (y - y_low) / (y_high - y_low), 2)
 
-    ends = spread([place_y(points[-1][1]) for points in curves.values()], 16, top + 4, bottom - 4)
+    ends = spread([place_y(points[-1][1]) for points in drawn.values()], 16, top + 4, bottom - 4)
     lines = [
         Line(
             name=name,
@@ -167,12 +168,12 @@ def line_plot(
             label_x=place_x(points[-1][0]) + 10,
             label_y=round(end, 2),
         )
-        for (name, points), end in zip(curves.items(), ends, strict=True)
+        for (name, points), end in zip(drawn.items(), ends, strict=True)
     ]
     return Plot(
         title=title,
         text=f"{title}. "
-        + "; ".join(_in_words(name, points, x_label, x_format, y_format) for name, points in curves.items())
+        + "; ".join(_in_words(name, points, x_label, x_format, y_format) for name, points in drawn.items())
         + ".",
         x_label=x_label,
         width=width,

@@ -21,7 +21,7 @@ class _Quick:
 
 @cache
 def _quick(kind: type[nn.Conv2d]) -> type[nn.Conv2d]:
-    class Depthwise(_Quick, kind):
+    class Depthwise(_Quick, kind):  # type: ignore[valid-type]  # a base that is known at run time alone
         def forward(self, x_NCHW: torch.Tensor) -> torch.Tensor:
             if not (self.training and torch.is_autocast_enabled("cpu")):
                 return super().forward(x_NCHW)

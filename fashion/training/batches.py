@@ -1,6 +1,6 @@
 """From the stream's rows to a worker's batches on the training device."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import fields, is_dataclass
 
@@ -13,6 +13,8 @@ from fashion.training.step import Batch, Labelled
 
 # This worker's micro-batch of every step, as fashion.data.stream.steps yields them.
 Stream = Iterator[dict[str, torch.Tensor]]
+
+LABELS = ("category", "attributes", "attributes_known", "landmarks")  # columns; attributes where any are predicted
 
 
 class Batches:
@@ -70,15 +72,16 @@ class Batches:
 
     def _truth(self, part: dict[str, torch.Tensor]) -> Labels:
         """The labels of the views, then of the other labelled pictures."""
-        truth = self._labels(lambda name: part[name].flatten(0, 1) if name in part else None)
-        others = PREFIX + "images" in part
-        return truth.followed_by(self._labels(lambda name: part.get(PREFIX + name))) if others else truth
+        truth = self._labels({name: part[name].flatten(0, 1) for name in LABELS if name in part})
+        if PREFIX + "images" not in part:
+            return truth
+        return truth.followed_by(self._labels({name: part[PREFIX + name] for name in LABELS if PREFIX + name in part}))
 
-    def _labels(self, column: Callable[[str], torch.Tensor | None]) -> Labels:
-        category = column("category")
-        named = (column(name) for name in ("attributes", "attributes_known"))
-        known = (torch.zeros(len(category), 0, dtype=torch.bool) if x is None else x.bool() for x in named)
-        return Labels(category, *known, column("landmarks")).map(self._put)
+    def _labels(self, columns: Mapping[str, torch.Tensor]) -> Labels:
+        category_N = columns["category"]
+        none_N0 = torch.zeros(len(category_N), 0, dtype=torch.bool)
+        attributes, known = (columns.get(name, none_N0).bool() for name in ("attributes", "attributes_known"))
+        return Labels(category_N, attributes, known, columns["landmarks"]).map(self._put)
 
 
 def _tensors(value) -> list[torch.Tensor]:

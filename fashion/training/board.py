@@ -84,8 +84,9 @@ class Watcher(threading.Thread):
     def _tell(self, row: dict) -> None:
         if "controller" in row:
             self.controller = row["controller"]
-        elif "saved" in row:
-            self.saved(*row["saved"], self.end)
+        elif "saved" in row and self.saved:
+            epoch, value = row["saved"]
+            self.saved(epoch, value, self.end)
         else:
             self.show(row)
 

@@ -61,7 +61,7 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     job = job.begun()
     # Beside this process: the death of any other machine must not take it away.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    board = Board.options(scheduling_strategy=here).remote()
+    board = Board.options(scheduling_strategy=here).remote()  # type: ignore[attr-defined]  # ray.remote's stub gives the bare class
     folder, name = job.run.parent()
     r = job.resources
     trainer = trainer_class(group=r.gpu or r.workers > 1)(

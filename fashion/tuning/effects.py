@@ -8,6 +8,7 @@ give as much?
 
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +27,8 @@ class Group:
     """The trials of one value of a choice, or of a third of a number's values."""
 
     label: str
-    low: object  # its lowest and highest value
-    high: object
+    low: Any  # its lowest and highest value
+    high: Any
     trials: int
     mean: float
 
@@ -37,7 +38,7 @@ class Effect:
     """A setting's part in the trials' best scores."""
 
     name: str
-    points: tuple[tuple[object, float], ...]  # value and best score of each trial that had the setting
+    points: tuple[tuple[Any, float], ...]  # value and best score of each trial that had the setting
     explained: float  # 0 to 1
     chance: float  # p-value: how often shuffled scores explain as much
     groups: tuple[Group, ...]  # best mean first
@@ -65,7 +66,7 @@ def effects(space: Space, trials: list[Trial], seed: int = 0) -> list[Effect]:
     return found
 
 
-def _effect(dimension: Dimension, points: list[tuple[object, float]], seed: int) -> Effect:
+def _effect(dimension: Dimension, points: list[tuple[Any, float]], seed: int) -> Effect:
     values, scores = [v for v, _ in points], np.array([s for _, s in points])
     group = (
         np.array([dimension.domain.values.index(v) for v in values])
@@ -88,7 +89,7 @@ def _effect(dimension: Dimension, points: list[tuple[object, float]], seed: int)
     )  # fmt: skip
 
 
-def _group(points: list[tuple[object, float]]) -> Group:
+def _group(points: list[tuple[Any, float]]) -> Group:
     values = [v for v, _ in points]
     low, high = (values[0], values[0]) if len({*values}) == 1 else (min(values), max(values))
     label = written(low) if low == high else f"{written(low)} to {written(high)}"

@@ -58,7 +58,7 @@ class Planned(Searcher):
     def set_search_properties(self, metric, mode, config, **spec) -> bool:
         return True
 
-    def suggest(self, trial_id: str) -> dict | str:
+    def suggest(self, trial_id: str) -> dict | str:  # type: ignore[override]  # Ray documents FINISHED, not its type
         if self.over():
             return Searcher.FINISHED
         if self.left:

@@ -101,7 +101,9 @@ def _convert(source: Store, rows: Rows, domains: Mapping[str, str], reject: Reje
 
     out = dict.fromkeys(ANNOTATIONS.names, nothing)
     inside = rows.addresses or nothing
-    places = each("image", lambda cells: _image(*cells, source), list(zip(rows.columns["image"], inside, strict=True)))
+    places = each(
+        "image", lambda pair: _image(*pair, source=source), list(zip(rows.columns["image"], inside, strict=True))
+    )
     out["image"], out["address"] = ([place and place[i] for place in places] for i in (0, 1))
     out["item"] = each("item", _required)
     out["domain"] = each("domain", lambda cell: _domain(cell, domains))

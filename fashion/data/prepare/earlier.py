@@ -60,6 +60,7 @@ class Earlier:
             with suppress(InputError):
                 stats = self.out.read_json(stats_file(name))
                 return stats if not stats["items"] or items_file(name) in self.files else None
+            return None
 
         names = [shard.name for shard in shards if shard.name in self.written]
         with ThreadPoolExecutor(READERS) as pool:

@@ -78,8 +78,8 @@ class ShardPacker:
         same = None
         if old_rows != shard.rows:
             now, then = comparable(rows, self.out.read_table(rows_file(old_rows)))
-            before = _by_key(then)
-            same = {key for key, row in _by_key(now).items() if before.get(key) == row}
+            was = _by_key(then)
+            same = {key for key, row in _by_key(now).items() if was.get(key) == row}
         return self._write(shard, self.make(rows, packed=self._packed(old, same), drop=drop), drop)
 
     def make(self, rows: pa.Table, **options) -> PackedShard:

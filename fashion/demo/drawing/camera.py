@@ -25,8 +25,8 @@ def warp(picture: Image.Image, matrix: np.ndarray, size: tuple[int, int]) -> Ima
     """The picture seen through `matrix` (its pixels -> pixels of a picture of `size`), empty outside. A mask (L) takes
     the nearest pixel, as its edge need not be smooth."""
     back = np.linalg.inv(matrix)
-    resample = Image.NEAREST if picture.mode == "L" else Image.BILINEAR
-    return picture.transform(size, Image.PERSPECTIVE, (back / back[2, 2]).ravel()[:8].tolist(), resample)
+    resample = Image.Resampling.NEAREST if picture.mode == "L" else Image.Resampling.BILINEAR
+    return picture.transform(size, Image.Transform.PERSPECTIVE, (back / back[2, 2]).ravel()[:8].tolist(), resample)
 
 
 def lay(figure: Image.Image, matrix: np.ndarray, scene: Image.Image) -> None:
@@ -81,8 +81,8 @@ def expose(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     width, height = picture.size
     if rng.random() < 0.6:
         blur = rng.uniform(1.2, 2.4)
-        picture = picture.resize((round(width / blur), round(height / blur)), Image.BILINEAR)
-        picture = picture.resize((width, height), Image.BILINEAR)
+        picture = picture.resize((round(width / blur), round(height / blur)), Image.Resampling.BILINEAR)
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     slope = rng.uniform(-0.22, 0.22, 2).astype(np.float32)

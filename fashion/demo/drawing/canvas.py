@@ -85,9 +85,11 @@ class Pen:
     def paste(self, picture: Image.Image, centre, width: float, angle: float = 0.0) -> None:
         """Lay an RGBA picture with its middle at `centre`, `width` units wide, turned by `angle` degrees."""
         pixels = max(1, round(width * self.frame.scale * _OVERSAMPLING))
-        small = picture.resize((pixels, max(1, round(pixels * picture.height / picture.width))), Image.BILINEAR)
+        small = picture.resize(
+            (pixels, max(1, round(pixels * picture.height / picture.width))), Image.Resampling.BILINEAR
+        )
         if angle:
-            small = small.rotate(angle, Image.BILINEAR, expand=True)
+            small = small.rotate(angle, Image.Resampling.BILINEAR, expand=True)
         x, y = self._at([centre])[0]
         corner = (round(x - small.width / 2), round(y - small.height / 2))
         self._large.paste(small, corner, small)

@@ -116,7 +116,7 @@ def _lit(sheet: Image.Image, garment: Garment, frame: Frame, folds: int) -> Imag
         width, length = np.float32(rng.uniform(4, 9)), np.float32(rng.uniform(30, 75))
         crease = np.exp(-((across / width) ** 2) - (along / length) ** 2)
         light += np.float32(0.26) * crease * np.clip(across / width, -1, 1)
-    fine = np.asarray(Image.fromarray(light).resize(sheet.size, Image.BILINEAR))
+    fine = np.asarray(Image.fromarray(light).resize(sheet.size, Image.Resampling.BILINEAR))
     pixels = np.asarray(sheet.convert("RGB")) * fine[..., None]
     lit = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     lit.putalpha(sheet.getchannel("A"))

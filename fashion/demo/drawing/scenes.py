@@ -40,7 +40,7 @@ def _scene(rng: np.random.Generator, size: tuple[int, int], kinds: tuple[Callabl
     blur = rng.uniform(1.4, 3.2)
     stage = Stage(rng, (round(size[0] / blur), round(size[1] / blur)))
     pick(rng, kinds)(stage)
-    return stage.image.resize(size, Image.BICUBIC)
+    return stage.image.resize(size, Image.Resampling.BICUBIC)
 
 
 def _wall(s: Stage) -> RGB:

@@ -31,10 +31,10 @@ def _empty(kind: str, N: int, D: int, settings: dict) -> faiss.Index:
     if kind == "flat":
         return faiss.IndexFlatIP(D)
     if kind == "hnsw":
-        index = faiss.IndexHNSWFlat(D, settings["hnsw_m"], faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = settings["ef_construction"]
-        index.hnsw.efSearch = settings["ef_search"]
-        return index
+        graph = faiss.IndexHNSWFlat(D, settings["hnsw_m"], faiss.METRIC_INNER_PRODUCT)
+        graph.hnsw.efConstruction = settings["ef_construction"]
+        graph.hnsw.efSearch = settings["ef_search"]
+        return graph
     lists = max(1, min(round(4 * math.sqrt(N)), N // A_LIST))
     if kind == "ivf":
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(D), D, lists, faiss.METRIC_INNER_PRODUCT)

@@ -36,9 +36,9 @@ def compare_indexes(catalogue: Catalogue, indexes: list[dict], settings: AnnSett
         for side, about in zip(sides, [None, *indexes], strict=True):
             index = flat if about is None else load_part(store, about["parts"][number]).index
             began = time.perf_counter()
-            scores, rows = search(index, queries_QD, k)
+            scores, ids = search(index, queries_QD, k)
             seconds[side] += time.perf_counter() - began
-            found[side].append((scores, np.where(rows < 0, -1, rows + start)))
+            found[side].append((scores, np.where(ids < 0, -1, ids + start)))
         start += len(x_ND)
         vectors += x_ND.nbytes
     exact = merge(found[EXACT], k)[1]

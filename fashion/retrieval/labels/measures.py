@@ -5,6 +5,7 @@ k best of all scores (by type: of the type's scores) over all positives of all i
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from fashion.domain import LANDMARKS
 from fashion.retrieval.labels.tally import ATTRIBUTE_KS, CATEGORY_KS, ERROR_UNIT, Tally
@@ -59,7 +60,8 @@ def guesses(
     """What is got without looking at a picture, in the form of `label_measures`: by naming the k most frequent of the
     train split, whose counts are given, and by naming k of those that compete at random."""
     attributes = list(attributes)
-    frequent, chance = {}, {}
+    frequent: dict[str, dict[str, Any]] = {}
+    chance: dict[str, dict[str, Any]] = {}
     if "category" in measured:
         total, choices = measured["category"]["images"], measured["category"]["choices"]
         most = _most(category_counts)

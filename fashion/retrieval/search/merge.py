@@ -113,8 +113,10 @@ def merge(lists: list[Best], k: int) -> Best:
     """The k best of several lists; none has an entry of another."""
     if len(lists) == 1:
         return lists[0]
-    entries = (np.concatenate([getattr(part, name) for part in lists]) for name in ("query", "scores", "places"))
-    best = choose(*entries, Columns.join([part.columns for part in lists]), k)
+    query, scores, places = (
+        np.concatenate([getattr(part, name) for part in lists]) for name in ("query", "scores", "places")
+    )
+    best = choose(query, scores, places, Columns.join([part.columns for part in lists]), k)
     if len(best.columns) > LISTED * len(best.places):
         best = replace(best, columns=best.columns.only(np.unique(best.places)))
     return best
