@@ -21,6 +21,20 @@ SMALLEST = {
     "nodes.py": ["--nodes", "1", "1", "--wait", "0.01"],
     "rates.py": ["--images", "30", "--size", "32", "--side", "16"],
     "peer.py": ["--source", "CATALOGUE", "--peer", "mark", "--steps", "2", "--items", "4"],
+    "search.py": [
+        "--queries",
+        "30",
+        "--gallery",
+        "900",
+        "--dimension",
+        "16",
+        "--shards",
+        "3",
+        "--k",
+        "5",
+        "--rounds",
+        "1",
+    ],
     "which_loss.py": [
         *("--table", "TABLE", "--network", "embnet", "--width", "0.125", "--size", "32", "--epochs", "1"),
         *("--losses", "tuplet", "--out", "OUT"),
@@ -41,6 +55,12 @@ PRINTED = {
     "nodes.py": [r"prepare, pictures/s +\d.*x", r"search, gallery parts/s +\d.*x"],
     "rates.py": [r"core\.pack: \d", r"core\.scores_M: \d"],
     "peer.py": [r'"peer": "mark".*"recall": \{"1": \d'],
+    "search.py": [
+        r"shards as Ray tasks: \d",
+        r"faiss / ours +\d",
+        r"of 150 places hold another id",
+        r"peak memory .* \d",
+    ],
     "which_loss.py": [r"tuplet"],
     "whole_run.py": [r"ours, feed memory 64 MiB: \d", r"CPU s: .*RayTrainWorker", r"after start-up: \d\.\d\d"],
 }

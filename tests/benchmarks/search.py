@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import faiss
 import numpy as np
 import pyarrow as pa
+import torch  # noqa: F401  where an evaluation runs it is loaded
 
 from cluster.start import ray_cluster
 from fashion.retrieval.embeddings import EMBEDDING, layout, to_table
@@ -135,7 +136,7 @@ def main() -> None:
     options = parser.parse_args()
     best_kernel()
     queries_QD = unit(np.random.default_rng(3), options.queries, options.dimension)
-    queries = Queries.of(queries_QD, pa.nulls(options.queries, pa.string()))
+    queries = Queries.unlabelled(queries_QD)
     cores = os.cpu_count() or 1
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as folder:

@@ -14,6 +14,7 @@ from fashion.retrieval.search.count import BetterRanked, id_ranks
 from fashion.retrieval.search.merge import Best, choose, merge, place_of
 from fashion.retrieval.search.product import QUERY_ROWS, TILE_ROWS, WIDE_ROWS, Float32, even_slices, products
 from fashion.retrieval.search.queries import Pairs, Queries, relate
+from fashion.retrieval.search.tail import true_entries
 
 WAITING = 4_000_000  # candidates held before they are scored exactly
 LISTING, COUNTING = 1.3, 4.0  # times as fast that bfloat16 must multiply to pay for the pairs that it leaves in doubt
@@ -184,14 +185,7 @@ def _above(tile: np.ndarray, under: np.ndarray, mask: np.ndarray) -> tuple[np.nd
     width = tile.shape[1]
     np.greater(tile, under[:, None], out=mask[:, :width])
     mask[:, width:] = False
-    # Most words of the mask are zero: these are passed over eight entries at a time.
-    words = mask.view(np.uint64).reshape(-1)
-    some = np.flatnonzero(words != 0)
-    within = np.flatnonzero(words[some].view(bool))
-    at = 8 * some[within >> 3] + (within & 7)
-    ends = np.searchsorted(at, np.arange(len(tile) + 1) * mask.shape[1])
-    row = np.repeat(np.arange(len(tile)), np.diff(ends))
-    column = at - row * mask.shape[1]
+    row, column = true_entries(mask.view(np.uint64))
     return row, column, tile.reshape(-1)[row * width + column]
 
 

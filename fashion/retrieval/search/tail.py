@@ -1,13 +1,12 @@
 """Tail counts: how many keys of whole rows are above a few bounds each, where nearly all are."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 
 LANES = 128  # words added up before a byte could overflow
 STEP = 8 * LANES  # entries
-PAIRS = 64  # of bounds looked at together: one call for all, and their masks still in the cache
+PAIRS = 32  # of bounds looked at together: one call for all, and their rows and masks still in the cache
 HELD = 1_000_000  # entries between bounds that are returned at a time
 
 
@@ -15,41 +14,45 @@ class TailCounts:
     """For each of some rows a few pairs of a low and a high bound."""
 
     def __init__(self, rows: np.ndarray, low: np.ndarray, high: np.ndarray):
-        """`rows` (n,) ascending: the row that each pair of bounds is for. Entries above `low` are between or above."""
-        bounds = np.stack([low, high], 1).reshape(-1, 1)
+        """`rows` (n,): the row that each pair of bounds is for. Entries above `low` are between or above."""
+        self.rows, self.low, self.high = rows, low[:, None], high[:, None]
         self.above = np.zeros(len(rows), np.int64)  # entries above each high bound so far
-        self.batches: list[tuple[int, int, list[tuple[int, slice, np.ndarray]]]] = []  # pairs, and their rows
-        starts = np.flatnonzero(np.r_[len(rows) > 0, rows[1:] != rows[:-1]]).tolist()
-        for a, b in pairwise([*starts, len(rows)]):
-            if not self.batches or b - self.batches[-1][0] > PAIRS:
-                self.batches.append((a, b, []))
-            first, _, held = self.batches[-1]
-            held.append((int(rows[a]), slice(2 * (a - first), 2 * (b - first)), bounds[2 * a : 2 * b]))
-            self.batches[-1] = first, b, held
 
     def add(self, keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Count a (b, n) tile, and tell the entries between bounds: pairs of bounds, and the entries' columns."""
         width = keys.shape[1]
-        most = max((b - a for a, b, _ in self.batches), default=0)
-        mask = np.zeros((2 * most, -(-width // STEP) * STEP), bool)
-        within, columns, held = [], [], 0
-        for a, b, rows in self.batches:
-            for row, place, bounds in rows:
-                np.greater(keys[row], bounds, out=mask[place, :width])
-            counts = _count(mask[: 2 * (b - a)]).reshape(-1, 2)
-            self.above[a:b] += counts[:, 1]
-            some = np.flatnonzero(counts[:, 0] > counts[:, 1])
-            if len(some):
-                entries = np.flatnonzero(mask[2 * some] ^ mask[2 * some + 1])
-                which, column = np.divmod(entries, mask.shape[1])
-                within.append(a + some[which])
+        low, high = np.zeros((2, min(PAIRS, len(self.rows)), -(-width // STEP) * STEP), bool)
+        pairs, columns, held = [], [], 0
+        for start in range(0, len(self.rows), PAIRS):
+            some = slice(start, start + PAIRS)
+            rows = keys.take(self.rows[some], 0)
+            n = len(rows)
+            np.greater(rows, self.low[some], out=low[:n, :width])
+            np.greater(rows, self.high[some], out=high[:n, :width])
+            self.above[some] += _count(high[:n])
+            pair, column = true_entries(np.bitwise_xor(low[:n].view(np.uint64), high[:n].view(np.uint64)))
+            if len(pair):
+                pairs.append(start + pair)
                 columns.append(column)
-                held += len(column)
+                held += len(pair)
             if held > HELD:
-                yield np.concatenate(within), np.concatenate(columns)
-                within, columns, held = [], [], 0
-        if within:
-            yield np.concatenate(within), np.concatenate(columns)
+                yield np.concatenate(pairs), np.concatenate(columns)
+                pairs, columns, held = [], [], 0
+        if pairs:
+            yield np.concatenate(pairs), np.concatenate(columns)
+
+
+def true_entries(words_bw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column, in order, of the true entries of a mask, eight of which are a word: few words are not zero, and only
+    these are looked into."""
+    words = words_bw.reshape(-1)
+    some = np.flatnonzero(words != 0)
+    within = np.flatnonzero(words[some].view(bool))
+    at = (some << 3)[within >> 3] + (within & 7)
+    width = 8 * words_bw.shape[1]
+    ends = np.searchsorted(at, np.arange(len(words_bw) + 1) * width)
+    row = np.repeat(np.arange(len(words_bw)), np.diff(ends))
+    return row, at - row * width
 
 
 def _count(mask_rn: np.ndarray) -> np.ndarray:
