@@ -43,7 +43,10 @@ def small_pieces(rng: np.random.Generator):
             "SAMPLED_PARTS": int(rng.integers(1, 4)),
             "AT_ONCE": int(rng.choice([rng.integers(1, 300), 2_000_000])),
         },
-        count: {"FEW": int(rng.integers(0, 6))},
+        count: {
+            "FEW": int(rng.integers(0, 6)),
+            "WAITING": int(rng.integers(1, 200)),
+        },
         tail: {"PAIRS": int(rng.integers(1, 9)), "HELD": int(rng.integers(1, 50))},
         scoring: {"CHUNK_BYTES": int(rng.integers(8, 4000))},
     }

@@ -10,12 +10,13 @@ import pyarrow.compute as pc
 from fashion.retrieval.search.block import Block, Matches
 from fashion.retrieval.search.merge import order_keys, place_of
 from fashion.retrieval.search.product import Float32
-from fashion.retrieval.search.queries import Queries
+from fashion.retrieval.search.queries import Queries, spans
 from fashion.retrieval.search.score import error_bound
 from fashion.retrieval.search.tail import TailCounts
 
 FEW = 32  # matches of the tail of a query up to which counting whole rows is quicker than looking at every column
-
+INDEX_BITS = 20  # of a key: the row stands above, then 32 bits for the product, and the entry's place below
+WAITING = 500_000  # entries that are looked at together, at most 2 ** INDEX_BITS
 IdRanks = Callable[[], tuple[np.ndarray, np.ndarray]]
 
 
@@ -40,7 +41,7 @@ def near_errors(block: Block, queries: Queries, rows: slice) -> np.ndarray:
 class BetterRanked:
     """The counts of some queries' matches over the tiles of one block.
 
-    Matches of a high score are counted from the few columns above a threshold; those of the tail by comparing whole rows.
+    Matches of a high score are counted among the few columns above a threshold; those of the tail by comparing whole rows.
     """
 
     def __init__(
@@ -49,36 +50,47 @@ class BetterRanked:
     ):  # fmt: skip
         """`rows`: of the queries that are looked at; `tails`: of these."""
         self.block, self.queries, self.ranks, self.start, self.fast = block, queries, ranks, rows.start, fast
-        self.errors = errors = fast.errors[rows]
         self.near_errors = near_errors(block, queries, rows)
         at = np.searchsorted(matches.query, np.arange(rows.start, rows.stop + 1))
-        self.span, self.at = slice(int(at[0]), int(at[-1])), at - at[0]
+        self.span, begin = slice(int(at[0]), int(at[-1])), at[:-1] - at[0]
         self.query = matches.query[self.span] - rows.start
         self.scores = matches.scores[self.span]
         self.places = matches.places[self.span]
         self.keys = order_keys(self.query, self.scores)
-        self.steps = np.zeros(len(self.query) + 1, np.int64)  # columns that rank between a match and the one before it
-        b = len(errors)
+        errors, b = fast.errors[rows], rows.stop - rows.start
+        own, error = self.scores, errors[self.query]
+        low, high = fast.under(own - error), fast.over(own + error)
         in_tail = self.scores < tails[self.query]
-        few = np.bincount(self.query[in_tail], minlength=b) <= FEW
-        self.tail = np.flatnonzero(in_tail & few[self.query])
-        self.more = np.zeros(len(self.tail), np.int64)  # doubtful columns that rank before a match of the tail
-        count = np.bincount(self.query[self.tail], minlength=b)
-        self.ends = self.at[1:] - count  # of the matches that are not in the tail
-        self.thresholds = np.full(b, np.inf, np.float32)
-        shallow = np.flatnonzero(self.ends > self.at[:-1])
-        self.thresholds[shallow] = self.scores[self.ends[shallow] - 1] - errors[shallow]
-        self.under = fast.under(self.thresholds)
-        own, error = self.scores[self.tail], errors[self.query[self.tail]]
-        self.tail_counts = TailCounts(self.query[self.tail], fast.under(own - error), fast.over(own + error))
-        self.lowest = self.thresholds.copy()  # of all bounds of a row
-        np.minimum.at(self.lowest, self.query[self.tail], own - error)
+        in_tail &= (np.bincount(self.query[in_tail], minlength=b) <= FEW)[self.query]
+        self.tail = np.flatnonzero(in_tail)
+        self.tail_counts = TailCounts(self.query[in_tail], low[in_tail], high[in_tail])
+        # Of the others, by query and ascending score.
+        others = np.bincount(self.query[~in_tail], minlength=b)
+        self.begin, self.end, self.earlier = begin, begin + others, np.cumsum(others) - others
+        self.shallow = np.repeat(self.end - 1, others) - spans(np.zeros(b, np.int64), others)
+        query = self.query[self.shallow]
+        self.first, self.after = (
+            _packed(query, fast.sorted(keys[self.shallow])) + (1 << INDEX_BITS) for keys in (low, high)
+        )
+        self.row_ends = _packed(query + 1, np.zeros(len(query), np.int64))
+        some = others > 0
+        thresholds = np.full(b, np.inf, np.float32)
+        thresholds[some] = (own - error)[self.end[some] - 1]
+        self.under = fast.under(thresholds)
+        self.lowest = thresholds  # of all bounds of a row
+        np.minimum.at(self.lowest, self.query[in_tail], (own - error)[in_tail])
+        self.waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.count = 0
+        self.better = np.zeros(len(self.query), np.int64)  # columns that surely rank before a match
+        self.steps = np.zeros(
+            len(self.query) + 1, np.int64
+        )  # of doubtful ones: how many more do than before the last one
 
     def counts(self) -> np.ndarray:
         """(M,) columns before each match, over all tiles that were added."""
-        total = np.cumsum(self.steps[:-1])
-        total -= np.repeat(np.r_[0, total][self.at[:-1]], np.diff(self.at))
-        total[self.tail] = self.tail_counts.above + self.more
+        self._fold()
+        total = self.better + np.cumsum(self.steps[:-1])
+        total[self.tail] += self.tail_counts.above
         return total
 
     def add(self, tile: np.ndarray, query: np.ndarray, column: np.ndarray, keys: np.ndarray, offset: int) -> None:
@@ -86,24 +98,52 @@ class BetterRanked:
         if not len(self.query):
             return
         for within, columns in self.tail_counts.add(tile):
-            self._tail(within, columns + offset)
-        above = np.flatnonzero(keys > self.under[query])
-        self._shallow(query[above], column[above] + offset, self.fast.values(keys[above]))
+            self._tail(self.tail[within], columns + offset)
+        self.waiting.append((query, column + offset, keys))
+        self.count += len(query)
+        if self.count > WAITING:
+            self._fold()
 
-    def _shallow(self, query: np.ndarray, column: np.ndarray, values: np.ndarray) -> None:
-        place, doubt = self._located(query, values, self.errors[query] + self.fast.rounding(values))
-        if self.fast.coarse and len(doubt):
-            near = self.block.near_scores(self.queries, query[doubt] + self.start, column[doubt])
-            place[doubt], still = self._located(query[doubt], near, self.near_errors[query[doubt]])
-            doubt = doubt[still]
+    def _fold(self) -> None:
+        """Count the matches among the entries in the order of their keys."""
+        if not self.count:
+            return
+        whole = [np.concatenate(parts) for parts in zip(*self.waiting, strict=True)]
+        self.waiting, self.count = [], 0
+        for start in range(0, len(whole[0]), 1 << INDEX_BITS):
+            query, column, keys = (part[start : start + (1 << INDEX_BITS)] for part in whole)
+            packed = _packed(query, self.fast.sorted(keys))
+            packed += np.arange(len(packed))
+            packed.sort()
+            low, high, ends = (np.searchsorted(packed, bound) for bound in (self.first, self.after, self.row_ends))
+            self.better[self.shallow] += ends - high
+            # Between the bounds of a match, or of several, it is in doubt; it ranks before those whose bounds end below.
+            inside = np.bincount(low, minlength=len(packed) + 1) - np.bincount(high, minlength=len(packed) + 1)
+            doubtful = np.flatnonzero(np.cumsum(inside)[:-1] > 0)
+            if len(doubtful):
+                entry = packed[doubtful] & ((1 << INDEX_BITS) - 1)
+                below = np.searchsorted(high, doubtful, side="right")
+                self._settle(query[entry], column[entry], below)
+
+    def _settle(self, query: np.ndarray, column: np.ndarray, below: np.ndarray) -> None:
+        """Count columns in doubt; `below`: matches, in the order of `shallow`, that they surely rank before or that are of
+        queries before theirs."""
+        stop = self.end[query] - (below - self.earlier[query])  # the first match that counts the column already
+        if self.fast.coarse:
+            near = self.block.near_scores(self.queries, query + self.start, column)
+            place, doubt = self._located(query, near, self.near_errors[query])
+        else:
+            place, doubt = np.empty(len(query), np.int64), np.arange(len(query))
         if len(doubt):
             exact = self.block.scores(self.queries, query[doubt] + self.start, column[doubt])
             place[doubt] = self._places(query[doubt], column[doubt], exact)
-        self.steps += np.bincount(place[place < self.ends[query]], minlength=len(self.steps))
+        counted = place < stop
+        self.steps += np.bincount(place[counted], minlength=len(self.steps))
+        self.steps -= np.bincount(stop[counted], minlength=len(self.steps))
 
     def _located(self, query: np.ndarray, values: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The first match that each entry ranks before, those of a lower score, and which entries it is uncertain for."""
-        begin, end = self.at[:-1][query], self.ends[query]
+        begin, end = self.begin[query], self.end[query]
         place = np.searchsorted(self.keys, order_keys(query, values))
         below = (place < end) & (values - self.scores[np.minimum(place, len(self.scores) - 1)] <= error)
         above = (place > begin) & (self.scores[np.minimum(place, end) - 1] - values <= error)
@@ -124,16 +164,15 @@ class BetterRanked:
             place[others] = np.searchsorted(runs, asked, side="right")
         return place
 
-    def _tail(self, within: np.ndarray, column: np.ndarray) -> None:
+    def _tail(self, match: np.ndarray, column: np.ndarray) -> None:
+        """Count the columns that rank before these matches, pair by pair."""
         if self.fast.coarse:
-            match = self.tail[within]
             query = self.query[match]
             more = self.block.near_scores(self.queries, query + self.start, column) - self.scores[match]
             error = self.near_errors[query]
-            self.more += np.bincount(within[more > error], minlength=len(self.more))
+            self._add(match[more > error])
             still = np.flatnonzero(np.abs(more) <= error)
-            within, column = within[still], column[still]
-        match = self.tail[within]
+            match, column = match[still], column[still]
         values = self.block.scores(self.queries, self.query[match] + self.start, column)
         before = values > self.scores[match]
         other = self.places[match] != place_of(self.block.number, column)
@@ -141,4 +180,16 @@ class BetterRanked:
         if len(tied):
             column_rank, match_rank = self.ranks()
             before[tied] = column_rank[column[tied]] < match_rank[self.span][match[tied]]
-        self.more += np.bincount(within[before], minlength=len(self.more))
+        self._add(match[before])
+
+    def _add(self, match: np.ndarray) -> None:
+        self.better += np.bincount(match, minlength=len(self.better))
+
+
+def _packed(query: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """(N,) int64 in the order of the queries, then of the keys, with room for the place of an entry."""
+    packed = query.astype(np.int64)
+    packed <<= 32
+    packed += keys
+    packed <<= INDEX_BITS
+    return packed

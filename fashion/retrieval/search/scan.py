@@ -17,7 +17,7 @@ from fashion.retrieval.search.queries import Pairs, Queries, relate
 from fashion.retrieval.search.tail import true_entries
 
 WAITING = 4_000_000  # candidates held before they are scored exactly
-LISTING, COUNTING = 1.3, 4.0  # times as fast that bfloat16 must multiply to pay for the pairs that it leaves in doubt
+LISTING, COUNTING = 1.3, 3.0  # times as fast that bfloat16 must multiply to pay for the pairs that it leaves in doubt
 ALL = np.float32(np.finfo(np.float32).min)  # a threshold that every column passes, but not one that is left out
 
 

@@ -18,8 +18,8 @@ from fashion.retrieval.search.scan import ALL
 from fashion.retrieval.search.score import lengths
 
 AT_ONCE = 2_000_000  # matches and listed columns, over the queries that are searched for at a time
-SAMPLED_PARTS = 4
-LISTED, COUNTED = 4096, 256  # columns of a part's sample: where columns are listed, and where it only tells the tails
+SAMPLED_PARTS = 2
+LISTED, COUNTED = 8192, 512  # columns of a part's sample: where columns are listed, and where it only tells the tails
 LARGE = 4096  # columns of a gallery
 GROUPS = 2048  # the best of the sample are found among so many maxima
 TAIL = 0.02  # matches that are not in this best share of the gallery are in the tail
