@@ -5,7 +5,7 @@ read twice: once to count and score the matches, once to scan. The ranking is th
 place where they are searched.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,14 +13,14 @@ import numpy as np
 import pyarrow as pa
 
 from fashion.retrieval.metrics import Measures
-from fashion.retrieval.search import survey
 from fashion.retrieval.search.block import Matches, find_matches, in_order, join_matches
 from fashion.retrieval.search.merge import Lists, as_lists, join_lists
 from fashion.retrieval.search.parts import MapReduce, Part, map_reduce_here
+from fashion.retrieval.search.plan import Group, completed, incomplete, once_more, passes
 from fashion.retrieval.search.queries import Queries
 from fashion.retrieval.search.refine import Source, expanded, reranked
 from fashion.retrieval.search.refinements import Expansion, Reranking
-from fashion.retrieval.search.scan import ALL, Scanned, Search, completed, incomplete, join_scanned, once_more, scan
+from fashion.retrieval.search.scan import ALL, Scanned, Search, join_scanned, scan
 from fashion.retrieval.search.survey import Asked, Survey, Turn, guess, join_surveys, survey_part
 
 
@@ -67,18 +67,6 @@ def nearest(queries: Queries, parts: Sequence[Part], k: int, *, view: Any = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Group:
-    """Some queries of a turn, few enough to be searched for at a time."""
-
-    number: int  # of the turn
-    turn: Turn
-    survey: Survey
-    queries: Queries
-    matches: Matches | None  # in order
-    unscored: bool  # whether there are matches that are not known yet
-
-
-@dataclass(frozen=True, kw_only=True)
 class Engine:
     """A gallery in parts, and who searches it."""
 
@@ -95,17 +83,17 @@ class Engine:
     ) -> list[Ranking]:
         """The ranking of each turn, of which the survey is known: one more pass over the parts, or several where matches and
         lists are more than AT_ONCE."""
-        passes = list(_passes(turns, surveys))
+        planned = list(passes(turns, surveys))
         scanned = 0
 
         def done(parts: int) -> None:
             nonlocal scanned
             scanned += parts
-            progress(scanned, len(passes) * len(self.parts))
+            progress(scanned, len(planned) * len(self.parts))
 
         lists: list[list[Lists]] = [[] for _ in turns]
         measures: list[list[Measures]] = [[] for _ in turns]
-        for groups in passes:
+        for groups in planned:
             groups = self._scored(self._expanded(groups))
             for group, answer in zip(groups, self._scanned(groups, done), strict=True):
                 turn, better = group.turn, answer.better
@@ -117,7 +105,7 @@ class Engine:
                 measures[group.number].append(_measures(better, group.matches, len(group.queries)))
         return [_ranking(*whole) for whole in zip(lists, measures, surveys, strict=True)]
 
-    def _expanded(self, groups: list[_Group]) -> list[_Group]:
+    def _expanded(self, groups: list[Group]) -> list[Group]:
         """The queries moved towards what they find, where that is asked for."""
         wanted = [group for group in groups if group.turn.expansion]
         wide = [
@@ -128,12 +116,12 @@ class Engine:
         answers = iter(zip(wide, self._scanned(wide), strict=True))
         return [self._moved(group, *next(answers)) if group.turn.expansion else group for group in groups]
 
-    def _moved(self, group: _Group, wide: _Group, answer: Scanned) -> _Group:
+    def _moved(self, group: Group, wide: Group, answer: Scanned) -> Group:
         found = as_lists(answer.best, len(group.queries), wide.turn.k)
         moved = expanded(self._source(group.turn), group.queries, found, group.turn.expansion)
         return replace(group, queries=moved)
 
-    def _scored(self, groups: list[_Group]) -> list[_Group]:
+    def _scored(self, groups: list[Group]) -> list[Group]:
         """With their matches, where these are not known from the survey."""
         asked = [(group.turn.view, group.queries) for group in groups if group.unscored]
         if not asked:
@@ -141,7 +129,7 @@ class Engine:
         scored = iter(self.map_reduce(_find, _join_found, self.parts, asked))
         return [replace(group, matches=in_order(next(scored))) if group.unscored else group for group in groups]
 
-    def _scanned(self, groups: list[_Group], done: Callable[[int], None] = lambda parts: None) -> list[Scanned]:
+    def _scanned(self, groups: list[Group], done: Callable[[int], None] = lambda parts: None) -> list[Scanned]:
         """The best columns of each group's queries, complete for certain, and how many rank before each match."""
         searches = [(group.turn.view, self._search(group)) for group in groups]
         answers = self.map_reduce(_scan, _join_scans, self.parts, searches, done=done)
@@ -154,7 +142,7 @@ class Engine:
                 answers[n] = replace(answers[n], best=best)
         return answers
 
-    def _search(self, group: _Group) -> Search:
+    def _search(self, group: Group) -> Search:
         known, width = group.survey, group.turn.width
         guessed = guess(group.queries, known.sample, known.columns, width, self.precision)
         return Search(
@@ -164,40 +152,6 @@ class Engine:
 
     def _source(self, turn: Turn) -> Source:
         return Source(parts=self.parts, view=turn.view, map_reduce=self.map_reduce)
-
-
-def _passes(turns: Sequence[Turn], surveys: Sequence[Survey]) -> Iterator[list[_Group]]:
-    """The queries by pass: groups of at most AT_ONCE matches and listed columns together, or single queries."""
-    together, size = [], 0
-    for number, (turn, known) in enumerate(zip(turns, surveys, strict=True)):
-        sizes = known.matches + turn.width
-        for rows in _groups(sizes):
-            whole = len(turn.queries) == rows.stop - rows.start
-            group = _Group(
-                number=number,
-                turn=turn,
-                survey=known,
-                queries=turn.queries if whole else turn.queries.take(rows),
-                matches=in_order(known.pairs) if whole and known.pairs else None,
-                unscored=bool(known.matches[rows].any()) and not (whole and known.pairs),
-            )
-            if together and size + sizes[rows].sum() > survey.AT_ONCE:
-                yield together
-                together, size = [], 0
-            together, size = [*together, group], size + sizes[rows].sum()
-    if together:
-        yield together
-
-
-def _groups(sizes: np.ndarray) -> Iterator[slice]:
-    """Runs of queries of at most AT_ONCE in all, or single ones."""
-    ends = np.cumsum(sizes)
-    start = 0
-    while start < len(sizes):
-        limit = (ends[start - 1] if start else 0) + survey.AT_ONCE
-        stop = max(start + 1, int(np.searchsorted(ends, limit, side="right")))
-        yield slice(start, stop)
-        start = stop
 
 
 def _ranking(lists: list[Lists], measures: list[Measures], known: Survey) -> Ranking:

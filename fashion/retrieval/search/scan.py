@@ -94,29 +94,6 @@ def join_scanned(parts: list[Scanned], k: int) -> Scanned:
     return Scanned(best=merge([part.best for part in parts], k), better=sum(part.better for part in parts))
 
 
-def incomplete(search: Search, best: Best) -> np.ndarray:
-    """Rows of the queries whose list may miss a column of the gallery, for their threshold was too high."""
-    if not search.k:
-        return np.empty(0, np.int64)
-    return np.flatnonzero((best.kth(len(search.queries), search.k) < search.thresholds) & (search.thresholds > ALL))
-
-
-def once_more(search: Search, best: Best, queries: np.ndarray) -> Search:
-    """The search for the lists of these queries with thresholds that are sure."""
-    kth = best.kth(len(search.queries), search.k)[queries]
-    thresholds = np.where(np.isfinite(kth), kth, ALL)
-    return replace(
-        search, queries=search.queries.take(queries), thresholds=thresholds, tails=search.tails[queries], matches=None
-    )
-
-
-def completed(best: Best, rest: Best, queries: np.ndarray, k: int) -> Best:
-    """The lists, those of these queries taken from the second search."""
-    kept = ~np.isin(best.query, queries)
-    others = replace(best, query=best.query[kept], scores=best.scores[kept], places=best.places[kept])
-    return merge([others, replace(rest, query=queries[rest.query])], k)
-
-
 class _Listing:
     """The best columns of one block for some of the queries."""
 
