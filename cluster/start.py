@@ -10,6 +10,8 @@ from fashion.capacity import OWN
 from fashion.processes import descendants, kill
 from fashion.ray_seam.start import lean_start, stoppable_start
 
+log = logging.getLogger("fashion.cluster")
+
 # A laptop's two cores are fewer than Ray's own bookkeeping wants: with four logical CPUs nothing starves (they are
 # only counted, not pinned).
 LEAST_CPUS = 4
@@ -65,6 +67,7 @@ def ray_cluster(*, cpus: int | None = None):
     ):
         warnings.simplefilter("ignore")
         ray.init(**options)
+    log.debug(f"Ray {'joined' if joined else 'started'}: {ray.cluster_resources()}")
     try:
         yield ray
     finally:

@@ -56,7 +56,7 @@ class _Heart(threading.Thread):
     """Renews a claim; where it finds another's in its place, `other` is that, and this process is interrupted."""
 
     def __init__(self, store: Store, mine: dict):
-        super().__init__(daemon=True)
+        super().__init__(daemon=True, name="renew claim")
         self.store, self.mine = store, mine
         self.stop = threading.Event()
         self.other: dict | None = None

@@ -1,5 +1,6 @@
 """What every job's command line has in common: settings from `--config` and flags, one-line errors, exit status."""
 
+import logging
 import re
 import sys
 import traceback
@@ -41,7 +42,9 @@ def main(settings: type[Settings], job: Callable[[Settings], int | None], argume
     arguments = sys.argv[1:] if arguments is None else arguments
     log.show(debug=DEBUG in arguments)
     try:
-        status = job(parse(settings, [a for a in arguments if a != DEBUG])) or 0
+        parsed = parse(settings, [a for a in arguments if a != DEBUG])
+        logging.getLogger("fashion.jobs").debug(f"{' '.join(sys.argv)}: {parsed}")
+        status = job(parsed) or 0
     except Exception as fault:
         first = fault if type(fault) is RuntimeError else cause(fault)  # ours says in a line what it came of
         if not isinstance(first, InputError) and not of_outside(fault):

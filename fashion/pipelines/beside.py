@@ -18,5 +18,5 @@ def beside(function: Callable[..., Result], *arguments) -> "Future[Result]":
         except BaseException as fault:
             found.set_exception(fault)
 
-    threading.Thread(target=run, daemon=True).start()
+    threading.Thread(target=run, daemon=True, name=function.__name__).start()
     return found

@@ -65,6 +65,7 @@ def train_run(draft: "Job", start: Start, tracking: TrackingSettings) -> None:
 
     plan = equip(draft, start)
     s, r = plan.settings, plan.resources
+    log.debug(f"{r}, {plan.begin}")
     device = "GPU" if r.gpu else "CPU"
     log.info(f"on {r.workers} {device} worker{'s' if r.workers > 1 else ''} and {r.feed_actors} feed actors")
     if line := mend_run(plan.run, s.validation.metric):

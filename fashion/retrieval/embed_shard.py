@@ -82,8 +82,8 @@ class ShardEmbedder:
         self.networks = embedder.load(device)
         vocabulary = self.networks.vocabulary
         self.space = LabelSpace.of(vocabulary, table.manifest) if vocabulary else None
-        self.decoders = ThreadPoolExecutor(threads)
-        self.reader = ThreadPoolExecutor(1)
+        self.decoders = ThreadPoolExecutor(threads, "decode")
+        self.reader = ThreadPoolExecutor(1, "read")
 
     def embed(self, shard: ShardInfo) -> dict:
         """Write the shard's embeddings and its quarantine, then its stats, which are returned: counts, the digest of

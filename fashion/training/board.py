@@ -49,7 +49,7 @@ class Watcher(threading.Thread):
     unseen, and the block ends with that error."""
 
     def __init__(self, board, show: Show, saved: Saved | None):
-        super().__init__(daemon=True)
+        super().__init__(daemon=True, name="show figures")
         self.board, self.show, self.saved = board, show, saved
         self.controller = None
         self.fault: BaseException | None = None

@@ -196,7 +196,7 @@ def _worker(config: dict) -> None:
 def _begun(rows: Iterable[dict]) -> Iterator[dict]:
     """The same rows, of which the first is asked for at once, in a thread of its own."""
     iterator = iter(rows)
-    pool = ThreadPoolExecutor(1)
+    pool = ThreadPoolExecutor(1, "first batch")
     first = pool.submit(next, iterator, None)
     pool.shutdown(wait=False)
 

@@ -73,7 +73,7 @@ class Validation:
             return found.z_ND.cpu()
 
         with (
-            ThreadPoolExecutor(self.threads) as pool,
+            ThreadPoolExecutor(self.threads, "decode") as pool,
             torch.inference_mode(),
             torch.autocast(device.type, torch.bfloat16, enabled=autocast),
         ):
