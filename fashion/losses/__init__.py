@@ -8,9 +8,9 @@ from importlib import import_module
 _HOMES = {
     "CONSUMER": "relations",
     "SHOP": "relations",
-    "LossResult": "build",
+    "LossResult": "metric_loss",
     "LossSettings": "settings",
-    "MetricLoss": "build",
+    "MetricLoss": "metric_loss",
     "advice": "statistics",
     "build_loss": "build",
 }

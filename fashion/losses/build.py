@@ -1,123 +1,68 @@
-"""From settings to a loss module: references, relations, distance, formula, statistics."""
+"""From settings to a loss: the one place that knows every formula."""
 
-import warnings
-from dataclasses import dataclass
+from torch import nn
 
-import torch
-from torch import Tensor, nn
-
-from fashion.losses.comparison import Comparison
+from fashion.losses.centroid_triplet import CentroidTripletLoss
+from fashion.losses.contrast import MultiSimilarityLoss, SupervisedContrastiveLoss
 from fashion.losses.distances import DISTANCES
-from fashion.losses.formulas import build_formula
+from fashion.losses.improved_triplet import ImprovedTripletLoss
+from fashion.losses.margin import MarginLoss
 from fashion.losses.memory import CrossBatchMemory
-from fashion.losses.relations import Identity, relate
+from fashion.losses.metric_loss import MetricLoss
+from fashion.losses.proxies import NormalisedSoftmaxLoss, ProxyAnchorLoss
+from fashion.losses.quadruplet import QuadrupletLoss
 from fashion.losses.settings import LossSettings
-from fashion.losses.statistics import measure
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossResult:
-    """loss: 0-d, to call backward on. statistics: name to 0-d tensor without gradient, see statistics.py."""
-
-    loss: Tensor
-    statistics: dict[str, Tensor]
-
-
-class MetricLoss(nn.Module):
-    """A loss on embeddings, with its memory. Built by `build_loss`."""
-
-    def __init__(self, settings: LossSettings, formula: nn.Module, memory: CrossBatchMemory | None):
-        super().__init__()
-        self.settings, self.formula, self.memory = settings, formula, memory
-        self.checked = False
-        self.distance = DISTANCES[settings.distance or "cosine"]
-
-    def forward(
-        self,
-        z_BD: Tensor,
-        labels_B: Tensor,
-        domains_B: Tensor,
-        *,
-        pairs_B: Tensor | None = None,
-        ref_embeddings: Tensor | None = None,
-        ref_labels: Tensor | None = None,
-        ref_domains: Tensor | None = None,
-        ref_pairs: Tensor | None = None,
-        own_B: Tensor | None = None,
-        norms_B: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> LossResult:
-        """Loss and statistics of B anchors.
-
-        z_BD: embeddings, computed with in float32 at least, also under autocast.
-        labels_B, domains_B, pairs_B (B,) int64: item (a class index 0 .. classes - 1 for the proxy losses), domain and
-        pair, see `relations.Identity`.
-        ref_*: R references to compare with instead of the batch; own_B (B,) int64 says which of them is the anchor
-        itself, -1 for none. Without references the batch is its own, and no image is compared with itself.
-        In training mode the memory's embeddings are further references, and the batch is put into it afterwards.
-        norms_B: lengths before normalisation, for the statistics. generator: for the minings that draw.
-        """
-        with torch.autocast(z_BD.device.type, enabled=False):
-            z_BD = _at_least_float32(z_BD)
-            anchors = Identity(labels=labels_B, domains=domains_B, pairs=pairs_B)
-            z_RD, references = z_BD, anchors
-            if ref_embeddings is not None:
-                z_RD = _at_least_float32(ref_embeddings)
-                references = Identity(labels=ref_labels, domains=ref_domains, pairs=ref_pairs)
-                own_B = torch.full_like(labels_B, -1) if own_B is None else own_B
-            else:
-                own_B = torch.arange(len(z_BD), device=z_BD.device)
-            remembers = self.memory is not None and self.training
-            past = self.memory.recall(pairs=references.pairs is not None) if remembers else None
-            if past is not None:
-                z_RD, references = torch.cat([z_RD, past[0].to(z_RD)]), references.followed_by(past[1])
-            comparison = self._compare(z_BD, z_RD, anchors, references, own_B, generator)
-            loss = self.formula(comparison)
-            statistics = measure(comparison, norms_B=norms_B)
-            self._check_first(anchors, references)
-            if remembers:
-                self.memory.put(z_BD, anchors)
-        return LossResult(loss=loss, statistics=statistics)
-
-    def _check_first(self, anchors: Identity, references: Identity) -> None:
-        """The first batch alone is looked at, for it costs a GPU a stop; a training run's advice tells of every epoch."""
-        if self.checked:
-            return
-        self.checked = True
-        if self.settings.domains == "cross" and len(torch.cat([anchors.domains, references.domains]).unique()) == 1:
-            warnings.warn(
-                "loss.domains is cross and all images of the first batch are of one domain: no anchor has a positive or a "
-                "negative, so the loss is 0; give both domains (0 consumer, 1 shop), or set domains any",
-                stacklevel=4,
-            )
-
-    def _compare(self, z_AD, z_RD, anchors, references, own_A, generator) -> Comparison:
-        s = self.settings
-        relations = relate(
-            anchors, references, domains=s.domains, direction=s.direction, positives=s.positives, own_A=own_A
-        )
-        return Comparison(
-            z_AD=z_AD,
-            z_RD=z_RD,
-            anchors=anchors,
-            references=references,
-            relations=relations,
-            distance=self.distance,
-            distance_AR=self.distance.between(z_AD, z_RD),
-            by_domain=s.domains != "any",
-            margin=s.margin or 0.0,
-            generator=generator,
-        )
+from fashion.losses.triplet import Mining, TripletLoss
+from fashion.losses.tuplet import TupletLoss
 
 
 def build_loss(settings: LossSettings, *, dimension: int, classes: int, seed: int = 0) -> MetricLoss:
     """The loss for embeddings of `dimension` numbers and `classes` training items. Its parameters (proxies, the margin
     loss's boundary), if any, are to be trained with the network's; proxies start from `seed`."""
     settings = settings.filled()
-    formula = build_formula(settings, dimension=dimension, classes=classes, seed=seed)
+    formula = _formula(settings, dimension=dimension, classes=classes, seed=seed)
     memory = CrossBatchMemory(settings.memory, dimension, warmup=settings.memory_warmup) if settings.memory else None
     return MetricLoss(settings, formula, memory)
 
 
-def _at_least_float32(z: Tensor) -> Tensor:
-    return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
+def _formula(s: LossSettings, *, dimension: int, classes: int, seed: int) -> nn.Module:
+    """A module from a Comparison to a 0-d loss. `s` is filled."""
+    proxies = {"dimension": dimension, "classes": classes, "temperature": s.temperature, "seed": seed}
+    match s.name:
+        case "tuplet":
+            return TupletLoss(margin=s.margin, temperature=s.temperature)
+        case "infonce":
+            return TupletLoss(margin=0.0, temperature=s.temperature)
+        case "multi-similarity":
+            return MultiSimilarityLoss(
+                positive_scale=s.positive_scale, negative_scale=s.negative_scale, threshold=s.threshold
+            )
+        case "supervised-contrastive":
+            return SupervisedContrastiveLoss(temperature=s.temperature)
+        case "proxy-anchor":
+            return ProxyAnchorLoss(margin=s.margin, **proxies)
+        case "normalised-softmax":
+            return NormalisedSoftmaxLoss(**proxies)
+        case "margin":
+            return MarginLoss(_mining(s, dimension), margin=s.margin, boundary=s.boundary)
+    triplet = TripletLoss(_mining(s, dimension), margin=s.margin, temperature=s.temperature)
+    match s.name:
+        case "triplet" | "soft-triplet":
+            return triplet
+        case "improved-triplet":
+            return ImprovedTripletLoss(triplet, bound=s.bound, weight=s.weight)
+        case "centroid-triplet":
+            return CentroidTripletLoss(triplet)
+        case "quadruplet":
+            return QuadrupletLoss(triplet, TripletLoss(_mining(s, dimension), margin=s.second_margin), weight=s.weight)
+    raise AssertionError(f"{s.name} is in USUAL but has no formula")
+
+
+def _mining(s: LossSettings, dimension: int) -> Mining:
+    return Mining(
+        name=s.mining,
+        fallback=s.fallback,
+        distance=DISTANCES[s.distance],
+        dimension=dimension,
+        active_only=s.reduction == "active",
+    )

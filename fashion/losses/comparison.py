@@ -1,7 +1,6 @@
 """What a loss is computed from: anchors against references."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ class Comparison:
 
     z_AD, z_RD: embeddings. anchors, references: what they show.
     distance, distance_AR: the distance and its values. by_domain: whether the domain decides who is compared with whom.
-    margin: the loss's, 0 where it has none. generator: for the minings that draw.
+    generator: for the minings that draw.
     """
 
     z_AD: Tensor
@@ -28,10 +27,11 @@ class Comparison:
     distance: Distance
     distance_AR: Tensor
     by_domain: bool
-    margin: float
     generator: torch.Generator | None = None
+    _counts: dict[float, TripletCounts] = field(default_factory=dict, init=False, repr=False)
 
-    @cached_property
-    def active(self) -> TripletCounts:
-        """Of all triplets, mined or not, those with d_ap + margin > d_an: for the statistics and batch-all losses."""
-        return count_triplets(self.distance_AR, self.distance_AR, self.relations, self.margin)
+    def active(self, margin: float) -> TripletCounts:
+        """Of all triplets, mined or not, those with d_ap + margin > d_an; counted once for the statistics and the loss."""
+        if margin not in self._counts:
+            self._counts[margin] = count_triplets(self.distance_AR, self.distance_AR, self.relations, margin)
+        return self._counts[margin]

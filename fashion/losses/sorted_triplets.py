@@ -79,11 +79,24 @@ def count_triplets(
     )
 
 
-def hinge_sum(positive_d_AR: Tensor, negative_d_AR: Tensor, counts: TripletCounts, margin: float) -> Tensor:
-    """Sum of max(0, d_ap - d_an + margin) over the counted triplets, differentiable in both distances."""
+def hinge_sum(
+    positive_d_AR: Tensor,
+    negative_d_AR: Tensor,
+    relations: Relations,
+    margin: float,
+    *,
+    semi_hard: bool = False,
+    fallback: bool = False,
+    counts: TripletCounts | None = None,
+) -> tuple[Tensor, TripletCounts]:
+    """Sum of max(0, d_ap - d_an + margin) over the triplets of `count_triplets`, differentiable in both distances; and
+    their counts, which may be known."""
+    counts = counts or count_triplets(
+        positive_d_AR, negative_d_AR, relations, margin, semi_hard=semi_hard, fallback=fallback
+    )
     positive = counts.positive_AP * positive_d_AR.gather(1, counts.index_AP)
     negative = counts.negative_AR * negative_d_AR
-    return positive.sum() - negative.sum() + margin * counts.active.to(negative.dtype)
+    return positive.sum() - negative.sum() + margin * counts.active.to(negative.dtype), counts
 
 
 def _histogram(values_AR: Tensor, width: int, dtype: torch.dtype) -> Tensor:

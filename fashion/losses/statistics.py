@@ -19,18 +19,20 @@ IDLE_ADVICE = (
 
 
 @torch.no_grad()
-def measure(c: Comparison, *, norms_B: Tensor | None = None) -> dict[str, Tensor]:
+def measure(c: Comparison, *, margin: float = 0.0, norms_B: Tensor | None = None) -> dict[str, Tensor]:
     """0-d float tensors on the embeddings' device, each 0 where there is nothing to average.
 
     anchors: share of anchors with a positive and a negative. active: share of all their triplets, mined or not, with
-    d_an < d_ap + margin. positive_distance, negative_distance: means in the loss's distance. collapsed: 1 when the mean
-    negative distance is below COLLAPSED_BELOW. norm: mean of norms_B, the lengths before normalisation, if given.
+    d_an < d_ap + margin, the loss's (0 where it has none). positive_distance, negative_distance: means in the loss's
+    distance. collapsed: 1 when the mean negative distance is below COLLAPSED_BELOW. norm: mean of norms_B, the lengths
+    before normalisation, if given.
     """
     positive_AR, negative_AR = c.relations.positive_AR, c.relations.negative_AR
     far = _mean(c.distance_AR, negative_AR)
+    active = c.active(margin)
     statistics = {
         "anchors": positive_AR.any(1).float().mean(),
-        "active": c.active.active / c.active.mined.clamp_min(1),
+        "active": active.active / active.mined.clamp_min(1),
         "positive_distance": _mean(c.distance_AR, positive_AR),
         "negative_distance": far,
         "collapsed": (negative_AR.any() & (c.distance.to_euclidean(far) < COLLAPSED_BELOW)).float(),

@@ -11,7 +11,7 @@ from fashion.losses.comparison import Comparison
 from fashion.losses.distances import Distance
 from fashion.losses.relations import Relations
 from fashion.losses.soft_triplets import soft_sum
-from fashion.losses.sorted_triplets import count_triplets, hinge_sum
+from fashion.losses.sorted_triplets import TripletCounts, hinge_sum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +53,19 @@ class TripletLoss(nn.Module):
         self.mining, self.margin, self.temperature = mining, margin, temperature
 
     def forward(self, c: Comparison) -> Tensor:
-        if self.mining.name == "all" and self.temperature is None and self.margin == c.margin:
-            total = hinge_sum(c.distance_AR, c.distance_AR, c.active, self.margin)
-            return _mean(total, c.active.active if self.mining.active_only else c.active.mined)
-        return self.between(c.distance_AR, c.distance_AR, c.relations, c.generator)
+        counts = c.active(self.margin) if self.mining.name == "all" and self.temperature is None else None
+        return self.between(c.distance_AR, c.distance_AR, c.relations, c.generator, counts)
 
     def between(
-        self, positive_d_AR: Tensor, negative_d_AR: Tensor, relations: Relations, generator: torch.Generator | None
+        self,
+        positive_d_AR: Tensor,
+        negative_d_AR: Tensor,
+        relations: Relations,
+        generator: torch.Generator | None,
+        counts: TripletCounts | None = None,
     ) -> Tensor:
-        """The loss with positives read from one matrix of distances and negatives from another."""
+        """The loss with positives read from one matrix of distances and negatives from another. `counts`: of all active
+        triplets, where they are known."""
         mining = self.mining
         if mining.lists:
             chosen = mining.triplets(positive_d_AR, negative_d_AR, relations, generator)
@@ -81,15 +85,15 @@ class TripletLoss(nn.Module):
                 fallback=mining.fallback,
             )
             return _mean(total, number)
-        counts = count_triplets(
+        total, counts = hinge_sum(
             positive_d_AR,
             negative_d_AR,
             relations,
             self.margin,
             semi_hard=mining.semi_hard,
             fallback=mining.fallback,
+            counts=counts,
         )
-        total = hinge_sum(positive_d_AR, negative_d_AR, counts, self.margin)
         return _mean(total, counts.active if mining.active_only else counts.mined)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from fashion.losses.build import LossResult
+from fashion.losses import LossResult
 from fashion.losses.labels import (
     Balance,
     Labels,
