@@ -4,6 +4,7 @@ The names below are looked up when they are asked for: whoever reads settings ne
 """
 
 from importlib import import_module
+from typing import Any
 
 _HOMES = {
     "CONSUMER": "relations",
@@ -18,7 +19,7 @@ _HOMES = {
 __all__ = list(_HOMES)
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

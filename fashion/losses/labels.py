@@ -5,6 +5,7 @@ global batch: the sum of the workers' sums over the sum of their counts. What is
 Tensor legend: N pictures, 8 landmark slots, C categories, A attributes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -23,7 +24,7 @@ class Labels:
     known_NA: Tensor  # bool, whether present or absent is known
     landmarks_N83: Tensor  # float32: visibility (fashion.domain), x, y in 0..1
 
-    def map(self, change) -> "Labels":
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Labels":
         """The same with `change` applied to each tensor."""
         return Labels(*(change(getattr(self, field.name)) for field in fields(self)))
 

@@ -13,6 +13,11 @@ class CrossBatchMemory(nn.Module):
     fills from the first step and is given out after `warmup` steps.
     """
 
+    embeddings: Tensor
+    identities: Tensor
+    steps: Tensor
+    seen: Tensor
+
     def __init__(self, size: int, dimension: int, *, warmup: int = 0):
         super().__init__()
         self.size, self.warmup = size, warmup

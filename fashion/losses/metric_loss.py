@@ -30,6 +30,7 @@ class MetricLoss(nn.Module):
         self.settings, self.formula, self.memory = settings, formula, memory
         self.checked = False
         self.distance = DISTANCES[settings.distance or "cosine"]
+        self.domains = settings.domains or "cross"
 
     def forward(
         self,
@@ -61,21 +62,23 @@ class MetricLoss(nn.Module):
             anchors = Identity(labels=labels_B, domains=domains_B, pairs=pairs_B)
             z_RD, references = z_BD, anchors
             if ref_embeddings is not None:
+                if ref_labels is None or ref_domains is None:
+                    raise ValueError("ref_embeddings: found without ref_labels or ref_domains, expected all three")
                 z_RD = _at_least_float32(ref_embeddings)
                 references = Identity(labels=ref_labels, domains=ref_domains, pairs=ref_pairs)
                 own_B = torch.full_like(labels_B, -1) if own_B is None else own_B
             else:
                 own_B = torch.arange(len(z_BD), device=z_BD.device)
-            remembers = self.memory is not None and self.training
-            past = self.memory.recall(pairs=references.pairs is not None) if remembers else None
+            memory = self.memory if self.training else None
+            past = memory.recall(pairs=references.pairs is not None) if memory is not None else None
             if past is not None:
                 z_RD, references = torch.cat([z_RD, past[0].to(z_RD)]), references.followed_by(past[1])
             comparison = self._compare(z_BD, z_RD, anchors, references, own_B, generator)
             loss = self.formula(comparison)
             statistics = measure(comparison, margin=self.settings.margin or 0.0, norms_B=norms_B)
             self._check_first(anchors, references)
-            if remembers:
-                self.memory.put(z_BD, anchors)
+            if memory is not None:
+                memory.put(z_BD, anchors)
         return LossResult(loss=loss, statistics=statistics)
 
     def _check_first(self, anchors: Identity, references: Identity) -> None:
@@ -83,17 +86,25 @@ class MetricLoss(nn.Module):
         if self.checked:
             return
         self.checked = True
-        if self.settings.domains == "cross" and len(torch.cat([anchors.domains, references.domains]).unique()) == 1:
+        if self.domains == "cross" and len(torch.cat([anchors.domains, references.domains]).unique()) == 1:
             warnings.warn(
                 "loss.domains is cross and all images of the first batch are of one domain: no anchor has a positive or a "
                 "negative, so the loss is 0; give both domains (0 consumer, 1 shop), or set domains any",
                 stacklevel=4,
             )
 
-    def _compare(self, z_AD, z_RD, anchors, references, own_A, generator) -> Comparison:
+    def _compare(
+        self,
+        z_AD: Tensor,
+        z_RD: Tensor,
+        anchors: Identity,
+        references: Identity,
+        own_A: Tensor,
+        generator: torch.Generator | None,
+    ) -> Comparison:
         s = self.settings
         relations = relate(
-            anchors, references, domains=s.domains, direction=s.direction, positives=s.positives, own_A=own_A
+            anchors, references, domains=self.domains, direction=s.direction, positives=s.positives, own_A=own_A
         )
         return Comparison(
             z_AD=z_AD,
@@ -103,7 +114,7 @@ class MetricLoss(nn.Module):
             relations=relations,
             distance=self.distance,
             distance_AR=self.distance.between(z_AD, z_RD),
-            by_domain=s.domains != "any",
+            by_domain=self.domains != "any",
             generator=generator,
         )
 

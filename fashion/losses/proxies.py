@@ -33,8 +33,8 @@ class ProxyAnchorLoss(_Proxies):
     classes of log(1 + sum over other images of exp(alpha (s + margin))).
     """
 
-    def __init__(self, *, margin: float, **proxies):
-        super().__init__(**proxies)
+    def __init__(self, *, margin: float, dimension: int, classes: int, temperature: float, seed: int):
+        super().__init__(dimension=dimension, classes=classes, temperature=temperature, seed=seed)
         self.margin = margin
 
     def forward(self, c: Comparison) -> Tensor:

@@ -29,7 +29,7 @@ class Identity:
     domains: Tensor
     pairs: Tensor | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("labels", "domains", "pairs"):
             tensor = getattr(self, name)
             if tensor is not None and (tensor.is_floating_point() or tensor.shape != self.labels.shape):

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from fashion.errors import InputError
 from fashion.losses.usual import PROXY_LOSSES, USUAL, LossName
@@ -79,7 +79,7 @@ class LossSettings:
     memory_warmup: int = 0
     """Steps before the memory is used (it fills meanwhile), until embeddings drift slowly."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value is not None and value not in choices:
@@ -99,7 +99,7 @@ class LossSettings:
         """The same settings with the loss's usual values in place of None; what it does not use stays None."""
         return replace(self, domains=self.domains or "cross", **{name: self._value(name) for name in USUAL[self.name]})
 
-    def _value(self, name: str):
+    def _value(self, name: str) -> Any:
         value = getattr(self, name)
         return USUAL[self.name].get(name) if value is None else value
 

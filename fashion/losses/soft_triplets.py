@@ -4,6 +4,8 @@ log(1 + exp(x)) has no counting shortcut, but its gradient is known when its val
 gradient of each distance, and the triplets of one positive are forgotten before the next.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -36,7 +38,14 @@ class _SoftSum(torch.autograd.Function):
     """Once differentiable: backward only scales the gradients that forward kept."""
 
     @staticmethod
-    def forward(ctx, near_AP, far_AR, valid_AP, negative_AR, settings):
+    def forward(
+        ctx: Any,
+        near_AP: Tensor,
+        far_AR: Tensor,
+        valid_AP: Tensor,
+        negative_AR: Tensor,
+        settings: tuple[float, float, bool, bool],
+    ) -> tuple[Tensor, Tensor]:
         margin, temperature, semi_hard, fallback = settings
         total, number = near_AP.new_zeros(()), torch.zeros((), dtype=torch.int64, device=near_AP.device)
         gradient_AP, gradient_AR = torch.zeros_like(near_AP), torch.zeros_like(far_AR)
@@ -47,7 +56,7 @@ class _SoftSum(torch.autograd.Function):
             if semi_hard:
                 beyond_AR = keep_AR & (excess_AR < 0)
                 keep_AR = beyond_AR & (excess_AR > -margin)
-                if fallback:
+                if farthest_A is not None:
                     left = (valid_AP[:, k] & ~beyond_AR.any(1)).nonzero().squeeze(1)
                     keep_AR[left, farthest_A[left]] = True
             excess_AR = ((excess_AR + margin) / temperature).masked_fill_(~keep_AR, -torch.inf)
@@ -62,6 +71,6 @@ class _SoftSum(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient, _):
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         gradient_AP, gradient_AR = ctx.saved_tensors
         return gradient * gradient_AP, gradient * gradient_AR, None, None, None
