@@ -11,6 +11,7 @@ import re
 import unicodedata
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -110,11 +111,11 @@ def _s3(bucket: str) -> pafs.FileSystem:
 class _S3(pafs.S3FileSystem):
     """Pickles as its bucket: pyarrow's own forgets how often to try again, and Ray Train and Tune are given pickles."""
 
-    def __init__(self, bucket: str, **options):
+    def __init__(self, bucket: str, **options: Any):
         super().__init__(**options)
         self.bucket = bucket
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return _s3, (self.bucket,)
 
 

@@ -29,7 +29,7 @@ def cause(fault: BaseException) -> BaseException:
 
 def of_outside(fault: BaseException) -> bool:
     """Whether storage, memory or another process failed, and not our own code."""
-    kinds = [OSError, MemoryError, RuntimeError]
+    kinds: list[type[BaseException]] = [OSError, MemoryError, RuntimeError]
     kinds += [found for name, kind in (("ray.exceptions", "RayError"), ("pyarrow.lib", "ArrowException"))
               if (found := getattr(sys.modules.get(name), kind, None))]  # fmt: skip
     return isinstance(fault, tuple(kinds))
@@ -44,7 +44,7 @@ def line_of(fault: BaseException) -> str:
 def _causes(fault: BaseException) -> Iterator[BaseException]:
     """The error and all that it wraps, the outermost first."""
     seen: set[int] = set()
-    left = [fault]
+    left: list[BaseException | None] = [fault]
     while left:
         error = left.pop(0)
         if not isinstance(error, BaseException) or id(error) in seen:

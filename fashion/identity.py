@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from fashion.errors import InputError
 from fashion.storage import Store
@@ -28,7 +29,7 @@ def difference(theirs: Mapping, mine: Mapping, prefix: str = "") -> tuple | None
     return None
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, float) and math.isfinite(value) and value == int(value):
         return int(value)
     return list(value) if isinstance(value, tuple) else value

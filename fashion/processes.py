@@ -1,6 +1,6 @@
 """What a process has started, and what that has started: nobody is left behind."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 import psutil
@@ -20,7 +20,7 @@ def end_descendants(spared: Collection[psutil.Process] = ()) -> None:
     kill(seen - set(spared))
 
 
-def kill(processes: Collection[psutil.Process], by=psutil.Process.kill) -> None:
+def kill(processes: Collection[psutil.Process], by: Callable[[psutil.Process], object] = psutil.Process.kill) -> None:
     """End those that still run."""
     for process in processes:
         with suppress(psutil.Error):  # it has ended by itself

@@ -7,6 +7,7 @@ A JSON object has its own beside its other names. Files of others, and older one
 
 import hashlib
 import json
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ _END = b"PAR1"
 _TAIL = 64 << 10  # bytes read at once: nearly all footers are shorter
 
 
-def parquet_parts(table: pa.Table, **options) -> tuple[pa.Buffer, bytes, pa.Buffer]:
+def parquet_parts(table: pa.Table, **options: Any) -> tuple[pa.Buffer, bytes, pa.Buffer]:
     """A Parquet file in three parts: its pages, the seal, its footer. The first and the last are a file as pyarrow writes
     it."""
     sink = pa.BufferOutputStream()
@@ -45,7 +46,7 @@ def read_footer(file: pa.NativeFile) -> pq.FileMetaData:
     return pq.read_metadata(pa.BufferReader(_END + footer))
 
 
-def to_json(value) -> bytes:
+def to_json(value: Any) -> bytes:
     """Text for people too; an object carries a checksum."""
     if isinstance(value, dict):
         value = {name: held for name, held in value.items() if name != CHECKSUM}
@@ -53,7 +54,7 @@ def to_json(value) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def from_json(data: bytes):
+def from_json(data: bytes) -> Any:
     """What `to_json` was given. Raises ValueError where it is damaged."""
     value = json.loads(data)
     if isinstance(value, dict) and CHECKSUM in value and value.pop(CHECKSUM) != _json_digest(value):

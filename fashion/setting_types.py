@@ -22,7 +22,7 @@ def _walk(settings: type, prefix: str) -> Iterator[tuple[str, Any]]:
     for field in fields(settings):
         kind = hints[field.name]
         yield f"{prefix}{field.name}", kind
-        if is_dataclass(kind):
+        if isinstance(kind, type) and is_dataclass(kind):
             yield from _walk(kind, f"{prefix}{field.name}.")
 
 
@@ -86,10 +86,11 @@ def check_nulls(settings: type, values: Mapping) -> None:
 
 def defaults_in(settings: type, prefix: str = "") -> dict[str, Any]:
     """The defaults of the settings in groups, by dotted name, as their classes write them down."""
-    hints, defaults = get_type_hints(settings), {}
+    hints = get_type_hints(settings)
+    defaults: dict[str, Any] = {}
     for group in fields(settings):
         kind = hints[group.name]
-        if is_dataclass(kind) and group.default_factory is kind:
+        if isinstance(kind, type) and is_dataclass(kind) and group.default_factory is kind:
             name = f"{prefix}{group.name}."
             defaults |= {f"{name}{f.name}": f.default for f in fields(kind) if f.default is not MISSING}
             defaults |= defaults_in(kind, name)

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -37,14 +37,14 @@ READERS = 16  # threads that wait for storage: a bucket answers each request in 
 class Store:
     """A folder, local or in a bucket. Names are relative, with forward slashes; pickles as its address alone."""
 
-    def __init__(self, uri: str | os.PathLike):
+    def __init__(self, uri: str | os.PathLike[str]):
         self.uri = normalise(os.fspath(uri))
         self.fs, self.path = open_filesystem(self.uri)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return Store, (self.uri,)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Store({self.uri!r})"
 
     def __truediv__(self, name: str) -> "Store":
@@ -110,10 +110,10 @@ class Store:
             Path(temporary).unlink(missing_ok=True)
             raise
 
-    def read_json(self, name: str):
+    def read_json(self, name: str) -> Any:
         """What was written. Raises FileNotFoundError, and InputError where it is damaged."""
 
-        def read():
+        def read() -> Any:
             data = self.read(name)
             try:
                 return from_json(data)
@@ -122,7 +122,7 @@ class Store:
 
         return self.looked_at_twice(read)
 
-    def write_json(self, name: str, value) -> None:
+    def write_json(self, name: str, value: Any) -> None:
         self.write(name, to_json(value))
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
@@ -148,7 +148,7 @@ class Store:
                 raise
         return read()
 
-    def write_table(self, name: str, table: pa.Table, **options) -> int:
+    def write_table(self, name: str, table: pa.Table, **options: Any) -> int:
         """Write Parquet; returns its size in bytes."""
         parts = parquet_parts(table, **options)
         self.write(name, *parts)
@@ -175,7 +175,7 @@ class TableFile:
     def __enter__(self) -> "TableFile":
         return self
 
-    def __exit__(self, *fault) -> None:
+    def __exit__(self, *fault: object) -> None:
         self.file.close()
 
     def read(self, columns: list[str] | None = None) -> pa.Table:

@@ -13,7 +13,7 @@ class Vocabulary:
     categories: tuple[str, ...]
     attributes: tuple[str, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in ("categories", "attributes"):
             names = getattr(self, field)
             if len(set(names)) != len(names):

@@ -116,3 +116,10 @@ def test_domains_that_are_all_equal_are_said_where_only_others_are_compared():
         loss(z_BD, labels_B, one)  # said once
         build_loss(LossSettings(name="triplet", domains="cross"), dimension=8, classes=2)(z_BD, labels_B, both)
         build_loss(LossSettings(name="triplet", domains="any"), dimension=8, classes=2)(z_BD, labels_B, one)
+
+
+def test_references_come_with_what_they_show():
+    batch = batch_of(2, 2)
+    loss = loss_for(LossSettings(), batch)
+    with pytest.raises(ValueError, match="ref_labels"):
+        loss(batch.z, *batch.what, ref_embeddings=batch.z)
