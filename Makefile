@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check benchmarks pins clean
+.PHONY: demo test check benchmarks soak pins clean
 
 demo: .venv/installed
 	$(BIN)/python jobs/train.py
@@ -19,6 +19,11 @@ check: .venv/tested
 # rows are measured that want no photos, and the README stays as it is.
 benchmarks: .venv/tested
 	$(BIN)/python tests/benchmarks/all.py $(if $(PHOTOS),--photos $(PHOTOS) --write)
+
+# All jobs in a loop, killed and with failing storage; prints what was injected, and ends with 1 where anything was lost.
+MINUTES ?= 30
+soak: .venv/tested
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 # uv links packages from its cache instead of copying 6 GB. Compiled here, once: where PYTHONDONTWRITEBYTECODE is set, every
 # process of Ray would compile torch anew. The stamp is last, so a broken installation is made again.

@@ -2,13 +2,14 @@
 
 import logging
 import os
+import shutil
 import sys
 import warnings
 from contextlib import contextmanager, nullcontext
 
 from fashion.capacity import OWN
 from fashion.processes import descendants, kill
-from fashion.ray_seam.start import lean_start, stoppable_start
+from fashion.ray_seam.start import lean_start, session_folder, stoppable_start
 
 log = logging.getLogger("fashion.cluster")
 
@@ -68,13 +69,19 @@ def ray_cluster(*, cpus: int | None = None):
         warnings.simplefilter("ignore")
         ray.init(**options)
     log.debug(f"Ray {'joined' if joined else 'started'}: {ray.cluster_resources()}")
+    folder = None if joined else session_folder()
     try:
         yield ray
+    except BaseException:
+        folder = None  # what failed is told by its logs too
+        raise
     finally:
         started = descendants() - before
         ray.shutdown()
         if not joined:  # a Ray that ends as soon as it has started leaves its agents, who wait for it for minutes
             kill(started)
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
         os.environ.pop(OWN, None)
 
 

@@ -26,7 +26,7 @@ Content = TypeVar("Content")
 # Of what pyarrow says, what is about the file and not about the storage.
 _DAMAGE = re.compile(
     "crc|corrupt|thrift|page header|end of stream|deserialize|decompress|levels|not yet implemented|flatbuffer"
-    "|dictionary page|encoding|parquet",
+    "|dictionary|encoding|byte_?stream_?split|parquet",
     re.IGNORECASE,
 )
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")

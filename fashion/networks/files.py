@@ -53,13 +53,18 @@ def read_network(data: bytes, where: str) -> tuple[Network, dict]:
     try:
         tensors = safetensors.torch.load(data)
         metadata = _metadata(data)
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, ValueError) as error:
         raise InputError(f"{where} is not a network file: {error}") from None
     if metadata.get("format") != FORMAT:
         raise InputError(f"{where} is not a network file: format {metadata.get('format')!r}, expected {FORMAT!r}")
-    settings = _settings(json.loads(metadata["settings"]), where)
+    try:
+        settings = _settings(json.loads(metadata["settings"]), where)
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise InputError(f"{where} is damaged: its settings; write it again, or take an older one") from None
     told = {name: metadata[name] for name in ("settings", "vocabulary") if name in metadata}
-    if _digest(told, tensors) != metadata["fingerprint"]:
+    if _digest(told, tensors) != metadata.get("fingerprint"):
         raise InputError(f"{where} is damaged: weights and fingerprint differ; write it again, or take an older one")
     vocabulary = Vocabulary.from_json(told["vocabulary"]) if "vocabulary" in told else None
     with torch.random.fork_rng(devices=[]):
@@ -68,7 +73,10 @@ def read_network(data: bytes, where: str) -> tuple[Network, dict]:
         if network.state_dict().keys() != tensors.keys():
             network = make_network(settings, vocabulary, apart=False)
     network.load_state_dict(tensors)
-    return network, json.loads(metadata["extra"])
+    try:
+        return network, json.loads(metadata["extra"])
+    except (KeyError, ValueError):
+        raise InputError(f"{where} is damaged: what it says of itself; write it again, or take an older one") from None
 
 
 def fingerprint(network: Network) -> str:

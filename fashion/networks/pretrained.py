@@ -5,11 +5,12 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
+from pickle import UnpicklingError
 
 import safetensors
 import safetensors.torch
 import torch
-from torch import nn
+from torch import hub, nn
 from torchvision import models
 from torchvision.models.vision_transformer import interpolate_embeddings
 
@@ -36,7 +37,13 @@ def read_weights(settings: NetworkSettings) -> Mapping[str, torch.Tensor] | None
         if settings.name.startswith(TIMM):
             return timm_network(settings, pretrained=True).state_dict()
         weights = models.get_model_weights(settings.name)[settings.pretrained]
-        return weights.get_state_dict(progress=False, check_hash=True)
+        # A file that lies in the cache already is not compared with its hash, and torchvision would unpickle it.
+        return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except UnpicklingError:
+        raise InputError(
+            f"network.pretrained: the file of {settings.pretrained} of {settings.name} in {hub.get_dir()} holds more than "
+            f"weights; delete it, or give the path of a {WEIGHTS_FILE} file instead"
+        ) from None
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"network.pretrained: {settings.pretrained} of {settings.name} could not be downloaded"

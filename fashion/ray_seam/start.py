@@ -33,3 +33,10 @@ def stoppable_start():
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
+
+
+def session_folder() -> str:
+    """Where the Ray that runs keeps its sockets and logs on this machine."""
+    from ray._private import worker
+
+    return worker.global_worker.node.get_session_dir_path()

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING
 
+from fashion.causes import line_of
 from fashion.errors import InputError
 from fashion.identity import check_same
 from fashion.retrieval.gate.statistics import wilson
@@ -72,7 +74,12 @@ def read_training_state(folder: str) -> tuple[dict, list[dict]]:
             f"{checkpoint_name(found.epoch)}/{reason}; take it from a copy, or begin another --run with "
             "network.pretrained set to this one"
         )
-    return torch.load(Path(folder) / TRAINING, map_location="cpu", weights_only=True), found.history
+    try:
+        return torch.load(Path(folder) / TRAINING, map_location="cpu", weights_only=True), found.history
+    except (UnpicklingError, RuntimeError, EOFError) as fault:  # one that torch did not write
+        raise InputError(
+            f"{checkpoint_name(found.epoch)}/{TRAINING} holds no training state ({line_of(fault)}); take it from a copy"
+        ) from None
 
 
 def _digest(store: Store, name: str) -> str:

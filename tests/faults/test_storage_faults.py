@@ -47,9 +47,14 @@ def use(store):
     assert not store.exists("more")
 
 
-@pytest.mark.parametrize("name", BUSY)
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE"])
-def test_what_passes_is_not_noticed(store, s3_proxy, name, method):
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        ("GET", "torn"), ("GET", "reset"), ("GET", "503"), ("HEAD", "500"), ("HEAD", "answer lost"), ("PUT", "503"),
+        ("PUT", "answer lost"), ("POST", "reset"), ("POST", "500"), ("DELETE", "503"),
+    ],
+)  # fmt: skip
+def test_what_passes_is_not_noticed(store, s3_proxy, method, name):
     with s3_proxy.faulty(BUSY[name], f"^{method} .*{store.path}", times=2) as fault:
         use(store)
     assert fault.hits == (2 if method != "DELETE" else fault.hits)
@@ -59,8 +64,8 @@ def test_a_pickled_filesystem_is_as_patient(store, s3_proxy):
     """Ray Train and Ray Tune are handed pickles; pyarrow's own forgets how often it is to try."""
     copy = pickle.loads(pickle.dumps(store.fs))
     assert copy == store.fs and type(copy) is type(store.fs)
-    with s3_proxy.faulty(BUSY["503"], "^HEAD", times=4) as fault, copy.open_input_file(store.at("data")) as file:
-        assert file.read() == DATA and fault.hits == 4
+    with s3_proxy.faulty(BUSY["503"], "^HEAD", times=3) as fault, copy.open_input_file(store.at("data")) as file:
+        assert file.read() == DATA and fault.hits == 3
 
 
 def test_minutes_of_a_busy_bucket_are_waited_out():
