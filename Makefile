@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check benchmarks soak pins clean
+.PHONY: demo test check coverage benchmarks soak pins clean
 
 demo: .venv/installed
 	$(BIN)/python jobs/train.py
@@ -14,6 +14,12 @@ check: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
+
+# The lines of each file that no test runs. Of the tests that neither use Ray nor start a job: what runs in another process is
+# not counted.
+coverage: .venv/tested
+	$(BIN)/python -m pytest -m "not ray" --ignore=tests/jobs --ignore=tests/faults --ignore=tests/benchmarks \
+		--cov=fashion --cov=cluster --cov=jobs --cov-report=term-missing:skip-covered
 
 # The README's table: `make benchmarks PHOTOS=folder`, a folder in DeepFashion's consumer-to-shop layout. Without it those
 # rows are measured that want no photos, and the README stays as it is.

@@ -19,6 +19,13 @@ from moto.server import ThreadedMotoServer
 from tests.faults.proxy import Proxy
 
 
+def pytest_collection_modifyitems(items):
+    """`-m "not ray"` leaves out what waits for Ray."""
+    for item in items:
+        if "ray_running" in item.fixturenames:
+            item.add_marker("ray")
+
+
 @pytest.fixture(scope="session")
 def s3_proxy():
     """The S3 endpoint over real HTTP that the whole process and its children use; it fails where a test asks it to."""
