@@ -186,3 +186,17 @@ def test_json_that_anybody_wrote_is_read_or_one_line(text):
             store.read_json("x.json")
         except InputError as fault:
             assert "x.json: is damaged" in str(fault) and "\n" not in str(fault)
+
+
+@pytest.mark.parametrize(
+    "tag", ["!!python/object/apply:os.system [touch executed]", "!!python/name:os.system ''", "!x y"]
+)
+def test_a_tag_in_a_file_of_settings_is_not_executed(tmp_path, monkeypatch, tag):
+    from fashion.retrieval.settings import GateSettings
+    from jobs.cli import parse
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.yaml").write_text(f"metric: {tag}\n")
+    with pytest.raises(InputError, match=r"config: x.yaml: not YAML: could not determine a constructor"):
+        parse(GateSettings, ["--config", "x.yaml"])
+    assert not (tmp_path / "executed").exists()
