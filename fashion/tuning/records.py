@@ -43,6 +43,11 @@ def trial_name(number: int, generation: int = 1) -> str:
     return f"trial-{number:04d}" + (f"-{generation}" if generation > 1 else "")
 
 
+def trial_number(name: str) -> int:
+    """The number in a name that `trial_name` made."""
+    return int(name.split("-")[1])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """A trial and its validated epochs."""

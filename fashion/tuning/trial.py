@@ -13,7 +13,7 @@ from fashion.data.table import ItemTable
 from fashion.storage import Store
 from fashion.training.settings import TrainSettings
 from fashion.tuning.overrides import Values, override
-from fashion.tuning.records import HISTORY, TRIALS, TrialRecord, end_trial, newest, trial_of, write_trial
+from fashion.tuning.records import HISTORY, TRIALS, TrialRecord, end_trial, newest, trial_number, trial_of, write_trial
 
 START = "start"  # folder of the weights that a population's trial took over
 POINTER = "pointer.json"
@@ -94,14 +94,14 @@ class TrialFunction:
 
     def _record(self, values: Values) -> TrialRecord:
         """The trial's own record: the one it has, or a new one; or a new generation where it is to take over."""
-        number = int(tune.get_context().get_trial_name().split("-")[1])
+        number = trial_number(tune.get_context().get_trial_name())
         own = newest(self.sweep, number)
         pointer = _pointer() if self.population else None
         if own is None:
             own = TrialRecord(number=number, values=values)
             write_trial(self.sweep, own)
         taken = own.parent and pointer and own.parent == pointer["trial"] and own.parent_epochs >= pointer["epoch"]
-        if pointer is None or taken or int(pointer["trial"].split("-")[1]) == number:
+        if pointer is None or taken or trial_number(pointer["trial"]) == number:
             return own
         return self._take_over(own, pointer["trial"], values)
 

@@ -46,6 +46,7 @@ class Watch(tune.Callback):
         self.standing = {t.record.number: Standing(record=t.record, scores=dict(t.scores)) for t in past}
         self.epochs = sum(t.epochs for t in past)
         self.running: set[int] = set()
+        self.numbers: dict[str, int] = {}  # of Tune's trials
         self.spent, self.began, self.written = spent, time.monotonic(), 0.0
 
     def over(self) -> bool:
@@ -69,7 +70,9 @@ class Watch(tune.Callback):
             self.clock()
 
     def on_trial_start(self, iteration, trials, trial, **info) -> None:
-        number, values = _number(trial), trial.config["trial"]["values"]
+        # A population's trial that takes over another's weights gets its settings whole, its number among them.
+        number = self.numbers.setdefault(trial.trial_id, trial.config["trial"]["number"])
+        values = trial.config["trial"]["values"]
         self.running.add(number)
         standing = self.standing.setdefault(number, Standing(record=TrialRecord(number=number, values=values)))
         if standing.record.values != values:  # a population's trial took over another's weights
@@ -77,7 +80,7 @@ class Watch(tune.Callback):
         self._tell("begun", standing)
 
     def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
-        standing = self.standing[_number(trial)]
+        standing = self._standing_of(trial)
         if "score" not in result or result["epoch"] in standing.scores:
             return  # Tune repeats a trial's last result at its end, and a resumed trial its first ones
         if not standing.scores:  # it may have taken over weights, and its own epochs are counted from there
@@ -87,12 +90,12 @@ class Watch(tune.Callback):
         self._tell("epoch", standing)
 
     def on_trial_recover(self, iteration, trials, trial, **info) -> None:
-        standing = self.standing[_number(trial)]
+        standing = self._standing_of(trial)
         standing.record = newest(self.store, standing.record.number) or standing.record
         self._tell("retried", standing)
 
     def on_trial_complete(self, iteration, trials, trial, **info) -> None:
-        standing = self.standing[_number(trial)]
+        standing = self._standing_of(trial)
         self.running.discard(standing.record.number)
         finished = standing.epoch >= self.plan.epochs
         # A trial that the budget cuts short stays open: a larger budget goes on with it.
@@ -100,9 +103,12 @@ class Watch(tune.Callback):
             self._end(standing, "finished" if finished else "stopped")
 
     def on_trial_error(self, iteration, trials, trial, **info) -> None:
-        standing = self.standing[_number(trial)]
+        standing = self._standing_of(trial)
         self.running.discard(standing.record.number)
         self._end(standing, "failed")
+
+    def _standing_of(self, trial) -> Standing:
+        return self.standing[self.numbers[trial.trial_id]]
 
     def _end(self, standing: Standing, status: str) -> None:
         record = newest(self.store, standing.record.number) or standing.record
@@ -125,7 +131,3 @@ class BudgetStopper(tune.Stopper):
 
     def stop_all(self) -> bool:
         return self.watch.over() and not self.watch.running
-
-
-def _number(trial) -> int:
-    return int(str(trial).split("-")[1])

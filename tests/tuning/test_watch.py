@@ -11,9 +11,22 @@ from tests.tuning.test_sweep import plan
 
 class Running:
     config = {"trial": {"number": 3, "values": {"loss.margin": 0.2}}}  # noqa: RUF012
+    trial_id = "a"
 
-    def __str__(self):
-        return "trial-0003"
+
+def test_a_trial_that_takes_over_anothers_settings_whole_stays_itself(tmp_path):
+    store, told = Store(tmp_path), []
+    for number in (2, 3):
+        write_trial(store, TrialRecord(number=number, values={"loss.margin": 0.2}))
+    watch = Watch(plan(), store, [], 0.0, lambda news: told.append((news.event, news.trial.record.number)))
+    own, other = Running(), Running()
+    other.trial_id, other.config = "b", {"trial": {"number": 2, "values": {"loss.margin": 0.2}}}
+    watch.on_trial_start(0, [], own)
+    watch.on_trial_start(0, [], other)
+    own.config = other.config  # as population-based training does
+    watch.on_trial_start(1, [], own)
+    watch.on_trial_result(1, [], own, {"epoch": 1, "score": 0.1})
+    assert told == [("begun", 3), ("begun", 2), ("begun", 3), ("epoch", 3)]
 
 
 @pytest.mark.parametrize(("taken", "counted"), [(0, 10), (4, 6)])
