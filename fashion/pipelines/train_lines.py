@@ -8,25 +8,24 @@ from fashion.losses.settings import TASKS
 from fashion.pipelines.progress import Progress
 from fashion.storage import Store
 from fashion.training.checkpoint import score
+from fashion.training.events import EpochDone, StepDone
 from fashion.training.recipe import EMBEDDING
 from fashion.training.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 
 
-def measure(run: Store) -> Callable[[dict], None]:
+def measure(run: Store) -> Callable[[StepDone | EpochDone], None]:
     """Figures of the run as they come in -> Ray's metrics, tagged with the run's folder. Ray runs."""
     gauges = Gauges("train", run.uri)
 
-    def show(row: dict) -> None:
-        if "step" in row:
-            busy = row["wait_s"] + row["step_s"]
-            gauges.set(
-                {"loss": row["loss"], "images_per_s": row["images"] / busy, "wait_fraction": row["wait_s"] / busy}
-            )
+    def show(event: StepDone | EpochDone) -> None:
+        if isinstance(event, StepDone):
+            rates = {"images_per_s": event.images / event.seconds, "wait_fraction": event.wait_s / event.seconds}
+            gauges.set({"loss": event.loss, **rates})
         else:
-            recall = {f"recall_at_{k}": value for k, value in row.get("recall", {}).items()}
-            gauges.set({"epoch": row["epoch"] + 1, **recall})
+            recall = {f"recall_at_{k}": value for k, value in event.row.get("recall", {}).items()}
+            gauges.set({"epoch": event.epoch + 1, **recall})
 
     return show
 
@@ -41,27 +40,26 @@ class TrainLines:
         self.shown = -1  # the last epoch that has its line
         self.last = (-1, -1)  # the last step
 
-    def __call__(self, row: dict) -> None:
-        if "step" not in row:
-            if row["epoch"] > self.shown:
-                self.shown = row["epoch"]
-                self._epoch(row)
+    def __call__(self, event: StepDone | EpochDone) -> None:
+        if isinstance(event, EpochDone):
+            if event.epoch > self.shown:
+                self.shown = event.epoch
+                self._epoch(event.row)
             return
-        at = (row["epoch"], row["step"])
+        at = (event.epoch, event.step)
         if at <= self.last:
-            log.info(f"a fault ended the workers: goes on after epoch {row['epoch']}")
+            log.info(f"a fault ended the workers: goes on after epoch {event.epoch}")
         self.last = at
-        self.loss = row["loss"] if row["loss"] is not None else self.loss
-        busy = row["wait_s"] + row["step_s"]
+        self.loss = event.loss if event.loss is not None else self.loss
         figures = {"loss": f"{self.loss:.3f}"} if self.loss is not None else {}
         if self.recall is not None:
             figures[self.settings.validation.metric] = f"{self.recall:.3f}"
         figures |= {
-            "images/s": f"{row['images'] / busy:.0f}",
-            "wait": f"{1000 * row['wait_s']:.0f}ms",
-            "step": f"{1000 * row['step_s']:.0f}ms",
+            "images/s": f"{event.images / event.seconds:.0f}",
+            "wait": f"{1000 * event.wait_s:.0f}ms",
+            "step": f"{1000 * event.step_s:.0f}ms",
         }
-        self.bar.to(row["epoch"] * self.steps + row["step"] + 1, **figures)
+        self.bar.to(event.epoch * self.steps + event.step + 1, **figures)
 
     def _epoch(self, row: dict) -> None:
         metric = self.settings.validation.metric

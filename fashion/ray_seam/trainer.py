@@ -1,5 +1,6 @@
 """Ray Train in a Ray of the job's own: fewer processes, which start and end sooner."""
 
+from dataclasses import dataclass
 from unittest.mock import patch
 
 import ray
@@ -36,6 +37,13 @@ class _Lean(DataParallelTrainer):
             return super()._initialize_and_run_controller(**arguments)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ControllerStarted:
+    """What is pinned up of a controller."""
+
+    controller: ray.actor.ActorHandle
+
+
 class Announced(ControllerCallback):
     """Pins the controller up, in whose process this runs, for whoever wants the run to end."""
 
@@ -43,7 +51,7 @@ class Announced(ControllerCallback):
         self.board = board
 
     def after_controller_start(self, train_run_context) -> None:
-        self.board.post.remote({"controller": ray.get_runtime_context().current_actor})
+        self.board.post.remote(ControllerStarted(controller=ray.get_runtime_context().current_actor))
 
 
 class _Nothing(dict):

@@ -10,10 +10,12 @@ from ray.exceptions import GetTimeoutError, RayActorError
 from ray.train import UserCallback
 
 from fashion.errors import InputError
+from fashion.ray_seam.trainer import ControllerStarted
+from fashion.training.events import CheckpointRegistered, EpochDone, Event, StepDone
 
 POLL_S = 0.5
 END_S = 30.0  # longest wait for a run that is to end
-Show = Callable[[dict], None]
+Show = Callable[[StepDone | EpochDone], None]
 # Epoch, validation metric, and a function that ends the run there and then and frees what it holds of the cluster.
 Saved = Callable[[int, float, Callable[[], None]], None]
 
@@ -23,14 +25,14 @@ class Board:
     """Where figures are pinned up."""
 
     def __init__(self):
-        self.rows: list[dict] = []
+        self.events: list[Event] = []
 
-    def post(self, row: dict) -> None:
-        self.rows.append(row)
+    def post(self, event: Event) -> None:
+        self.events.append(event)
 
-    def take(self) -> list[dict]:
-        rows, self.rows = self.rows, []
-        return rows
+    def take(self) -> list[Event]:
+        events, self.events = self.events, []
+        return events
 
 
 class Registered(UserCallback):
@@ -41,7 +43,7 @@ class Registered(UserCallback):
 
     def after_report(self, run_context, metrics: list[dict], checkpoint) -> None:
         told = next(m for m in metrics if "epoch" in m)
-        ray.get(self.board.post.remote({"saved": (told["epoch"], told["score"])}))
+        ray.get(self.board.post.remote(CheckpointRegistered(epoch=told["epoch"], score=told["score"])))
 
 
 class Watcher(threading.Thread):
@@ -73,22 +75,23 @@ class Watcher(threading.Thread):
         try:
             while True:
                 last = self.stop.wait(POLL_S)
-                for row in ray.get(self.board.take.remote()):
-                    self._tell(row)
+                for event in ray.get(self.board.take.remote()):
+                    self._tell(event)
                 if last:
                     return
         except BaseException as fault:
             self.fault = fault
             self.end()
 
-    def _tell(self, row: dict) -> None:
-        if "controller" in row:
-            self.controller = row["controller"]
-        elif "saved" in row and self.saved:
-            epoch, value = row["saved"]
-            self.saved(epoch, value, self.end)
-        else:
-            self.show(row)
+    def _tell(self, event: Event | ControllerStarted) -> None:
+        match event:
+            case ControllerStarted():
+                self.controller = event.controller
+            case CheckpointRegistered():
+                if self.saved:
+                    self.saved(event.epoch, event.score, self.end)
+            case _:
+                self.show(event)
 
     def end(self) -> None:
         """End the run. Killed instead, the controller would leave its workers' place in the cluster taken."""

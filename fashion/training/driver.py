@@ -40,6 +40,7 @@ from fashion.training.checkpoint import (
     score,
     write_checkpoint,
 )
+from fashion.training.events import EpochDone, Event
 from fashion.training.job import Job
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ FAILURE = "failure.txt"  # in a run's folder: what it failed of, with tracebacks
 
 
 def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
-    """Run, or resume, to the last epoch. `show` receives each step's and epoch's figures in this process, `saved` is
+    """Run, or resume, to the last epoch. `show` is told of each step and epoch in this process, `saved` is
     told of each checkpoint once the run can be resumed from it.
 
     A finished run returns at once. Raises InputError where the folder holds another run and for bad input wherever it is
@@ -189,7 +190,9 @@ def _worker(config: dict) -> None:
         ks=settings.validation.ks,
         labelled=job.tables[1:],
     )
-    hooks = Hooks(step=lambda row: _post(board, row), epoch=lambda row, save: _report(job, trainer, board, row, save))
+    hooks = Hooks(
+        step=lambda event: _post(board, event), epoch=lambda row, save: _report(job, trainer, board, row, save)
+    )
     trainer.run(stream, validation, hooks)
 
 
@@ -208,18 +211,18 @@ def _begun(rows: Iterable[dict]) -> Iterator[dict]:
     return all_of_them()
 
 
-def _post(board, row: dict) -> None:
+def _post(board, event: Event) -> None:
     from fashion.training.distributed import rank
 
     if rank() == 0:
-        board.post.remote(row)
+        board.post.remote(event)
 
 
 def _report(job: Job, trainer: "Trainer", board, row: dict, save: bool) -> None:
     from fashion.training.distributed import rank
 
     if not save:
-        _post(board, row)
+        _post(board, EpochDone(row=row))
         return
     metric = score(row, job.settings.validation.metric)
     if rank() != 0:
@@ -232,7 +235,7 @@ def _report(job: Job, trainer: "Trainer", board, row: dict, save: bool) -> None:
             checkpoint=Checkpoint.from_directory(folder),
             checkpoint_dir_name=checkpoint_name(row["epoch"]),
         )
-    _post(board, row)  # last: an epoch that is not saved yet may come again
+    _post(board, EpochDone(row=row))  # last: an epoch that is not saved yet may come again
     job.run.write_json(HISTORY, trainer.history)
 
 

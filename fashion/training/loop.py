@@ -15,6 +15,7 @@ from fashion.training.averages import Average, between
 from fashion.training.batches import Batches, Stream
 from fashion.training.checkpoint import score
 from fashion.training.distributed import average_gradients, bare, replicate, share_buffers, world
+from fashion.training.events import StepDone
 from fashion.training.optimise import Backbone, build_optimizer, rate_at, set_rate
 from fashion.training.precision import BF16, quicker, settled
 from fashion.training.settings import TrainSettings
@@ -29,7 +30,7 @@ SHARES = (0.9, 0.8, 0.7, 0.6, 0.5)  # of the tuned weights, with settings.interp
 class Hooks:
     """What the loop calls outside."""
 
-    step: Callable[[dict], None]  # after each step: epoch, step, loss, times
+    step: Callable[[StepDone], None]  # after each step
     epoch: Callable[[dict, bool], None]  # after each epoch: its row of the history, and whether to write a checkpoint
 
 
@@ -171,9 +172,15 @@ class Trainer:
             if shown and not math.isfinite(loss):
                 raise _diverged(epoch, f"step {step}: the loss is {loss}")
             hooks.step(
-                {"epoch": epoch, "step": step, "loss": loss, "wait_s": ready - start,
-                 "step_s": time.perf_counter() - ready, "images": batch.pictures * world()}
-            )  # fmt: skip
+                StepDone(
+                    epoch=epoch,
+                    step=step,
+                    loss=loss,
+                    wait_s=ready - start,
+                    step_s=time.perf_counter() - ready,
+                    images=batch.pictures * world(),
+                )
+            )
         means = {name: float(value) / self.steps for name, value in sums.items()}
         means |= {f"loss_{name}": float(total) / max(1.0, float(count)) for name, (total, count) in tasks.items()}
         if not all(map(math.isfinite, means.values())):

@@ -9,6 +9,7 @@ from types import ModuleType
 
 from fashion.errors import InputError
 from fashion.storage import Store
+from fashion.training.events import EpochDone, StepDone
 from fashion.training.tensorboard import file_name, header, scalar
 
 TENSORBOARD = "tensorboard"  # folder in the run's
@@ -32,9 +33,9 @@ class TrackingSettings:
 
 
 class Tracker:
-    """Rows of the training loop (steps and epochs) -> scalars of every tracker that is set. Use as a context.
+    """Steps and epochs of the training loop -> scalars of every tracker that is set. Use as a context.
 
-    Nothing is opened before the first row: a run that is finished leaves no trace. A tracker that fails is dropped with
+    Nothing is opened before the first of them: a run that is finished leaves no trace. A tracker that fails is dropped with
     a word to `warn`, and the training goes on.
     """
 
@@ -59,12 +60,12 @@ class Tracker:
         for name in list(self.sinks):
             self._do(name, lambda sink: sink.close())
 
-    def __call__(self, row: dict) -> None:
-        whole = "step" not in row
-        step = (row["epoch"] + 1) * self.steps if whole else row["epoch"] * self.steps + row["step"] + 1
+    def __call__(self, event: StepDone | EpochDone) -> None:
+        whole = isinstance(event, EpochDone)
+        step = (event.epoch + 1) * self.steps if whole else event.epoch * self.steps + event.step + 1
         if not whole and step % self.every:
             return
-        scalars = epoch_scalars(row) if whole else step_scalars(row)
+        scalars = epoch_scalars(event.row) if whole else step_scalars(event)
         for name in [*self.sinks, *self.to_open]:
             self._do(name, lambda sink: sink.log(scalars, step, whole))
 
@@ -78,10 +79,10 @@ class Tracker:
             self.warn(f"note: tracking.{name} failed and is left out from here: {' '.join(str(fault).split())}")
 
 
-def step_scalars(row: dict) -> Scalars:
-    """Of one step. The loss is None where it was not read from the GPU."""
-    found = {"step/wait_s": row["wait_s"], "step/seconds": row["step_s"]}
-    return found | ({"step/loss": row["loss"]} if row["loss"] is not None else {})
+def step_scalars(event: StepDone) -> Scalars:
+    """Of one step."""
+    found = {"step/wait_s": event.wait_s, "step/seconds": event.step_s}
+    return found | ({"step/loss": event.loss} if event.loss is not None else {})
 
 
 def epoch_scalars(row: dict) -> Scalars:
@@ -142,12 +143,12 @@ def flat(settings: dict, prefix: str = "") -> dict:
     return found
 
 
-def all_of(*shows: Callable[[dict], None]) -> Callable[[dict], None]:
-    """One function that hands its row to each."""
+def all_of(*shows: Callable[[StepDone | EpochDone], None]) -> Callable[[StepDone | EpochDone], None]:
+    """One function that hands its event to each."""
 
-    def show(row: dict) -> None:
+    def show(event: StepDone | EpochDone) -> None:
         for each in shows:
-            each(row)
+            each(event)
 
     return show
 

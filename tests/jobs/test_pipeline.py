@@ -50,16 +50,16 @@ def table(tmp_path_factory, s3, ray_running):
 def run(table):
     """A run whose second worker is killed in the second epoch, once; and what it showed."""
     run = Store(f"{PLACE}/run é#1")
-    rows, killed = [], []
+    events, killed = [], []
 
-    def show(row):
-        rows.append(row)
-        if row.get("epoch") == 1 and not killed:
+    def show(event):
+        events.append(event)
+        if event.epoch == 1 and not killed:
             killed.append(_kill_a_worker())
 
     fit(plan_job(SETTINGS, table, run), show)
     assert killed
-    return run, rows
+    return run, events
 
 
 def _kill_a_worker() -> int:

@@ -5,8 +5,13 @@ from types import SimpleNamespace
 import pytest
 
 from fashion.errors import InputError
+from fashion.ray_seam.trainer import ControllerStarted
 from fashion.training import board
 from fashion.training.board import Watcher
+from fashion.training.events import CheckpointRegistered, EpochDone, StepDone
+
+STEP = StepDone(epoch=0, step=0, loss=1.0, wait_s=0.1, step_s=0.1, images=8)
+EPOCH = EpochDone(row={"epoch": 0})
 
 
 class Remote:
@@ -18,8 +23,8 @@ class Remote:
 
 @pytest.fixture
 def pinned(monkeypatch):
-    """Rows to be taken, one lot at a time, without Ray."""
-    lots: list[list[dict]] = []
+    """Events to be taken, one lot at a time, without Ray."""
+    lots: list[list] = []
     monkeypatch.setattr(board.ray, "get", lambda answer, timeout=None: answer)
     monkeypatch.setattr(board, "POLL_S", 0.001)
     return lots, SimpleNamespace(take=Remote(lambda: lots.pop(0) if lots else []))
@@ -29,11 +34,11 @@ def test_everything_is_shown_up_to_what_was_pinned_up_last(pinned):
     lots, where = pinned
     shown, saved = [], []
     with Watcher(where, shown.append, lambda epoch, score, end: saved.append((epoch, score))) as watcher:
-        lots += [[{"epoch": 0, "step": 0}, {"controller": "c"}], [{"saved": (0, 0.5)}]]
+        lots += [[STEP, ControllerStarted(controller="c")], [CheckpointRegistered(epoch=0, score=0.5)]]
         while lots:
             pass
-        lots.append([{"epoch": 0}])
-    assert shown == [{"epoch": 0, "step": 0}, {"epoch": 0}] and saved == [(0, 0.5)] and watcher.controller == "c"
+        lots.append([EPOCH])
+    assert shown == [STEP, EPOCH] and saved == [(0, 0.5)] and watcher.controller == "c"
 
 
 @pytest.mark.parametrize(
@@ -45,11 +50,12 @@ def test_a_watcher_that_dies_ends_the_run_with_its_reason(pinned, fault, raised,
     lots, where = pinned
     ended = []
 
-    def show(row: dict) -> None:
+    def show(event) -> None:
         raise fault
 
+    controller = SimpleNamespace(abort=Remote(lambda: ended.append(True)))
     with pytest.raises(raised, match=said), Watcher(where, show, None) as watcher:
-        lots += [[{"controller": SimpleNamespace(abort=Remote(lambda: ended.append(True)))}], [{"epoch": 0}]]
+        lots += [[ControllerStarted(controller=controller)], [EPOCH]]
         watcher.join(timeout=30)
         assert ended == [True], "the run went on unseen"
         raise RuntimeError("the process that controls the training ended")
@@ -57,7 +63,7 @@ def test_a_watcher_that_dies_ends_the_run_with_its_reason(pinned, fault, raised,
 
 def test_an_interruption_stays_one(pinned):
     lots, where = pinned
-    lots.append([{"epoch": 0}])
+    lots.append([EPOCH])
     with pytest.raises(KeyboardInterrupt), Watcher(where, lambda row: 1 / 0, None) as watcher:
         watcher.join(timeout=30)
         raise KeyboardInterrupt

@@ -15,6 +15,7 @@ from fashion.pipelines import log
 from fashion.pipelines.train_lines import TrainLines
 from fashion.storage import Store
 from fashion.training.checkpoint import NETWORK, RUN, checkpoint_name, open_run, read_training_state, write_checkpoint
+from fashion.training.events import EpochDone, StepDone
 from fashion.training.job import draft_job
 from fashion.training.loop import Trainer
 from fashion.training.recipe import OptimizerSettings
@@ -141,8 +142,9 @@ def test_an_epoch_is_shown_once_and_a_restart_is_said(capsys):
     show = TrainLines(Bar(), 2, SETTINGS)
     epoch = {"loss": 1.0, "images_per_s": 1.0, "data_wait_s": 0.0, "seconds": 1.0, "step_s": 0.1, "advice": None}
     step = {"loss": 1.0, "wait_s": 0.1, "step_s": 0.1, "images": 4}
+    done = lambda epoch, at: StepDone(epoch=epoch, step=at, **step)  # noqa: E731
     for at in ((0, 0), (0, 1), 0, (1, 0), 1, (1, 0), (1, 1), 1):
-        show(step | {"epoch": at[0], "step": at[1]} if isinstance(at, tuple) else epoch | {"epoch": at})
+        show(done(*at) if isinstance(at, tuple) else EpochDone(row=epoch | {"epoch": at}))
     lines = capsys.readouterr().out.splitlines()
     assert [" ".join(line.split("  loss")[0].split()) for line in lines] == [
         "epoch 1/2",

@@ -8,6 +8,7 @@ import pytest
 
 from fashion.errors import InputError
 from fashion.storage import Store
+from fashion.training.events import EpochDone, StepDone
 from fashion.training.tracking import Tracker, TrackingSettings
 
 ABOUT = {"loss": {"name": "tuplet", "margin": 0.1}, "epochs": 2}
@@ -17,8 +18,9 @@ def rows(epochs=2, steps=40):
     for epoch in range(epochs):
         for step in range(steps):
             loss = None if step % 2 else 1.0 / (1 + epoch * steps + step)
-            yield {"epoch": epoch, "step": step, "loss": loss, "wait_s": 0.25, "step_s": 0.5, "images": 8}
-        yield {"epoch": epoch, "loss": 0.5, "images_per_s": 100.0, "advice": "", "recall": {"1": 0.25 * (epoch + 1)}}
+            yield StepDone(epoch=epoch, step=step, loss=loss, wait_s=0.25, step_s=0.5, images=8)
+        recall = {"1": 0.25 * (epoch + 1)}
+        yield EpochDone(row={"epoch": epoch, "loss": 0.5, "images_per_s": 100.0, "advice": "", "recall": recall})
 
 
 def read_events(store):
@@ -49,8 +51,8 @@ def test_tensorboard_files_hold_epochs_and_a_part_of_the_steps(tmp_path):
     with Tracker(TrackingSettings(), run, ABOUT, steps=40) as tracker:
         for row in rows():
             tracker(row)
-            if "recall" in row:  # a run that is killed later has left this much
-                assert len(read_events(run)["validation/recall_at_1"]) == row["epoch"] + 1
+            if isinstance(row, EpochDone):  # a run that is killed later has left this much
+                assert len(read_events(run)["validation/recall_at_1"]) == row.epoch + 1
     found = read_events(run)
     assert found["validation/recall_at_1"] == [(40, 0.25), (80, 0.5)]
     assert found["epoch/images_per_s"] == [(40, 100.0), (80, 100.0)] and "epoch/advice" not in found

@@ -180,8 +180,8 @@ def test_a_loss_that_is_no_number_stops_the_run_there(weights, step):
     made = trainer(weights)
     seen = []
 
-    def poison(row):
-        seen.append(row["loss"] if row else None)
+    def poison(event):
+        seen.append(event and event.loss)
         if len(seen) == step + 1:
             with torch.no_grad():
                 next(made.network.parameters()).fill_(float("nan"))
@@ -195,8 +195,8 @@ def test_a_loss_that_is_no_number_stops_the_run_there(weights, step):
 def test_weights_that_the_last_step_spoilt_are_not_kept(weights):
     made = trainer(weights)
 
-    def poison(row):
-        if (row["epoch"], row["step"]) == (0, STEPS - 1):
+    def poison(event):
+        if (event.epoch, event.step) == (0, STEPS - 1):
             with torch.no_grad():
                 next(made.network.parameters()).fill_(float("inf"))
 
