@@ -3,7 +3,7 @@
 torchvision is imported only where one of its networks is asked for: it takes six seconds in every process.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 import torch
@@ -45,18 +45,18 @@ def stages_apart(stage: nn.Module) -> list[nn.Module]:
     return timm_stages(stage)
 
 
-def feature_length(stages: list[nn.Module], settings: NetworkSettings) -> int:
+def feature_length(stages: Sequence[nn.Module], settings: NetworkSettings) -> int:
     """F, the length of the features of all the backbone's stages. Raises as `output_shape`."""
     return output_shape(stages, settings)[0]
 
 
-def output_shape(stages: list[nn.Module], settings: NetworkSettings) -> torch.Size:
+def output_shape(stages: Sequence[nn.Module], settings: NetworkSettings) -> torch.Size:
     """What the first stages of a backbone, or all, make of one picture: (C, H, W) or (F,). Computed from shapes alone.
     Raises InputError where the input is too small, or otherwise wrong, for the backbone."""
     backbone = nn.Sequential(*stages)
     tensors = chain(backbone.named_parameters(), backbone.named_buffers())
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
-    picture = torch.empty(1, 3, settings.size, settings.size, device="meta")
+    picture = torch.empty(1, 3, settings.side, settings.side, device="meta")
     training = backbone.training
     try:
         with torch.no_grad():

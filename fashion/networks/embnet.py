@@ -27,6 +27,7 @@ def _block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
     # With an even kernel this padding makes the map one larger, and the pooling rounds it down again.
     convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
     nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-    nn.init.zeros_(convolution.bias)
+    if convolution.bias is not None:
+        nn.init.zeros_(convolution.bias)
     # ReLU after the pooling: the same values, on a quarter of the numbers.
     return nn.Sequential(convolution, nn.MaxPool2d(2), nn.ReLU(inplace=True), nn.BatchNorm2d(outputs))

@@ -5,8 +5,10 @@ import io
 import json
 import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from typing import Any, TypeGuard
 
 import safetensors.torch
 import torch
@@ -26,7 +28,7 @@ TOLERANCE = 1e-4  # largest difference in a coordinate of an embedding of unit l
 _CROP_MODES = {"stretch": "squash", "crop": "center", "pad": "border"}
 
 
-def for_timm(network: Network) -> bool:
+def for_timm(network: Network) -> TypeGuard[EmbeddingNetwork]:
     """Whether timm has a form for the network: one of its own, with one branch and no labels."""
     return (
         network.settings.name.startswith(TIMM) and isinstance(network, EmbeddingNetwork) and len(network.branches) == 1
@@ -46,7 +48,8 @@ def export_timm(network: Network, out: Store) -> list[str]:
         )
     network.eval()
     backbone, head = network.shared[0], network.branches[0][0]
-    model = timm_network(settings, classes=settings.dimension)
+    assert isinstance(head, Head)
+    model: Any = timm_network(settings, classes=settings.dimension)  # torch knows none of the attributes that timm adds
     record = model.pretrained_cfg
     classifier = record.get("classifier")
     if not isinstance(classifier, str) or not isinstance(model.get_submodule(classifier), nn.Linear):
@@ -96,7 +99,7 @@ def export_onnx(network: Network, out: Store) -> list[str]:
     names = []
     for domain in domains:
         name = f"{DOMAINS[domain]}.onnx" if len(domains) > 1 else "network.onnx"
-        model = onnx.load_from_string(_traced(_OneDomain(network, domain).eval(), network.settings.size))
+        model = onnx.load_from_string(_traced(_OneDomain(network, domain).eval(), network.settings.side))
         transform: Transform = network.settings.transform
         about = {
             "fingerprint": fingerprint(network),
@@ -144,7 +147,9 @@ def _traced(model: nn.Module, size: int) -> bytes:
         ):
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                model, (torch.zeros(2, 3, size, size, dtype=torch.uint8),), file, dynamo=False, opset_version=17,
+                model, (torch.zeros(2, 3, size, size, dtype=torch.uint8),),
+                file,  # type: ignore[arg-type]  # with dynamo=False it takes an open file too
+                dynamo=False, opset_version=17,
                 input_names=["pictures"], output_names=["embeddings"],
                 dynamic_axes={"pictures": {0: "N"}, "embeddings": {0: "N"}},
             )  # fmt: skip
@@ -156,7 +161,7 @@ def _traced(model: nn.Module, size: int) -> bytes:
     return file.getvalue()
 
 
-def _run(session, images: torch.Tensor) -> torch.Tensor:
+def _run(session: Any, images: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(session.run(None, {"pictures": images.numpy()})[0])
 
 
@@ -171,9 +176,9 @@ def _dense(head: Head) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @torch.no_grad()
-def _check(network: Network, other, what: str, domain: int = 0) -> None:
+def _check(network: Network, other: Callable[[torch.Tensor], torch.Tensor], what: str, domain: int = 0) -> None:
     """Whether `other` gives the network's embeddings of three pictures of noise. Raises RuntimeError."""
-    size = network.settings.size
+    size = network.settings.side
     images = torch.randint(0, 256, (3, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     difference = (other(images) - network(images, torch.full((3,), domain))).abs().max().item()
     if not difference <= TOLERANCE:

@@ -63,7 +63,7 @@ def read_network(data: bytes, where: str) -> tuple[Network, dict]:
         raise
     except (KeyError, TypeError, ValueError, RecursionError):
         raise InputError(f"{where} is damaged: its settings; write it again, or take an older one") from None
-    told = {name: metadata[name] for name in ("settings", "vocabulary") if name in metadata}
+    told: dict[str, str] = {name: metadata[name] for name in ("settings", "vocabulary") if name in metadata}
     if _digest(told, tensors) != metadata.get("fingerprint"):
         raise InputError(f"{where} is damaged: weights and fingerprint differ; write it again, or take an older one")
     vocabulary = Vocabulary.from_json(told["vocabulary"]) if "vocabulary" in told else None
@@ -101,7 +101,7 @@ def _digest(told: dict[str, str], tensors: dict[str, torch.Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

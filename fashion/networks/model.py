@@ -1,7 +1,7 @@
 """The embedding network: a picture and its domain in, a point on the unit sphere out."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -31,6 +31,7 @@ class EmbeddingNetwork(nn.Module):
     """
 
     vocabulary = None  # it predicts no labels
+    branches: Sequence[nn.Sequential]
 
     def __init__(
         self, settings: NetworkSettings, weights: Mapping[str, torch.Tensor] | None = None, *, apart: bool | None = None
@@ -54,9 +55,8 @@ class EmbeddingNetwork(nn.Module):
         branch = nn.Sequential(*stages[shared:], head)
         self.normalise = Normalise(settings.transform)
         self.shared = nn.Sequential(*stages[:shared])
-        self.branches = nn.ModuleList([branch])
-        if settings.branches == "dual":
-            self.branches.append(copy.deepcopy(branch))
+        branches = [branch, copy.deepcopy(branch)] if settings.branches == "dual" else [branch]
+        self.branches = nn.ModuleList(branches)  # type: ignore[assignment]  # it does not tell what it is a sequence of
 
     def forward(
         self, images_N3HW: torch.Tensor, domains_N: torch.Tensor | None = None, *, with_norm: bool = False
@@ -203,7 +203,7 @@ def takes_size(settings: NetworkSettings, size: int) -> bool:
 
 
 @contextmanager
-def _without_memory(settings: NetworkSettings):
+def _without_memory(settings: NetworkSettings) -> Iterator[None]:
     # torchvision computes a regnet's widths with tensors, which the meta device cannot do. An embnet is small, and the
     # meta device takes five seconds to import.
     device = "cpu" if settings.name == EMBNET or settings.name.startswith("regnet") else "meta"

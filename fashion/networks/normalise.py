@@ -10,6 +10,9 @@ class Normalise(nn.Module):
     """(N, 3, H, W) of values 0..255, uint8 or floats (as augmentation leaves them) -> (value / 255 - mean) / std a
     channel, in the same memory format; float32, or whatever the network has been converted to."""
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, transform: Transform):
         super().__init__()
         # Not persistent: the settings say them, and a file's fingerprint is over the weights it has always had.

@@ -1,6 +1,7 @@
 """Networks of timm."""
 
 from types import ModuleType
+from typing import Any
 
 from torch import nn
 
@@ -22,7 +23,7 @@ def timm_network(settings: NetworkSettings, *, pretrained: bool = False, classes
     """timm's network without its classifying layer (`classes` None: with it); `pretrained` downloads its default
     weights. Raises InputError as `timm_package`, and timm's own error for a size that does not suit the network."""
     timm = timm_package(settings)
-    options = {"pretrained": pretrained, "img_size": settings.size}
+    options: dict[str, Any] = {"pretrained": pretrained, "img_size": settings.size}
     options |= {} if classes is None else {"num_classes": classes}
     options |= {} if settings.drop_path is None else {"drop_path_rate": settings.drop_path}
     name = settings.name.removeprefix(TIMM)

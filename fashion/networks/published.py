@@ -1,5 +1,7 @@
 """torchvision's networks with random weights and without their classifiers."""
 
+from typing import Any
+
 from torch import nn
 from torchvision import models
 from torchvision.ops import StochasticDepth
@@ -11,7 +13,7 @@ from fashion.networks.settings import NetworkSettings
 def published_network(settings: NetworkSettings) -> tuple[nn.Module, tuple[str, ...]]:
     """The network without its classifying layer, and the beginnings of the names of weights it has no use for. Raises
     ValueError or AssertionError for a size that it cannot be made for."""
-    options = {}
+    options: dict[str, Any] = {}
     if settings.name.startswith("vit_"):
         options["image_size"] = settings.size
     elif settings.name.startswith("maxvit"):
@@ -21,7 +23,7 @@ def published_network(settings: NetworkSettings) -> tuple[nn.Module, tuple[str, 
         options.update(aux_logits=False, init_weights=True)
     model = models.get_model(settings.name, weights=None, **options)
     if settings.drop_path is not None:
-        _set_drop_path(model, settings)
+        _set_drop_path(model, settings, settings.drop_path)
     # The classifying layer is the last dense one, but for squeezenet, where it is a convolution before the pooling.
     if isinstance(model, models.SqueezeNet):
         last = "classifier.1"
@@ -31,11 +33,11 @@ def published_network(settings: NetworkSettings) -> tuple[nn.Module, tuple[str, 
     return model, (f"{last}.", "AuxLogits.", "aux1.", "aux2.")
 
 
-def _set_drop_path(model: nn.Module, settings: NetworkSettings) -> None:
+def _set_drop_path(model: nn.Module, settings: NetworkSettings, drop_path: float) -> None:
     """The probabilities rise with depth as they were published, to the highest that is set."""
     blocks = [module for module in model.modules() if isinstance(module, StochasticDepth)]
     highest = max((block.p for block in blocks), default=0.0)
     if not highest:
         raise no_blocks(settings)
     for block in blocks:
-        block.p *= settings.drop_path / highest
+        block.p *= drop_path / highest

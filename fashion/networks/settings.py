@@ -66,7 +66,7 @@ class NetworkSettings:
     width: float = 1.0
     """Only for embnet: its numbers of channels are multiplied by this."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.size is None:
             object.__setattr__(self, "size", 160 if self.name == SHIPPED else 64)
         if self.pretrained == AUTO:
@@ -93,6 +93,12 @@ class NetworkSettings:
         self._check_design()
         if self.pretrained is not None:
             _check_pretrained(self.name, self.pretrained)
+
+    @property
+    def side(self) -> int:
+        """Of the input, in pixels: `size`, which is decided where it was left open."""
+        assert self.size is not None
+        return self.size
 
     def _check_transform(self) -> None:
         for field in ("mean", "std"):

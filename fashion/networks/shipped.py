@@ -29,7 +29,8 @@ TRANSFORM, SIDE = Transform(mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bicu
 def shipped_file(name: str) -> Path | None:
     """Where the package keeps the weights of network `name`; None for other networks, and where it is not installed."""
     module = importlib.util.find_spec(PACKAGE.replace("-", "_")) if name == SHIPPED else None
-    return Path(module.submodule_search_locations[0]) / _FILE if module else None
+    folders = module.submodule_search_locations if module else None
+    return Path(folders[0]) / _FILE if folders else None
 
 
 def checked(file: Path) -> bytes:

@@ -42,7 +42,7 @@ def stages_of(model: nn.Module) -> list[nn.Module]:
         return _transformer_stages(model)
     if type(model) not in _ORDER:
         return [model]
-    steps = []
+    steps: list[nn.Module] = []
     for name in _ORDER[type(model)].split():
         part = getattr(model, name) if hasattr(model, name) else _STEPS[name]()
         steps += part.children() if isinstance(part, nn.Sequential | nn.ModuleList) else [part]
@@ -51,7 +51,7 @@ def stages_of(model: nn.Module) -> list[nn.Module]:
 
 def cut(steps: list[nn.Module]) -> list[nn.Module]:
     """Steps in a row, grouped so that each group but the first begins with a step that halves the resolution."""
-    groups = [[]]
+    groups: list[list[nn.Module]] = [[]]
     for step in steps:
         if groups[-1] and _halves(step):
             groups.append([])

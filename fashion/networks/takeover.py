@@ -11,7 +11,7 @@ def take_over(network: Network, other: Network) -> str:
     """Give `network` the weights of `other`: the backbone's all, its new layers' where they are the same layers. Returns
     what was taken, in words. Raises InputError for another backbone."""
     mine, theirs = network.settings, other.settings
-    where = mine.pretrained
+    where = mine.pretrained or "the other network"
     for field in ("name", "design", "width"):
         if getattr(mine, field) != getattr(theirs, field):
             raise InputError(
@@ -27,7 +27,7 @@ def take_over(network: Network, other: Network) -> str:
                     f"network.shared_stages {theirs.shared_stages}"
                 )
             for i, target in enumerate(targets):
-                _copy(target, sources[min(i, len(sources) - 1)], where, mine.size)
+                _copy(target, sources[min(i, len(sources) - 1)], where, mine.side)
         heads = [_take_new(name, layer, network, other) for name, layer in _new_layers(network).items()]
     if all(heads):
         return "backbone and head"

@@ -1,6 +1,7 @@
 """timm's networks as sequences of stages, as stages.py does with torchvision's."""
 
 import copy
+from typing import Any, TypeVar
 
 import torch
 from timm.models import (
@@ -17,6 +18,8 @@ from timm.models import (
 from torch import nn
 
 from fashion.networks.stages import cut
+
+Model = TypeVar("Model", bound=nn.Module)
 
 # A family's parts in the order of its forward pass; `pool` and `flatten` stand for what its global pooling does.
 _ORDER = {
@@ -39,7 +42,7 @@ def timm_stages(model: nn.Module) -> list[nn.Module]:
     names = _ORDER.get(type(model), "").split()
     if not names or ("pool" in names and not _averages(model)):
         return [model]
-    steps = []
+    steps: list[nn.Module] = []
     for name in names:
         step = _STEPS[name]() if name in _STEPS else model.get_submodule(name)
         steps += step.children() if type(step) in (nn.Sequential, nn.ModuleList) else [step]
@@ -51,9 +54,9 @@ def parameter_groups(model: nn.Module) -> list[list[nn.Parameter]]:
     from timm.models import group_parameters
 
     named = dict(model.named_parameters())
+    matcher: Any = model.group_matcher
     return [
-        [named[name] for name in names]
-        for _, names in sorted(group_parameters(model, model.group_matcher(coarse=True)).items())
+        [named[name] for name in names] for _, names in sorted(group_parameters(model, matcher(coarse=True)).items())
     ]
 
 
@@ -93,7 +96,7 @@ class _Pooled(nn.Module):
         return self.part.forward_head(self.part.norm(x), pre_logits=True)
 
 
-def _part(model: nn.Module, *names: str) -> nn.Module:
+def _part(model: Model, *names: str) -> Model:
     """The model with no other submodules than those named: for the methods that timm does their work in."""
     part = copy.copy(model)
     part._modules = {name: module for name, module in model._modules.items() if name in names}
