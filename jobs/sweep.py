@@ -21,7 +21,12 @@ DEMO = Path(__file__).parent / "configs/sweep-demo.yaml"
 
 
 def job(settings: SweepJobSettings) -> None:
-    sweep(settings)
+    if settings.data:
+        sweep(settings)
+    else:
+        from fashion.pipelines.demo import sweep_demo
+
+        sweep_demo(settings)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,12 @@ from jobs.cli import main
 
 
 def job(settings: TrainJobSettings) -> None:
-    train(settings)
+    if settings.data:
+        train(settings)
+    else:
+        from fashion.pipelines.demo import train_demo
+
+        train_demo(settings)
 
 
 if __name__ == "__main__":

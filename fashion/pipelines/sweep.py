@@ -193,9 +193,7 @@ def sweep(settings: SweepJobSettings) -> Trial:
     """Run or resume the sweep; Ray is joined or started. Returns the best trial. Raises InputError, and RuntimeError where
     no trial came to a result."""
     if not settings.data:
-        from fashion.pipelines.demo import sweep_demo
-
-        return sweep_demo(settings)
+        raise InputError("data: missing; expected the folder of an item table (fashion.pipelines.demo makes one)")
     check_storage("data", settings.data)
     check_storage("run", settings.run, writes=True)
     table, store = ItemTable(Store(settings.data)), Store(settings.run)

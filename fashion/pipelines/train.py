@@ -126,9 +126,7 @@ def train(settings: TrainJobSettings) -> Found:
     """Train, or resume, to the last epoch; Ray is joined or started. Returns the run's best checkpoint. Raises InputError,
     and RuntimeError where training failed for good."""
     if not settings.data:
-        from fashion.pipelines.demo import train_demo
-
-        return train_demo(settings)
+        raise InputError("data: missing; expected the folder of an item table (fashion.pipelines.demo makes one)")
     check_storage("data", settings.data)
     check_run("run", settings.run)
     for uri in settings.labels:
