@@ -143,15 +143,12 @@ class Soak:
     def disturb(self, process: subprocess.Popen, mark: str) -> list[threading.Thread]:
         """Threads that spoil the storage or kill a process of the job, at random moments."""
         found = []
-        if self.random.random() < 0.5:
-            name, delay, seconds = (
-                self.random.choice(list(FAULTS)),
-                self.random.uniform(0, 20),
-                self.random.uniform(0.2, 3),
-            )
+        if self.random.random() < 0.7:
+            name, delay = self.random.choice(list(FAULTS)), self.random.uniform(0, 12)
+            seconds = self.random.uniform(0.2, 3)
             found.append(threading.Thread(target=self.spoil, args=(process, name, delay, seconds)))
-        if self.random.random() < 0.5:
-            victim, delay = self.random.choice(list(VICTIMS)), self.random.uniform(0.5, 25)
+        if self.random.random() < 0.7:
+            victim, delay = self.random.choice(list(VICTIMS)), self.random.uniform(0.5, 15)
             found.append(threading.Thread(target=self.kill, args=(process, mark, victim, delay, self.random.random())))
         for thread in found:
             thread.start()
