@@ -12,7 +12,8 @@ from torch import nn
 from fashion.errors import InputError
 from fashion.networks.embnet import EmbNet
 from fashion.networks.of_timm import timm_network
-from fashion.networks.settings import EMBNET, TIMM, NetworkSettings
+from fashion.networks.resnet10 import ResNet10
+from fashion.networks.settings import EMBNET, OWN, RESNET10, TIMM, NetworkSettings
 
 
 def build_stages(
@@ -27,7 +28,7 @@ def build_stages(
         from fashion.networks.pretrained import load_weights
 
         load_weights(model, weights, unused=unused, settings=settings)
-    if isinstance(model, EmbNet):
+    if settings.name in OWN:
         return list(model.children())
     if settings.name.startswith(TIMM):
         return stages_apart(model) if apart else [model]
@@ -51,12 +52,14 @@ def feature_length(stages: Sequence[nn.Module], settings: NetworkSettings) -> in
 
 
 def output_shape(stages: Sequence[nn.Module], settings: NetworkSettings) -> torch.Size:
-    """What the first stages of a backbone, or all, make of one picture: (C, H, W) or (F,). Computed from shapes alone.
-    Raises InputError where the input is too small, or otherwise wrong, for the backbone."""
+    """What the first stages of a backbone, or all, make of one picture: (C, H, W) or (F,). Computed from shapes alone, but
+    for our own networks, which are small: torch's meta device takes a second to import. Raises InputError where the input
+    is too small, or otherwise wrong, for the backbone."""
     backbone = nn.Sequential(*stages)
     tensors = chain(backbone.named_parameters(), backbone.named_buffers())
-    shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
-    picture = torch.empty(1, 3, settings.side, settings.side, device="meta")
+    device = None if settings.name in OWN else "meta"
+    shapes = {name: torch.empty_like(tensor, device=device) for name, tensor in tensors}
+    picture = torch.zeros(1, 3, settings.side, settings.side, device=device)
     training = backbone.training
     try:
         with torch.no_grad():
@@ -70,8 +73,8 @@ def output_shape(stages: Sequence[nn.Module], settings: NetworkSettings) -> torc
 
 def _build(settings: NetworkSettings) -> tuple[nn.Module, tuple[str, ...]]:
     """The network without its classifying layer, and the beginnings of the names of weights it has no use for."""
-    if settings.name == EMBNET:
-        return EmbNet(settings.width), ()
+    if settings.name in OWN:
+        return {EMBNET: EmbNet, RESNET10: ResNet10}[settings.name](settings.width), ()
     if settings.name.startswith(TIMM):
         try:
             return timm_network(settings), ("head.", "fc.", "classifier.", "head_dist.")

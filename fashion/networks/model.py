@@ -15,7 +15,7 @@ from fashion.networks.fashionnet import FashionNet
 from fashion.networks.heads import Head, new_parameters, to_sphere
 from fashion.networks.normalise import Normalise
 from fashion.networks.recompute import through
-from fashion.networks.settings import EMBNET, NetworkSettings
+from fashion.networks.settings import OWN, NetworkSettings
 from fashion.vocabulary import Vocabulary
 
 CONSUMER, SHOP = 0, 1
@@ -204,8 +204,8 @@ def takes_size(settings: NetworkSettings, size: int) -> bool:
 
 @contextmanager
 def _without_memory(settings: NetworkSettings) -> Iterator[None]:
-    # torchvision computes a regnet's widths with tensors, which the meta device cannot do. An embnet is small, and the
-    # meta device takes five seconds to import.
-    device = "cpu" if settings.name == EMBNET or settings.name.startswith("regnet") else "meta"
+    # torchvision computes a regnet's widths with tensors, which the meta device cannot do. Ours are small, and the
+    # meta device takes a second to import.
+    device = "cpu" if settings.name in OWN or settings.name.startswith("regnet") else "meta"
     with torch.device(device), torch.random.fork_rng(devices=[]):
         yield

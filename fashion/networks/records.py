@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from fashion.errors import InputError
 from fashion.networks.of_timm import timm_package
-from fashion.networks.settings import EMBNET, TIMM, NetworkSettings
+from fashion.networks.settings import OWN, TIMM, NetworkSettings
 from fashion.networks.transform import Transform, usual
 
 # timm's words for what we do. On garments keeping the proportions is worth more than what is cut off: an untrained
@@ -15,8 +15,8 @@ _FITS = {"center": "crop", "squash": "stretch", "border": "pad"}
 def recorded(settings: NetworkSettings) -> tuple[Transform, int | None]:
     """The transform of the network's published weights, and the side in pixels that they were trained at; of a file of
     weights, those that are published for its network. Raises InputError for a name that timm has not."""
-    if settings.name == EMBNET:
-        return usual(EMBNET), None
+    if settings.name in OWN:
+        return usual(settings.name), None
     if settings.name.startswith(TIMM):
         return _of_timm(settings)
     return _of_torchvision(settings)

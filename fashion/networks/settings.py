@@ -8,7 +8,8 @@ from fashion.errors import InputError
 from fashion.networks.torchvision_names import torchvision_weights
 from fashion.networks.transform import FITS, INTERPOLATIONS, Channels, Transform, usual
 
-EMBNET = "embnet"
+EMBNET, RESNET10 = "embnet", "resnet10"
+OWN = (EMBNET, RESNET10)  # small networks of ours, of which no weights are published
 TIMM = "timm:"
 SHIPPED = "timm:tf_efficientnet_lite0"  # its ImageNet weights come with the package; see shipped.py
 AUTO = "auto"
@@ -22,8 +23,8 @@ class NetworkSettings:
     """The network: which backbone, how many branches, how long the embedding."""
 
     name: str = SHIPPED
-    """The backbone: timm:NAME, a torchvision classification network (resnet50, vgg16, convnext_tiny, vit_b_16, ...), or
-    embnet, the small network that this task began with."""
+    """The backbone: timm:NAME, a torchvision classification network (resnet50, vgg16, convnext_tiny, vit_b_16, ...),
+    resnet10, a narrow one for a start from random weights, or embnet, the small network that this task began with."""
     design: Literal["plain", "fashionnet"] = "plain"
     """What is built on the backbone: an embedding (plain), or an embedding, landmarks, category and attributes that
     learn together, local features pooled round the estimated landmarks (fashionnet; vgg16 is the published backbone)."""
@@ -64,7 +65,7 @@ class NetworkSettings:
     """Keep only what lies between stages for the backward pass and compute the rest again: much less memory, about a
     third more time, the same gradients."""
     width: float = 1.0
-    """Only for embnet: its numbers of channels are multiplied by this."""
+    """Only for resnet10 and embnet: their numbers of channels are multiplied by this."""
 
     def __post_init__(self) -> None:
         if self.size is None:
@@ -80,14 +81,14 @@ class NetworkSettings:
             raise InputError(f"network.shared_stages: {self.shared_stages}; expected 0 or more")
         if not 0 < self.width <= 16:
             raise InputError(f"network.width: {self.width}; expected above 0 and at most 16")
-        if self.width != 1 and self.name != EMBNET:
+        if self.width != 1 and self.name not in OWN:
             raise InputError(
-                f"network.width: {self.width} has a meaning for embnet only, not for {self.name}; leave it 1"
+                f"network.width: {self.width} has a meaning for {' and '.join(OWN)} only, not for {self.name}; leave it 1"
             )
         if self.drop_path is not None and not 0 <= self.drop_path < 1:
             raise InputError(f"network.drop_path: {self.drop_path}; expected from 0 to below 1, or null")
-        if self.drop_path is not None and self.name == EMBNET:
-            raise InputError("network.drop_path: embnet has no blocks that could be skipped; leave it out")
+        if self.drop_path is not None and self.name in OWN:
+            raise InputError(f"network.drop_path: {self.name} has no blocks that could be skipped; leave it out")
         self._check_transform()
         _check_name(self.name)
         self._check_design()
@@ -183,13 +184,13 @@ def _one_of(field: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def _check_name(name: str) -> None:
-    if name == EMBNET or (name.startswith(TIMM) and name != TIMM):
+    if name in OWN or (name.startswith(TIMM) and name != TIMM):
         return
     known = torchvision_weights()
     if name not in known:
-        close = difflib.get_close_matches(name, [EMBNET, *known], n=3, cutoff=0.5) or [EMBNET, "resnet18", "resnet50"]
+        close = difflib.get_close_matches(name, [*OWN, *known], n=3, cutoff=0.5) or [RESNET10, "resnet18", "resnet50"]
         raise InputError(
-            f"network.name: {name!r} is not known; expected embnet, timm:NAME or a torchvision network"
+            f"network.name: {name!r} is not known; expected {', '.join(OWN)}, timm:NAME or a torchvision network"
             f" such as {', '.join(close)}"
         )
 
@@ -204,8 +205,8 @@ def _check_pretrained(name: str, pretrained: str) -> None:
             f"{where}; a file of weights must be {WEIGHTS_FILE}: convert it with safetensors.torch.save_file"
         )
     others = f"a {WEIGHTS_FILE} file or the folder of a training run"
-    if name == EMBNET:
-        raise InputError(f"{where}; embnet has no published weights: give {others}, or null")
+    if name in OWN:
+        raise InputError(f"{where}; {name} has no published weights: give {others}, or null")
     if name.startswith(TIMM):
         choices = ["DEFAULT"]
     else:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:  # the processes that only hand a job on need neither torch no
     from fashion.networks.model import Network
 
 TRAINED_AT = 0.75  # side of the training pictures over network.size, for published weights
-LEAST_EPOCHS, LEAST_STEPS = 12, 160  # of a run whose epochs are not set
+# Epochs and steps that a run has at least whose epochs are not set, from weights that know something and from random ones.
+TUNED, FROM_RANDOM = (12, 160), (30, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +202,7 @@ def settle(settings: TrainSettings, table: ItemTable, steps: int) -> TrainSettin
         settings,
         loss=replace(settings.loss, domains=wanted),
         batch=replace(settings.batch, crop=settings.batch.crop or usual_crop(table)),
-        epochs=settings.epochs or usual_epochs(steps),
+        epochs=settings.epochs or usual_epochs(steps, settings.network),
     )
 
 
@@ -212,6 +213,7 @@ def usual_crop(table: ItemTable) -> str:
     return "whole" if whole else "box"
 
 
-def usual_epochs(steps: int) -> int:
+def usual_epochs(steps: int, network: NetworkSettings) -> int:
     """Epochs of `steps` each where none are asked for."""
-    return max(LEAST_EPOCHS, -(-LEAST_STEPS // steps))
+    least_epochs, least_steps = TUNED if network.pretrained else FROM_RANDOM
+    return max(least_epochs, -(-least_steps // steps))

@@ -121,7 +121,8 @@ class TrainSettings:
     """A training run."""
 
     epochs: int | None = None
-    """Epochs; in each one every training item is seen once. Default: 12, and more where those are fewer than 160 steps."""
+    """Epochs; in each one every training item is seen once. Default: 12, and more where those are fewer than 160 steps;
+    from random weights 30, and 1,000 steps."""
     seed: int = 0
     """Seed of the initial weights, the plan of batches, the views, the augmentation and the random mining."""
     precision: Literal["auto", "float32", "bf16"] = "auto"

@@ -82,7 +82,7 @@ def plan_sweep(settings: SweepSettings, table: ItemTable) -> SweepPlan:
     """Check names, budgets, every end of every range and the trials that will be drawn. Raises InputError."""
     shards, batch = table.shards("train"), settings.train.batch
     steps = Plan.of(shards, items_per_step=batch.items, seed=0).steps
-    epochs = settings.train.epochs or usual_epochs(steps)
+    epochs = settings.train.epochs or usual_epochs(steps, settings.train.network)
     settings = replace(settings, train=replace(settings.train, epochs=epochs))
     plan = SweepPlan(settings=settings)
     _check_names(plan)

@@ -23,7 +23,7 @@ from fashion.networks.settings import NetworkSettings
         ({"drop_path": 0.1, "name": "embnet"}, "drop_path", "embnet has no blocks"),
         ({"fit": "crop", "design": "fashionnet"}, "fit", "fractions of the picture"),
         ({"width": 0.0}, "width", "above 0"),
-        ({"name": "resnet18", "width": 2.0}, "width", "embnet only"),
+        ({"name": "resnet18", "width": 2.0}, "width", "embnet and resnet10 only"),
         ({"pretrained": "DEFAULT", "name": "embnet"}, "pretrained", ".safetensors"),
         ({"name": "resnet50", "pretrained": "IMAGENET1K_V9"}, "pretrained", "IMAGENET1K_V1, IMAGENET1K_V2, DEFAULT"),
         ({"name": "resnet50", "pretrained": "s3://bucket/resnet50.pth"}, "pretrained", ".safetensors"),

@@ -26,9 +26,15 @@ def table(*, images=100, boxes=100, cut=False, domains=("consumer", "shop")):
 
 @pytest.mark.parametrize(("steps", "epochs"), [(1, 160), (5, 32), (12, 14), (14, 12), (500, 12)])
 def test_epochs_make_160_steps_and_twelve_at_least(steps, epochs):
-    assert usual_epochs(steps) == epochs
+    assert usual_epochs(steps, NetworkSettings()) == epochs
     assert settle(TrainSettings(), table(), steps).epochs == epochs
     assert settle(TrainSettings(epochs=3), table(), steps).epochs == 3
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [(1, 1000), (5, 200), (34, 30), (500, 30)])
+def test_random_weights_take_longer(steps, epochs):
+    settings = TrainSettings(network=NetworkSettings(name="resnet10"))
+    assert usual_epochs(steps, settings.network) == settle(settings, table(), steps).epochs == epochs
 
 
 @pytest.mark.parametrize(
