@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -159,7 +160,7 @@ class _Asked:
     items: pa.Array  # whose first images are wanted
 
 
-def _first_pass(part: Shard, asked: _Asked, earlier) -> tuple[GalleryCounts, list[Survey]]:
+def _first_pass(part: Shard, asked: _Asked, earlier: Any) -> tuple[GalleryCounts, list[Survey]]:
     opened = part.open()
     return count_gallery(opened, asked.items), survey_part(part.number, opened, asked.survey)
 

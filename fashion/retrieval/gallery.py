@@ -129,10 +129,10 @@ class _Rows:
     def read(self, names: list[str]) -> pa.Table:
         missing = [name for name in names if name not in self.columns]
         if missing:
-            first = self.role is not None and not self.columns
-            rows = _plain(self.file.read(list(dict.fromkeys([*missing, *(["role"] if first else [])]))))
-            if first:
-                mask = pc.equal(rows["role"], arrow_text(self.role))
+            role = None if self.columns else self.role
+            rows = _plain(self.file.read(list(dict.fromkeys([*missing, *(["role"] if role is not None else [])]))))
+            if role is not None:
+                mask = pc.equal(rows["role"], arrow_text(role))
                 self.mask = None if pc.all(mask, min_count=0).as_py() else mask
             rows = rows if self.mask is None else rows.filter(self.mask)
             self.columns |= dict(zip(rows.column_names, rows.columns, strict=True))

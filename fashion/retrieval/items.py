@@ -14,10 +14,9 @@ def item_columns(number: int, rows: pa.Table, z_ND: np.ndarray, *, by_mean: bool
     item = rows["item"].to_numpy(zero_copy_only=False)
     starts = np.flatnonzero(np.r_[len(item) > 0, item[1:] != item[:-1]])
     first = rows.take(pa.array(starts))
-    if by_mean:
-        z_ND, starts = centroids(z_ND, starts), None
     ids = first["item"].combine_chunks()
-    return Block(number=number, vectors=z_ND, ids=ids, labels=ids, about=first, starts=starts)
+    vectors = centroids(z_ND, starts) if by_mean else z_ND
+    return Block(number=number, vectors=vectors, ids=ids, labels=ids, about=first, starts=None if by_mean else starts)
 
 
 def centroids(z_ND: np.ndarray, starts: np.ndarray) -> np.ndarray:

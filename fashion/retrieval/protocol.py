@@ -4,6 +4,8 @@ The rules are DeepFashion's (in-shop and consumer-to-shop, CVPR 2016) and of the
 is written beside the result.
 """
 
+from typing import Any
+
 from fashion.errors import InputError
 from fashion.retrieval.search.refinements import RESTRICT, Blend, Expansion, Reranking
 from fashion.retrieval.settings import ProtocolSettings
@@ -28,7 +30,7 @@ def describe(settings: ProtocolSettings, *, benchmark: str, crop: str) -> dict:
 
 def _refinements(settings: ProtocolSettings) -> dict:
     """What is done beside plain ranking; nothing is said where nothing is done."""
-    said = {}
+    said: dict[str, Any] = {}
     if settings.category != "ignore":
         said["category"] = f"{settings.category} by the predicted category"
     if settings.category == "weigh":

@@ -78,7 +78,7 @@ def query_table(found: Evaluation) -> pa.Table:
     at = np.r_[0, np.cumsum((top >= 0).sum(1))].astype(np.int32)
     some = top >= 0
 
-    def lists(values) -> pa.ListArray:
+    def lists(values: pa.Array | pa.ChunkedArray) -> pa.ListArray:
         return pa.ListArray.from_arrays(at, values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values)
 
     rows = pa.array(top[some])

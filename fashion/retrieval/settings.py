@@ -26,7 +26,7 @@ class EmbedSettings:
     threads: int | None = None
     """Threads of an actor that decode. Default: an actor's share of the machine's CPUs."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("batch", "actors", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -68,7 +68,7 @@ class ProtocolSettings:
     category_weight: float = 0.1
     """For weigh: the weight of the categories' agreement (0 to 1), where the embeddings' cosine has weight 1."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, allowed in {
             "query_split": ("test", "val"),
             "positives": ("item", "pair"),
@@ -119,7 +119,7 @@ class GateSettings:
     seed: int = 0
     """Seed of the bootstrap."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.metric not in MEASURES and not re.fullmatch(r"recall@[1-9]\d*", self.metric):
             raise InputError(f"gate.metric: found {self.metric!r}, expected recall@K, {', '.join(MEASURES)}")
         if not 0 < self.alpha < 1:
@@ -151,7 +151,7 @@ class AnnSettings:
     seed: int = 0
     """Seed of the choice of those queries."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("vectors", "nprobe", "hnsw_m", "ef_construction", "ef_search", "pq_m", "queries"):
             value = getattr(self, name)
             if value is not None and value < 1:

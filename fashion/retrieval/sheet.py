@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+
 PICTURE = 150  # pixels, the longest side of a picture
 GAP = 12
 LINE = 15
@@ -36,7 +38,9 @@ def draw_sheet(rows: list[tuple[Cell, list[Cell]]]) -> Image.Image:
     return sheet
 
 
-def _cell(sheet: Image.Image, draw: ImageDraw.ImageDraw, fonts, cell: Cell, left: int, top: int) -> None:
+def _cell(
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, fonts: tuple[Font, Font], cell: Cell, left: int, top: int
+) -> None:
     if cell.picture is None:
         draw.rectangle((left, top, left + PICTURE, top + PICTURE), fill=EMPTY)
     else:

@@ -7,6 +7,7 @@ p-values that Holm's procedure corrects for their number.
 """
 
 import re
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -51,7 +52,7 @@ def compare(before: Scored, after: Scored, settings: GateSettings, *, tolerance:
     measures = []
     for m, name in enumerate(names):
         b, a = before_QM[:, m], after_QM[:, m]
-        row = {
+        row: dict[str, Any] = {
             "name": name,
             "before": float(b.mean()),
             "after": float(a.mean()),
@@ -127,7 +128,7 @@ def _common(before: Scored, after: Scored) -> tuple[np.ndarray, np.ndarray]:
     ids = [_ids(side, ["image"]) for side in (before, after)]
     if any(len(np.unique(one)) < len(one) for one in ids):  # earlier versions had a photo's id for each of its items
         ids = [_ids(side, ["image", "item"]) for side in (before, after)]
-    shared, at_before, at_after = np.intersect1d(*ids, assume_unique=True, return_indices=True)
+    shared, at_before, at_after = np.intersect1d(ids[0], ids[1], assume_unique=True, return_indices=True)
     if not len(shared):
         raise InputError(
             f"against: {before.uri}: none of its {len(ids[0])} queries is among the {len(ids[1])} of this evaluation; "
@@ -142,7 +143,7 @@ def _ids(side: Scored, columns: list[str]) -> np.ndarray:
     return pc.binary_join_element_wise(*values, "\0").to_numpy(zero_copy_only=False).astype(str)
 
 
-def _values(side, name: str) -> np.ndarray:
+def _values(side: pa.Table, name: str) -> np.ndarray:
     """(Q,) what each query adds to the measure's mean."""
     if name in ("map", "r_precision"):
         return side[MEASURES[name]].to_numpy(zero_copy_only=False).astype(np.float64)
@@ -160,7 +161,7 @@ def _judge_each(measures: list[dict], settings: GateSettings) -> None:
         row["moved"] = direction if row["p_adjusted"] < settings.alpha else "none"
 
 
-def _words(value) -> str:
+def _words(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return "not set" if value is None else str(value)

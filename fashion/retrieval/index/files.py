@@ -34,7 +34,8 @@ class Part:
 
 def plan_parts(manifest: dict, vectors: int) -> list[list[str]]:
     """The names of neighbouring shards that share an index: of at least `vectors` images, the last of what is left."""
-    parts, held = [[]], 0
+    parts: list[list[str]] = [[]]
+    held = 0
     for shard in manifest["shards"]:
         if held >= vectors:
             parts.append([])

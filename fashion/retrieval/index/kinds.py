@@ -36,6 +36,7 @@ def _empty(kind: str, N: int, D: int, settings: dict) -> faiss.Index:
         graph.hnsw.efSearch = settings["ef_search"]
         return graph
     lists = max(1, min(round(4 * math.sqrt(N)), N // A_LIST))
+    index: faiss.IndexIVF
     if kind == "ivf":
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(D), D, lists, faiss.METRIC_INNER_PRODUCT)
     else:

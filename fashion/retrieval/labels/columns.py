@@ -53,7 +53,7 @@ class Predictions:
 class LabelRows:
     """Rows of SCHEMA as they are computed, a run of places at a time."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.places: list[int] = []
         self.tables: list[pa.Table] = [SCHEMA.empty_table()]
 

@@ -1,6 +1,7 @@
 """Judge the labels that embedding shards predict: every number of them, and pictures to look at."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -70,7 +71,7 @@ def evaluate_labels(
     return LabelResult(metrics=metrics, examples=shown)
 
 
-def _judge(part: LabelShard, seed: int, earlier) -> tuple[Tally, Examples]:
+def _judge(part: LabelShard, seed: int, earlier: Any) -> tuple[Tally, Examples]:
     rows = part.load()
     return tally(rows), examples(rows, seed)
 

@@ -68,7 +68,9 @@ class LabelSpace:
     def type_of(self) -> np.ndarray:
         """(A,) the number in `type_names` of each competing attribute's type; -1 for none."""
         numbers = {name: i for i, name in enumerate(self.type_names)}
-        return np.array([numbers.get(self.types.get(name), -1) for name in self.attributes.names], np.int64)
+        return np.array(
+            [numbers[self.types[name]] if name in self.types else -1 for name in self.attributes.names], np.int64
+        )
 
     @cached_property
     def key(self) -> bytes:

@@ -104,7 +104,7 @@ def _minus(number: str) -> str:
 def _labels(created: Sequence[str | None]) -> list[str]:
     """Days, or times of the day where all are of one."""
     try:
-        times = [datetime.fromisoformat(when) for when in created]
+        times = [datetime.fromisoformat(when or "") for when in created]
     except (TypeError, ValueError):
         return [str(when or "?") for when in created]
     one_day = len({time.date() for time in times}) == 1

@@ -46,4 +46,4 @@ def with_categories(
 
 
 def _worse(row: QueryRow) -> tuple[int, float]:
-    return row.rank, -row.average_precision
+    return row.rank or 0, -row.average_precision

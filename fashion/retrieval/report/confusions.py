@@ -21,7 +21,9 @@ def thieves(rows: Sequence[QueryRow], *, count: int, victims: int) -> list[Thief
     confusions = []
     for item in worst:
         robbed = sorted(stolen[item], key=lambda row: (-row.top[0].score, row.image))
-        seen, firsts, others = set(), [], []
+        seen: set[str] = set()
+        firsts: list[QueryRow] = []
+        others: list[QueryRow] = []
         for row in robbed:
             (others if row.item in seen else firsts).append(row)
             seen.add(row.item)
@@ -49,7 +51,7 @@ def confusion(rows: Sequence[QueryRow], *, limit: int) -> Confusion | None:
     if not any(row.top[0].category for row in answered):
         return None
     pairs = Counter((row.category or NO_CATEGORY, row.top[0].category or NO_CATEGORY) for row in answered)
-    sizes = Counter()
+    sizes: Counter[str] = Counter()
     for (asked, _), n in pairs.items():
         sizes[asked] += n
     known = {name for pair in pairs for name in pair}

@@ -82,19 +82,20 @@ def _guess(name: str, true: set[str] | None) -> Guess:
 
 def _marks(predicted: list[float], true: list[float] | None) -> list[Mark]:
     """The landmarks that are predicted or annotated to be there."""
-    guess, truth = (np.array(points).reshape(len(LANDMARKS), 3) if points else None for points in (predicted, true))
+    guess = np.array(predicted).reshape(len(LANDMARKS), 3)
+    truth = np.array(true).reshape(len(LANDMARKS), 3) if true else None
     marks = []
     for slot, name in enumerate(LANDMARKS):
         there = bool(guess[slot, 0] >= 0)
-        annotated = truth is not None and bool(truth[slot, 0] >= 0)
-        if there or annotated:
+        own = truth[slot] if truth is not None and truth[slot, 0] >= 0 else None
+        if there or own is not None:
             marks.append(
                 Mark(
                     name=name,
                     at=tuple(guess[slot, 1:].tolist()) if there else None,
                     seen=bool(guess[slot, 0] == VISIBLE),
-                    true=tuple(truth[slot, 1:].tolist()) if annotated else None,
-                    visible=annotated and bool(truth[slot, 0] == VISIBLE),
+                    true=None if own is None else tuple(own[1:].tolist()),
+                    visible=own is not None and bool(own[0] == VISIBLE),
                 )
             )
     return marks

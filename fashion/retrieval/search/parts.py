@@ -24,7 +24,8 @@ class Opened(Protocol):
 class Part(Protocol):
     """Where a piece of the gallery is. A view says which of its vectors and columns are ranked; None: the plain ones."""
 
-    number: int
+    @property
+    def number(self) -> int: ...
 
     def open(self, views: Sequence[Any]) -> Opened:
         """Read, once, what these views need."""
