@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from fashion.storage import Store
-from fashion.training.checkpoint import CHECKPOINT, HISTORY, checkpoint_name, checkpoints
+from fashion.training.checkpoint import CHECKPOINT, HISTORY, NETWORK, checkpoint_name, checkpoints
 from fashion.training.settings import LossSettings, TrainSettings
 
 BASE = TrainSettings(epochs=4, loss=LossSettings(name="triplet"))
@@ -48,6 +48,7 @@ class FakeTraining:
                 log.write(f"{run.parent()[1]} {epoch} {settings.loss.margin}\n")
             for old in checkpoints(run):
                 run.delete_folder(checkpoint_name(old.epoch))
+            run.write(f"{checkpoint_name(epoch - 1)}/{NETWORK}", b"")  # without one it is no checkpoint
             run.write_json(f"{checkpoint_name(epoch - 1)}/{CHECKPOINT}", {"epoch": epoch - 1, "history": history})
             run.write_json(HISTORY, history)
             saved(epoch, score_at(settings, epoch))

@@ -77,7 +77,7 @@ def test_nothing_but_the_sweeps_own_files_is_left_and_one_checkpoint_a_trial(swe
     store, *_ = sweep
     names = store.names(recursive=True)
     assert {n.split("/")[0] for n in names} == {"sweep.json", "clock.json", "trials"}
-    assert [n for n in names if "checkpoint_epoch" in n] == [
+    assert [n for n in names if n.endswith("checkpoint.json")] == [
         "trials/trial-0000/checkpoint_epoch=0003/checkpoint.json",
         "trials/trial-0001/checkpoint_epoch=0003/checkpoint.json",
         "trials/trial-0002/checkpoint_epoch=0000/checkpoint.json",
