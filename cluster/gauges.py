@@ -1,6 +1,7 @@
 """A job's figures as Ray's custom metrics: Ray's metrics endpoint exports them, and its Grafana shows them."""
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 
@@ -9,7 +10,7 @@ class Gauges:
 
     def __init__(self, job: str, folder: str):
         self.job, self.tags = job, {"folder": _ascii(folder)}
-        self.held = {}
+        self.held: dict[str, Any] = {}
 
     def set(self, figures: Mapping[str, float | None]) -> None:
         """`ray_fashion_JOB_NAME` from now on; None leaves a gauge as it was."""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -66,14 +67,14 @@ def read_rates(file: Path) -> tuple[Rates, list[str]]:
     held = yaml.safe_load(file.read_text())
     assumed = []
 
-    def values(part, name):
+    def values(part: Any, name: str) -> Any:
         if isinstance(part, dict) and set(part) == {"value", "from"}:
             if part["from"] == "assumed":
                 assumed.append(name)
             return part["value"]
         return {key: values(value, f"{name}.{key}" if name else key) for key, value in part.items()}
 
-    machines = {kind: Machine(**machine) for kind, machine in held["machines"].items()}
+    machines: dict[str, Any] = {kind: Machine(**machine) for kind, machine in held["machines"].items()}
     plain = {name: values(held[name], name) for name in ("storage", "images", "core", "training", "queries")}
     rates = Rates(
         **machines, **plain, on_gpu=values(held["gpu"], "gpu"), most=held["most"], deadline_h=held["deadline_h"]
@@ -87,7 +88,9 @@ def slowest(limits: dict[str, float]) -> tuple[float, str]:
     return limits[name], name
 
 
-def spread(job: str, work: float, machine: Machine, each: dict[str, float], shared: dict[str, float], rates: Rates):
+def spread(
+    job: str, work: float, machine: Machine, each: dict[str, float], shared: dict[str, float], rates: Rates
+) -> Need:
     """Need of `work` images of a job whose machines do not wait for each other.
 
     `each`: images a second of one machine by resource; `shared`: of all machines together, by resource.

@@ -5,7 +5,10 @@ import os
 import shutil
 import sys
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from types import ModuleType
+from typing import Any
 
 from fashion.capacity import OWN
 from fashion.processes import descendants, kill
@@ -32,7 +35,7 @@ QUIET = {
 
 
 @contextmanager
-def ray_cluster(*, cpus: int | None = None):
+def ray_cluster(*, cpus: int | None = None) -> Iterator[ModuleType]:
     """A running Ray for the length of the block: the cluster of RAY_ADDRESS (as `ray job submit` sets it), or a new one
     on this machine that ends with the block. `cpus`: logical CPUs of a new one. One that this process has started or joined
     already is taken as it is, and stays."""
@@ -56,7 +59,7 @@ def ray_cluster(*, cpus: int | None = None):
     import ray
 
     _mute()
-    options = {"log_to_driver": False, "logging_level": logging.ERROR}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not joined:
         options |= {"address": "local", "num_cpus": count, "include_dashboard": False}
     before = descendants()
@@ -86,7 +89,7 @@ def ray_cluster(*, cpus: int | None = None):
 
 
 @contextmanager
-def silent_stderr():
+def silent_stderr() -> Iterator[None]:
     """Ray's C++ core says on stderr that it was told to be silent; what goes wrong is raised as a Python exception."""
     kept = os.dup(2)
     with open(os.devnull, "w") as nowhere:

@@ -4,6 +4,7 @@ retries."""
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def check_storage(setting: str, uri: str, *, writes: bool = False) -> None:
             )
         return
     scheme, bucket, _ = split(store.uri)
-    what = {"s3": _s3, "gs": _gs, "abfs": _abfs}[scheme](bucket)
+    checks: dict[str | None, Callable[[str], str | None]] = {"s3": _s3, "gs": _gs, "abfs": _abfs}
+    what = checks[scheme](bucket)
     if what:
         raise InputError(f"{setting}: bucket {bucket!r}{what}")
 

@@ -6,6 +6,7 @@ A job's script calls `end_on_signals` before it imports anything that takes time
 import os
 import signal
 import sys
+from types import FrameType
 
 from fashion.processes import end_descendants
 
@@ -23,7 +24,7 @@ def end_on_signals() -> None:
     signal.signal(signal.SIGTERM, _stop)
 
 
-def _stop(number: int, frame) -> None:
+def _stop(number: int, frame: FrameType | None) -> None:
     global _stopped
     _stopped = True
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -31,14 +32,14 @@ def _stop(number: int, frame) -> None:
     signal.raise_signal(signal.SIGINT)  # as Ctrl-C, which Ray's libraries know how to tidy up after
 
 
-def _interrupt(number: int, frame) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     if _importing(frame) and not _ray_runs():
         # A package that is half imported may swallow the exception, or go on in a state that nobody thought of.
         end_now()
     raise KeyboardInterrupt
 
 
-def _importing(frame) -> bool:
+def _importing(frame: FrameType | None) -> bool:
     while frame is not None:
         if frame.f_code.co_filename.startswith(_IMPORTS):
             return True

@@ -1,5 +1,6 @@
 """Whether trying a failed run of Ray Train again can help."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
@@ -13,7 +14,7 @@ from fashion.errors import InputError, TrainingDiverged
 
 
 @contextmanager
-def no_retries_in_vain():
+def no_retries_in_vain() -> Iterator[None]:
     """A run that is started in this block is not tried again after what would happen again."""
     with patch.object(data_parallel_trainer, "create_failure_policy", _Discerning):
         yield

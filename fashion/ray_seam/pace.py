@@ -1,6 +1,8 @@
 """Ray Data's executor rests where it would spin."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 from ray.data._internal.execution.execution_callback import ExecutionCallback
 
@@ -17,13 +19,13 @@ class Paced(ExecutionCallback):
     each of its passes either moves a block or waits for one inside `ray.wait`.
     """
 
-    def __init__(self, sleep=time.sleep, clock=time.perf_counter):
+    def __init__(self, sleep: Callable[[float], object] = time.sleep, clock: Callable[[], float] = time.perf_counter):
         self._sleep, self._clock = sleep, clock
-        self._moved = None
+        self._moved: list | None = None
         self._rest = LEAST_S
         self._began = clock()
 
-    def on_execution_step(self, executor) -> None:
+    def on_execution_step(self, executor: Any) -> None:
         moved = [
             (m.num_tasks_submitted, m.num_task_outputs_generated, m.num_tasks_finished, m.num_outputs_taken)
             for m in (op.metrics for op in executor._topology)

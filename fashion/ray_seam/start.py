@@ -3,12 +3,13 @@ machines, and one that forwards log files. On two cores they take a fifth of the
 
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
 
 @contextmanager
-def lean_start():
+def lean_start() -> Iterator[None]:
     """`ray.init` in this block starts no dashboard, no autoscaler and no log monitor, and the smallest agent."""
     from ray._private import utils
     from ray._private.node import Node
@@ -21,7 +22,7 @@ def lean_start():
 
 
 @contextmanager
-def stoppable_start():
+def stoppable_start() -> Iterator[None]:
     """SIGTERM means what it meant before: while `ray.init` runs in this block, where Ray would exit with a status of its
     own, and after it, where Ray's core would take it for a crash."""
     from ray._private import utils

@@ -1,6 +1,7 @@
 """Ray Train in a Ray of the job's own: fewer processes, which start and end sooner."""
 
 from dataclasses import dataclass
+from typing import Any
 from unittest.mock import patch
 
 import ray
@@ -32,7 +33,7 @@ class _Lean(DataParallelTrainer):
         callbacks = super()._create_default_callbacks()
         return [c for c in callbacks if not isinstance(c, PlacementGroupCleanerCallback)] + [_Inherited()]
 
-    def _initialize_and_run_controller(self, **arguments):
+    def _initialize_and_run_controller(self, **arguments: Any) -> Any:
         with patch.object(data_parallel_trainer, "get_env_vars_to_propagate", _Nothing):
             return super()._initialize_and_run_controller(**arguments)
 
@@ -47,22 +48,22 @@ class ControllerStarted:
 class Announced(ControllerCallback):
     """Pins the controller up, in whose process this runs, for whoever wants the run to end."""
 
-    def __init__(self, board):
+    def __init__(self, board: Any):
         self.board = board
 
-    def after_controller_start(self, train_run_context) -> None:
+    def after_controller_start(self, train_run_context: Any) -> None:
         self.board.post.remote(ControllerStarted(controller=ray.get_runtime_context().current_actor))
 
 
 class _Nothing(dict):
     """Environment variables that stay none."""
 
-    def setdefault(self, key, default=None):
+    def setdefault(self, key: Any, default: Any = None) -> Any:
         return default
 
 
 class _Inherited(ControllerCallback):
     """In the controller: its workers inherit their environment too."""
 
-    def after_controller_start(self, train_run_context) -> None:
+    def after_controller_start(self, train_run_context: Any) -> None:
         constants.ENV_VARS_TO_PROPAGATE.clear()
