@@ -19,6 +19,7 @@ from fashion.pipelines import log
 from fashion.setting_types import check_names, check_nulls, defaults_in, expected, names_in, types_of
 from fashion.text import printable
 from jobs import signals
+from jobs.raylet import end_with_raylet
 
 Settings = TypeVar("Settings")
 
@@ -39,6 +40,7 @@ def main(settings: type[Settings], job: Callable[[Settings], int | None], argume
     traceback.
     """
     signals.end_on_signals()
+    end_with_raylet(FAILED)
     arguments = sys.argv[1:] if arguments is None else arguments
     log.show(debug=DEBUG in arguments)
     try:

@@ -9,6 +9,7 @@ import sys
 from types import FrameType
 
 from fashion.processes import end_descendants
+from jobs import raylet
 
 INTERRUPTED = 128 + signal.SIGINT
 STOPPED = 128 + signal.SIGTERM
@@ -55,6 +56,7 @@ def _ray_runs() -> bool:
 def end_now() -> None:
     """Say so and end, with nothing tidied up, and nobody left behind of a Ray that was starting."""
     os.write(2, f"\n{farewell()}\n".encode())
+    raylet.no_longer()
     end_descendants()
     os._exit(status())
 
@@ -65,6 +67,7 @@ def leave_if_ray_was_starting(status: int) -> None:
     if "ray" in sys.modules and not _ray_runs():
         sys.stdout.flush()
         sys.stderr.flush()
+        raylet.no_longer()
         end_descendants()
         os._exit(status)
 

@@ -12,6 +12,8 @@ import psutil
 import pytest
 from PIL import Image
 
+from jobs import raylet
+
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "FASHION_TEST_MARK"
 
@@ -96,3 +98,26 @@ def test_ctrl_c_in_the_first_seconds_of_the_demo(interrupted, delay):
 def test_sigterm_in_the_first_seconds(interrupted, catalogue, delay):
     status, said = interrupted(catalogue, signal.SIGTERM, delay, everyone=False)
     assert (status, said) == (143, "\nstopped; the same command goes on from here\n")
+
+
+def test_a_job_whose_raylet_is_killed_ends(tmp_path, catalogue):
+    mark = uuid.uuid4().hex
+    started = subprocess.Popen(
+        [sys.executable, ROOT / "jobs" / catalogue[0], *catalogue[1:]],
+        cwd=tmp_path,
+        env=os.environ | {MARK: mark, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until = time.monotonic() + 60
+    while not (raylets := [p for p in marked(mark) if p.name() == "raylet"]) and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(2)  # it is in use
+    raylets[0].kill()
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 1
+    if said:  # Ray's core may be quicker, says nothing, and leaves its workers to themselves
+        assert said == raylet.SAID.decode()
+        time.sleep(1)
+        assert not marked(mark), "processes outlived the job"
