@@ -40,7 +40,7 @@ def test_labels_are_told_wherever_an_evaluation_is(tmp_path, table, ray_running,
     said = capsys.readouterr().out
     assert "category top-1" in said and "category ignored" in said and "not comparable with this table" in said
     out = run / "evaluation"
-    assert json.loads(out.read("metrics.json")) == json.loads(json.dumps(first))
+    assert out.read_json("metrics.json") == json.loads(json.dumps(first))
     assert first["labels"]["images"] == 18 and first["labels"]["crop"] == "whole"
     assert first["labels"]["category"]["images"] == sum(
         row["category"] is not None

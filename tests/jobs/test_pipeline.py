@@ -120,7 +120,7 @@ def metrics(run, table):
 
 def test_evaluation_writes_numbers_rankings_and_a_report_that_agree(metrics, run, table):
     out = run[0] / "evaluation"
-    assert json.loads(out.read("metrics.json")) == json.loads(json.dumps(metrics))
+    assert out.read_json("metrics.json") == json.loads(json.dumps(metrics))
     with out.open("queries.parquet") as file:
         queries = pq.read_table(file).to_pylist()
     assert len(queries) == metrics["queries"] and metrics["unmatched_queries"] == 0
