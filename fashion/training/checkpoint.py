@@ -145,7 +145,7 @@ def checkpoints(run: Store) -> list[Found]:
 
 def best_checkpoint(run: Store, metric: str | None = None, note: Callable[[str], None] = lambda line: None) -> Found:
     """The checkpoint to use, by validation `metric`, by default the one that the run was to be judged by: the newest,
-    unless another's own epoch was better by more than chance (outside of the newest one's 99 % interval, Wilson).
+    unless another's own epoch was better by more than chance (their 99 % intervals, Wilson, lie apart).
 
     The rate has come down to nothing at the newest, and the best of many noisy epochs is partly luck. On 24 photographed
     items it was worth 3 points on the test part. One whose network is damaged is left out, and `note` told so. Raises
@@ -169,7 +169,8 @@ def _best(found: list[Found], metric: str) -> Found:
     newest = found[-1].history[-1]
     best = max(found, key=lambda c: (score(c.history[-1], metric), c.epoch))
     value, queries = score(newest, metric), newest.get("queries", 0)
-    chance = queries and value >= 0 and score(best.history[-1], metric) <= wilson(value * queries, queries, z=2.576)[1]
+    least = wilson(score(best.history[-1], metric) * queries, queries, z=2.576)[0] if queries else 1.0
+    chance = queries and value >= 0 and least <= wilson(value * queries, queries, z=2.576)[1]
     return found[-1] if chance else best
 
 
