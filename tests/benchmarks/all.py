@@ -18,7 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parents[1] / "README.md"
-BEGIN, END = "<!-- made by `make benchmarks`: -->\n", "<!-- until here -->"
+BEGIN, END = "<!-- benchmarks -->\n", "<!-- until here -->"
 PACKAGES = ("torch", "torchvision", "ray", "faiss-cpu", "pytorch-metric-learning")
 # A ratio as the scripts print it, with its least and greatest where it has rounds.
 RATIO = r"([\d.]+(?: \([\d.]+ to [\d.]+)?)"
