@@ -59,8 +59,8 @@ def read_network(data: bytes, where: str) -> tuple[Network, dict]:
         raise InputError(f"{where} is not a network file: format {metadata.get('format')!r}, expected {FORMAT!r}")
     try:
         settings = _settings(json.loads(metadata["settings"]), where)
-    except InputError:
-        raise
+    except InputError as fault:  # of a value, where a bit of the text is another
+        raise fault if where in str(fault) else InputError(f"{where} is damaged: {fault}") from None
     except (KeyError, TypeError, ValueError, RecursionError):
         raise InputError(f"{where} is damaged: its settings; write it again, or take an older one") from None
     told: dict[str, str] = {name: metadata[name] for name in ("settings", "vocabulary") if name in metadata}
