@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from fashion.capacity import OWN
-from fashion.processes import descendants, kill
+from fashion.processes import descendants, kill, ray_runs
 from fashion.ray_seam.start import lean_start, session_folder, stoppable_start
 
 log = logging.getLogger("fashion.cluster")
@@ -39,7 +39,7 @@ def ray_cluster(*, cpus: int | None = None) -> Iterator[ModuleType]:
     """A running Ray for the length of the block: the cluster of RAY_ADDRESS (as `ray job submit` sets it), or a new one
     on this machine that ends with the block. `cpus`: logical CPUs of a new one. One that this process has started or joined
     already is taken as it is, and stays."""
-    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+    if ray_runs():
         yield sys.modules["ray"]
         return
     for name, value in QUIET.items():

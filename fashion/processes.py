@@ -1,6 +1,7 @@
 """What a process has started, and what that has started: nobody is left behind."""
 
-from collections.abc import Callable, Collection
+import sys
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import psutil
@@ -11,17 +12,33 @@ def descendants() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True))
 
 
-def end_descendants(spared: Collection[psutil.Process] = ()) -> None:
-    """Kill all descendants but those, and theirs. Each is stopped first, so that none starts another meanwhile."""
-    seen = set(spared)
+def with_environment(name: str, value: str) -> list[psutil.Process]:
+    """The processes of this machine that were started with this variable, whoever their parent is by now."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # another user's, or gone
+            if process.environ().get(name) == value and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def end_descendants() -> None:
+    """Kill all descendants. Each is stopped first, so that none starts another meanwhile."""
+    seen: set[psutil.Process] = set()
     while new := descendants() - seen:
         seen |= new
         kill(new, psutil.Process.suspend)
-    kill(seen - set(spared))
+    kill(seen)
 
 
-def kill(processes: Collection[psutil.Process], by: Callable[[psutil.Process], object] = psutil.Process.kill) -> None:
+def kill(processes: Iterable[psutil.Process], by: Callable[[psutil.Process], object] = psutil.Process.kill) -> None:
     """End those that still run."""
     for process in processes:
         with suppress(psutil.Error):  # it has ended by itself
             by(process)
+
+
+def ray_runs() -> bool:
+    """Whether this process uses a Ray; asked without importing it."""
+    asked = getattr(sys.modules.get("ray"), "is_initialized", None)
+    return asked is not None and bool(asked())

@@ -6,9 +6,11 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from fashion.errors import InputError
+
+Part = TypeVar("Part")
 
 
 @cache
@@ -95,3 +97,15 @@ def defaults_in(settings: type, prefix: str = "") -> dict[str, Any]:
             defaults |= {f"{name}{f.name}": f.default for f in fields(kind) if f.default is not MISSING}
             defaults |= defaults_in(kind, name)
     return defaults
+
+
+def require_folders(settings: object, *names: str) -> None:
+    """Raise InputError for the first of these settings, folders all, that is not given."""
+    for name in names:
+        if not getattr(settings, name):
+            raise InputError(f"{name}: missing; expected a local folder or s3://bucket/prefix (--{name})")
+
+
+def part_of(settings: Part, kind: type[Part]) -> Part:
+    """The settings of `kind` alone, of an object that has more."""
+    return kind(**{field.name: getattr(settings, field.name) for field in fields(kind)})  # type: ignore[arg-type]

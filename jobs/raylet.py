@@ -1,14 +1,12 @@
 """A job whose own Ray is killed ends too, and says so: Ray's core ends it without a word, or its libraries wait for ever."""
 
 import os
-import sys
 import threading
 import time
-from contextlib import suppress
 
 import psutil
 
-from fashion.processes import end_descendants, kill
+from fashion.processes import end_descendants, kill, ray_runs, with_environment
 
 EVERY_S = 0.05  # Ray's core is quick too
 SAID = (
@@ -37,32 +35,17 @@ def _watch(status: int, stderr: int) -> None:
         if raylet is None:
             raylet, used = next((c for c in psutil.Process().children() if c.name() == "raylet"), None), False
         elif _lives(raylet):
-            used = used or _ray_is_used()
-        elif used and not _ray_is_used():
+            used = used or ray_runs()
+        elif used and not ray_runs():
             raylet = None  # Ray was shut down
         else:
             break
     if _over.is_set():
         return
+    kill(with_environment("RAY_RAYLET_PID", str(raylet.pid)))  # no longer descendants, and in no hurry
     os.write(stderr, SAID)
-    end_descendants()
-    kill(_orphans(raylet.pid))
+    end_descendants()  # last: without the rest of Ray its core ends this process too
     os._exit(status)
-
-
-def _orphans(raylet: int) -> list[psutil.Process]:
-    """What a raylet that is dead had started: nobody's descendants any more, and in no hurry to end."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):  # another user's, or gone
-            if process.environ().get("RAY_RAYLET_PID") == str(raylet):
-                found.append(process)
-    return found
-
-
-def _ray_is_used() -> bool:
-    used = getattr(sys.modules.get("ray"), "is_initialized", None)
-    return used is not None and used()
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import NoReturn
 
-from fashion.processes import end_descendants
+from fashion.processes import end_descendants, ray_runs
 from jobs import raylet
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -34,7 +35,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    if _importing(frame) and not _ray_runs():
+    if _importing(frame) and not ray_runs():
         # A package that is half imported may swallow the exception, or go on in a state that nobody thought of.
         end_now()
     raise KeyboardInterrupt
@@ -48,28 +49,25 @@ def _importing(frame: FrameType | None) -> bool:
     return False
 
 
-def _ray_runs() -> bool:
-    running = getattr(sys.modules.get("ray"), "is_initialized", None)
-    return running is not None and running()
-
-
 def end_now() -> None:
     """Say so and end, with nothing tidied up, and nobody left behind of a Ray that was starting."""
     os.write(2, f"\n{farewell()}\n".encode())
-    raylet.no_longer()
-    end_descendants()
-    os._exit(status())
+    _leave(status())
 
 
 def leave_if_ray_was_starting(status: int) -> None:
     """A Ray that was interrupted while it started crashes when Python tidies up, and its helpers, whose parent would be
     killed with us, wait for minutes for a Ray that is not there."""
-    if "ray" in sys.modules and not _ray_runs():
+    if "ray" in sys.modules and not ray_runs():
         sys.stdout.flush()
         sys.stderr.flush()
-        raylet.no_longer()
-        end_descendants()
-        os._exit(status)
+        _leave(status)
+
+
+def _leave(status: int) -> NoReturn:
+    raylet.no_longer()
+    end_descendants()
+    os._exit(status)
 
 
 def farewell() -> str:

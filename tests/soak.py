@@ -27,6 +27,7 @@ from pathlib import Path
 import boto3
 import psutil
 
+from fashion.processes import with_environment
 from fashion.storage import Store
 from fashion.training.checkpoint import checkpoints
 from tests.catalogues import jpeg, picture
@@ -164,12 +165,14 @@ class Soak:
     def kill(self, process: subprocess.Popen, mark: str, victim: str, delay: float, which: float) -> None:
         if not self.alive_after(process, delay):
             return
-        self.most_memory = max(self.most_memory, sum(memory(p) for p in marked(mark)))
+        self.most_memory = max(self.most_memory, sum(memory(p) for p in with_environment(MARK, mark)))
         if victim == "driver":
             process.send_signal(signal.SIGKILL)
             self.kills[victim] += 1
             return
-        found = [p for p in marked(mark) if p.pid != process.pid and re.search(VICTIMS[victim], title(p))]
+        found = [
+            p for p in with_environment(MARK, mark) if p.pid != process.pid and re.search(VICTIMS[victim], title(p))
+        ]
         if found:
             found[int(which * len(found))].kill()
             self.kills[victim] += 1
@@ -184,22 +187,11 @@ class Soak:
     def gone(self, mark: str) -> None:
         """Nobody of the job is left, within a minute."""
         ends = time.monotonic() + 60
-        while (left := marked(mark)) and time.monotonic() < ends:
+        while (left := with_environment(MARK, mark)) and time.monotonic() < ends:
             time.sleep(0.2)
         for process in left:
             self.left[title(process)[:40]] += 1
             process.kill()
-
-
-def marked(mark: str) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 def title(process: psutil.Process) -> str:

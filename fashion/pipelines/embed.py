@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from cluster.shared import check_shared
@@ -10,11 +10,11 @@ from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.claim import sole_writer
 from fashion.data.table import ItemTable, ShardInfo
-from fashion.errors import InputError
 from fashion.pipelines.networks import best_network, embedder_of
 from fashion.pipelines.progress import Progress
 from fashion.retrieval.embeddings import Catalogue, check_comparable, claim, open_catalogue
 from fashion.retrieval.settings import KINDS, AnnSettings, EmbedSettings
+from fashion.setting_types import part_of, require_folders
 from fashion.storage import Store
 from fashion.text_table import aligned
 
@@ -47,13 +47,11 @@ class EmbedJobSettings(EmbedSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("data", "run", "out"):
-            if not getattr(self, name):
-                raise InputError(f"{name}: missing; expected a local folder or s3://bucket/prefix (--{name})")
+        require_folders(self, "data", "run", "out")
 
     @property
     def embedding(self) -> EmbedSettings:
-        return EmbedSettings(**{f.name: getattr(self, f.name) for f in fields(EmbedSettings)})
+        return part_of(self, EmbedSettings)
 
 
 def embed_shards(

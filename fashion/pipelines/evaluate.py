@@ -16,6 +16,7 @@ from fashion.pipelines.progress import Progress
 from fashion.provenance import now, versions
 from fashion.retrieval.gate.gate import Gate, open_gate
 from fashion.retrieval.settings import EmbedSettings, GateSettings, ProtocolSettings
+from fashion.setting_types import require_folders
 from fashion.storage import Store
 from fashion.training.checkpoint import Found
 
@@ -48,9 +49,7 @@ class EvaluateSettings:
     """Seed of the report's choice of queries and pictures; no number depends on it."""
 
     def __post_init__(self):
-        for name in ("data", "run"):
-            if not getattr(self, name):
-                raise InputError(f"{name}: missing; expected a local folder or s3://bucket/prefix (--{name})")
+        require_folders(self, "data", "run")
         if not 0 <= self.tolerance < 1:
             raise InputError(f"tolerance: found {self.tolerance}, expected a fraction from 0 to below 1, such as 0.01")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cluster.storage import check_storage
-from fashion.errors import InputError
+from fashion.setting_types import require_folders
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint
 
@@ -23,9 +23,7 @@ class ExportSettings:
     where there is a form for timm, else onnx."""
 
     def __post_init__(self):
-        for name in ("run", "out"):
-            if not getattr(self, name):
-                raise InputError(f"{name}: missing; expected a local folder or s3://bucket/prefix (--{name})")
+        require_folders(self, "run", "out")
 
 
 def export(settings: ExportSettings) -> list[str]:

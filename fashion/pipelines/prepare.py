@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cluster.gauges import Gauges
@@ -12,8 +12,8 @@ from cluster.storage import check_storage
 from fashion.claim import sole_writer
 from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
-from fashion.errors import InputError
 from fashion.pipelines.progress import Progress
+from fashion.setting_types import part_of, require_folders
 from fashion.storage import Store
 
 if TYPE_CHECKING:
@@ -38,13 +38,11 @@ class PrepareSettings(TableSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("source",) if self.check else ("source", "out"):
-            if not getattr(self, name):
-                raise InputError(f"{name}: missing; expected a local folder or s3://bucket/prefix (--{name})")
+        require_folders(self, "source", *(() if self.check else ("out",)))
 
     @property
     def table(self) -> TableSettings:
-        return TableSettings(**{field.name: getattr(self, field.name) for field in fields(TableSettings)})
+        return part_of(self, TableSettings)
 
 
 def prepare_table(

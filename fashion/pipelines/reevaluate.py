@@ -19,6 +19,7 @@ from fashion.pipelines.prepare import prepare_table
 from fashion.retrieval.gate.earlier import METRICS, QUERIES
 from fashion.retrieval.gate.gate import Gate
 from fashion.retrieval.settings import EmbedSettings, GateSettings, ProtocolSettings
+from fashion.setting_types import require_folders
 from fashion.storage import Store
 
 log = logging.getLogger(__name__)
@@ -55,9 +56,7 @@ class ReevaluateSettings:
     gate: GateSettings = field(default_factory=GateSettings)
 
     def __post_init__(self):
-        for name in ("run", "data", "baseline"):
-            if not getattr(self, name):
-                raise InputError(f"{name}: missing; expected a local folder or s3://bucket/prefix (--{name})")
+        require_folders(self, "run", "data", "baseline")
         if self.day:
             try:
                 datetime.strptime(self.day, "%Y-%m-%d")

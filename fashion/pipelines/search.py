@@ -12,6 +12,7 @@ from fashion.errors import InputError
 from fashion.pipelines.networks import embedder_of, network_with
 from fashion.retrieval.embeddings import EMBEDDING, Catalogue, open_catalogue
 from fashion.retrieval.settings import EmbedSettings
+from fashion.setting_types import require_folders
 from fashion.storage import Store
 from fashion.text_table import aligned
 
@@ -52,9 +53,7 @@ class PhotoSearchSettings:
     """Item table with the sheet's pictures. Default: where it was when the catalogue was embedded."""
 
     def __post_init__(self):
-        for name in ("catalogue", "run"):
-            if not getattr(self, name):
-                raise InputError(f"{name}: missing; expected a local folder or s3://bucket/prefix (--{name})")
+        require_folders(self, "catalogue", "run")
         if not self.image:
             raise InputError("image: missing; expected photos or folders of photos (--image)")
         if self.k < 1:

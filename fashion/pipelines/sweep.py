@@ -2,7 +2,7 @@
 
 import logging
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cluster.shared import check_shared
@@ -16,6 +16,7 @@ from fashion.pipelines.live import LiveTable
 from fashion.pipelines.log import kept_log
 from fashion.provenance import now
 from fashion.retrieval.gate.earlier import METRICS
+from fashion.setting_types import part_of
 from fashion.storage import Store
 from fashion.text_table import aligned
 from fashion.training.checkpoint import best_checkpoint
@@ -69,7 +70,7 @@ class SweepJobSettings:
 
     @property
     def sweep(self) -> SweepSettings:
-        return SweepSettings(**{f.name: getattr(self, f.name) for f in fields(SweepSettings)})
+        return part_of(self, SweepSettings)
 
 
 def sweep_run(settings: SweepJobSettings, plan: SweepPlan, table: ItemTable, store: Store) -> Trial:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cluster.shared import check_shared
@@ -18,6 +18,7 @@ from fashion.pipelines.beside import beside
 from fashion.pipelines.log import kept_log
 from fashion.pipelines.progress import Progress
 from fashion.pipelines.train_lines import TrainLines, measure
+from fashion.setting_types import part_of
 from fashion.storage import Store
 from fashion.training.checkpoint import Found, best_checkpoint, score
 from fashion.training.settings import TrainSettings
@@ -53,7 +54,7 @@ class TrainJobSettings(TrainSettings):
 
     @property
     def train(self) -> TrainSettings:
-        return TrainSettings(**{f.name: getattr(self, f.name) for f in fields(TrainSettings)})
+        return part_of(self, TrainSettings)
 
 
 def train_run(draft: "Job", start: Start, tracking: TrackingSettings) -> None:

@@ -8,26 +8,23 @@ import time
 import uuid
 from pathlib import Path
 
-import psutil
 import pytest
 from PIL import Image
 
+from fashion.processes import with_environment
 from jobs import raylet
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "FASHION_TEST_MARK"
 
 
-def marked(mark: str) -> list[psutil.Process]:
-    """Every process that has come of a job started with the mark in its environment."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+def start(job: list[str], folder: Path, **options) -> tuple[subprocess.Popen, str]:
+    """A job that runs there, and the mark in the environment of it and all that comes of it."""
+    mark = uuid.uuid4().hex
+    command = [sys.executable, ROOT / "jobs" / job[0], *job[1:]]
+    environment = os.environ | {MARK: mark, "PYTHONPATH": str(ROOT)}
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=folder, env=environment, **streams, **options), mark
 
 
 def listens(pid: int) -> bool:
@@ -43,23 +40,14 @@ def interrupted(tmp_path):
     terminal's foreground, as Ctrl-C does, after a delay."""
 
     def run(job: list[str], number: int, delay: float, everyone: bool) -> tuple[int, str]:
-        mark = uuid.uuid4().hex
-        started = subprocess.Popen(
-            [sys.executable, ROOT / "jobs" / job[0], *job[1:]],
-            cwd=tmp_path,
-            env=os.environ | {MARK: mark, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        started, mark = start(job, tmp_path, start_new_session=True)
         while not listens(started.pid):  # before that Python itself starts, which is not ours to mend
             time.sleep(0.001)
         time.sleep(delay)
         (os.killpg if everyone else os.kill)(started.pid, number)
         _, said = started.communicate(timeout=60)
         until = time.monotonic() + 5
-        while (left := marked(mark)) and time.monotonic() < until:
+        while (left := with_environment(MARK, mark)) and time.monotonic() < until:
             time.sleep(0.1)
         names = [process.name() for process in left]
         for process in left:
@@ -101,17 +89,11 @@ def test_sigterm_in_the_first_seconds(interrupted, catalogue, delay):
 
 
 def test_a_job_whose_raylet_is_killed_ends(tmp_path, catalogue):
-    mark = uuid.uuid4().hex
-    started = subprocess.Popen(
-        [sys.executable, ROOT / "jobs" / catalogue[0], *catalogue[1:]],
-        cwd=tmp_path,
-        env=os.environ | {MARK: mark, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    started, mark = start(catalogue, tmp_path)
     until = time.monotonic() + 60
-    while not (raylets := [p for p in marked(mark) if p.name() == "raylet"]) and time.monotonic() < until:
+    while (
+        not (raylets := [p for p in with_environment(MARK, mark) if p.name() == "raylet"]) and time.monotonic() < until
+    ):
         time.sleep(0.05)
     time.sleep(2)  # it is in use
     raylets[0].kill()
@@ -120,4 +102,4 @@ def test_a_job_whose_raylet_is_killed_ends(tmp_path, catalogue):
     if said:  # Ray's core may be quicker, says nothing, and leaves its workers to themselves
         assert said == raylet.SAID.decode()
         time.sleep(1)
-        assert not marked(mark), "processes outlived the job"
+        assert not with_environment(MARK, mark), "processes outlived the job"
