@@ -10,12 +10,14 @@ Re-executing a dataset each epoch would cost seconds before its first batch.
 import gc
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext, ExecutionOptions, ExecutionResources
 
+from fashion.data.decoded import DecodedPictures
 from fashion.data.label_pictures import LabelFeed, LabelTables
 from fashion.data.labels import Labeller
 from fashion.data.plan import Group, Plan, Ticket
@@ -34,7 +36,7 @@ ROW_BYTES = 64 << 20  # a row takes steps up to so many bytes of pixels, and one
 
 @dataclass(frozen=True, kw_only=True)
 class FeedSettings:
-    """What a micro-batch holds."""
+    """What a micro-batch holds, and what an actor may keep."""
 
     views: int  # K, pictures an item
     size: int  # side of the decoded square pictures, pixels
@@ -44,6 +46,7 @@ class FeedSettings:
     interpolation: str = "bilinear"
     pairs: bool  # views are annotated pairs: a consumer photo and a shop photo that it is paired with
     vocabulary: Vocabulary | None = None  # add the labels of each view, in this order
+    cache: int = 0  # bytes of decoded pictures that an actor keeps
 
     def __post_init__(self):
         assert self.views > 0 and self.size > 0 and self.slots > 0 and self.crop in ("whole", "box")
@@ -55,6 +58,7 @@ class Feed:
     def __init__(self, table: ItemTable, plan: Plan, settings: FeedSettings, labels: LabelTables | None = None):
         self.table, self.plan, self.settings = table, plan, settings
         s = settings
+        self.decoded = DecodedPictures(s.cache)
         self.categories = {name: i for i, name in enumerate(table.categories)}
         self.items = plan.items_per_step // s.slots  # b, items of a micro-batch
         self.labeller = Labeller(s.vocabulary, table, s.crop) if s.vocabulary else None
@@ -111,7 +115,8 @@ class Feed:
                 at = group.start[place]
                 domain[0, t, i] = [DOMAINS.index(group.columns["domain"][at + j]) for j, _ in views]
                 for k, (j, _) in enumerate(views):
-                    pixels[0, t, i, k] = group.pixels(at + j, size, s.crop, fit=s.fit, interpolation=s.interpolation)
+                    picture = ticket.groups[number].start, at + j
+                    pixels[0, t, i, k] = self.decoded.get(picture, partial(self._pixels, group, at + j))
                     if self.labeller:
                         self.labeller.put(labels, (0, t, i, k), group.columns, at + j)
         order = {
@@ -120,6 +125,10 @@ class Feed:
             "slot": np.full((1, T), slot),
         }
         return order | {"label": label, "domain": domain, "image": image, "pair": pair, "images": pixels, **labels}
+
+    def _pixels(self, group: ItemGroup, picture: int) -> np.ndarray:
+        s = self.settings
+        return group.pixels(picture, s.size, s.crop, fit=s.fit, interpolation=s.interpolation)
 
     def _views(self, group: ItemGroup, row: int, epoch: int) -> list[tuple[int, int]]:
         """(image of the item, the image that it is paired with) of each view."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # the processes that only hand a job on need neither torch no
 TRAINED_AT = 0.75  # side of the training pictures over network.size, for published weights
 # Epochs and steps that a run has at least whose epochs are not set, from weights that know something and from random ones.
 TUNED, FROM_RANDOM = (12, 160), (30, 1000)
+JUDGED = 50  # times that a run is validated at most: on a small table a hundred short epochs spend a tenth of it there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +107,7 @@ class Job:
             interpolation=s.network.transform.interpolation,
             pairs=s.loss.positives == "pair",
             vocabulary=self.vocabulary,
+            cache=self.resources.feed_cache if self.resources else 0,
         )
 
     @property
@@ -191,18 +193,20 @@ def draft_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: S
 
 def settle(settings: TrainSettings, table: ItemTable, steps: int) -> TrainSettings:
     """The settings with what was left open decided by the data: the loss's comparison across domains, the crop, and the
-    epochs, of so many `steps` each."""
+    epochs, of so many `steps` each, and which of them are validated."""
     domains = table.manifest["domains"]
     wanted = settings.loss.domains or ("cross" if len(domains) > 1 else "any")
     if wanted == "cross" and len(domains) < 2:
         raise InputError(
             f"loss.domains: found cross, and the data has {domains[0]} photos only; set any, or leave it out"
         )
+    epochs = settings.epochs or usual_epochs(steps, settings.network)
     return replace(
         settings,
         loss=replace(settings.loss, domains=wanted),
         batch=replace(settings.batch, crop=settings.batch.crop or usual_crop(table)),
-        epochs=settings.epochs or usual_epochs(steps, settings.network),
+        validation=replace(settings.validation, every=settings.validation.every or -(-epochs // JUDGED)),
+        epochs=epochs,
     )
 
 

@@ -112,7 +112,7 @@ class Trainer:
         for epoch in range(self.next_epoch, self.settings.epochs):
             row = self._epoch(epoch, batches, hooks)
             last = epoch == self.settings.epochs - 1
-            judged = last or (epoch + 1) % self.settings.validation.every == 0
+            judged = last or (epoch + 1) % (self.settings.validation.every or 1) == 0
             if judged:
                 began = time.perf_counter()
                 row |= self._validate(validation, last)

@@ -18,6 +18,7 @@ class Resources:
     feed_actors: int
     feed_cpus: float
     feed_memory: int  # bytes
+    feed_cache: int  # bytes an actor
     max_failures: int
 
     def feasible(self, cpus: float) -> None:
@@ -55,6 +56,7 @@ def decide_resources(wanted: ResourceSettings, *, cpus: float, gpus: float, core
         feed_actors=actors,
         feed_cpus=wanted.feed_cpus,
         feed_memory=wanted.feed_memory << 20,
+        feed_cache=wanted.feed_cache << 20,
         max_failures=wanted.max_failures,
     )
     decided.feasible(cpus)

@@ -9,11 +9,13 @@ from fashion.training.settings import TrainSettings
 
 
 def with_epochs(settings: TrainSettings, run: Store) -> TrainSettings:
-    """The settings with the epochs of the run, where it has begun and none are asked for. More than it was begun with are
-    trained after those that are done. Raises InputError for fewer than are done."""
+    """The settings with the epochs of the run and how often they are validated, where it has begun and none are asked for.
+    More than it was begun with are trained after those that are done. Raises InputError for fewer than are done."""
     if not run.exists(RUN):
         return settings
-    held = held_epochs(run)
+    begun = run.read_json(RUN)["settings"]
+    held, every = begun["epochs"], settings.validation.every or begun["validation"]["every"]
+    settings = replace(settings, validation=replace(settings.validation, every=every))
     if settings.epochs in (None, held):
         return replace(settings, epochs=held)
     done = max((found.epoch + 1 for found in checkpoints(run)), default=0)

@@ -55,8 +55,9 @@ class ValidationSettings:
     """recall@k, map or mrr on the validation split."""
     items: int = 2000
     """Items of the validation split that are used, at most: the first ones, which are a fair sample."""
-    every: int = 1
-    """Validate, and write a checkpoint, after each so many epochs (and after the last)."""
+    every: int | None = None
+    """Validate, and write a checkpoint, after each so many epochs (and after the last). Default: so that it comes at most
+    50 times a run."""
 
     def __post_init__(self):
         if self.metric not in ("map", "mrr") and not (self.metric.startswith("recall@") and self.metric[7:].isdigit()):
@@ -67,7 +68,7 @@ class ValidationSettings:
             raise InputError("validation.metric: found recall@0, expected k of at least 1")
         if self.items < 2:
             raise InputError(f"validation.items: found {self.items}, expected at least 2")
-        if self.every < 1:
+        if self.every is not None and self.every < 1:
             raise InputError(f"validation.every: found {self.every}, expected at least 1")
 
     @property
@@ -98,6 +99,8 @@ class ResourceSettings:
     """Logical CPUs of such an actor; each decodes on one core."""
     feed_memory: int = 1024
     """Decoded batches that may wait in the object store, MiB."""
+    feed_cache: int = 128
+    """Decoded pictures that a feed actor keeps for the next epochs, MiB; 0: none. 128 are 10,000 pictures at 64 pixels."""
     max_failures: int = 3
     """Restarts from the newest checkpoint after a fault, before the run gives up."""
 
@@ -105,6 +108,8 @@ class ResourceSettings:
         for name in ("workers", "worker_cpus", "feed_cpus", "feed_memory"):
             if not getattr(self, name) > 0:
                 raise InputError(f"resources.{name}: found {getattr(self, name)}, expected more than 0")
+        if self.feed_cache < 0:
+            raise InputError(f"resources.feed_cache: found {self.feed_cache}, expected 0 (none) or more MiB")
         for name in ("threads", "feed_actors"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InputError(f"resources.{name}: found {getattr(self, name)}, expected at least 1")

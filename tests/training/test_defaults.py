@@ -1,5 +1,6 @@
 """What a run does where its settings are left open: decided by the data and the network, and written down."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from fashion.networks.settings import SHIPPED, NetworkSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, checkpoint_name
 from fashion.training.job import settle, training_size, usual_epochs
-from fashion.training.settings import BatchSettings, TrainSettings
+from fashion.training.settings import BatchSettings, TrainSettings, ValidationSettings
 
 
 def table(*, images=100, boxes=100, cut=False, domains=("consumer", "shop")):
@@ -35,6 +36,13 @@ def test_epochs_make_160_steps_and_twelve_at_least(steps, epochs):
 def test_random_weights_take_longer(steps, epochs):
     settings = TrainSettings(network=NetworkSettings(name="resnet10"))
     assert usual_epochs(steps, settings.network) == settle(settings, table(), steps).epochs == epochs
+
+
+@pytest.mark.parametrize(("epochs", "every"), [(1, 1), (50, 1), (51, 2), (200, 4), (1001, 21)])
+def test_a_run_is_validated_fifty_times_at_most(epochs, every):
+    settings = settle(TrainSettings(epochs=epochs), table(), 10)
+    assert settings.validation.every == every and epochs / every <= 50
+    assert settle(replace(settings, validation=ValidationSettings(every=3)), table(), 10).validation.every == 3
 
 
 @pytest.mark.parametrize(

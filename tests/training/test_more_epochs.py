@@ -20,7 +20,7 @@ from fashion.training.job import draft_job
 from fashion.training.loop import Trainer
 from fashion.training.recipe import OptimizerSettings
 from fashion.training.resume import goes_on, held_epochs, rate_of
-from fashion.training.settings import BatchSettings, TrainSettings
+from fashion.training.settings import BatchSettings, TrainSettings, ValidationSettings
 from fashion.training.validate import Validation
 from tests.catalogues import make_table, photos
 from tests.training import running
@@ -151,3 +151,15 @@ def test_an_epoch_is_shown_once_and_a_restart_is_said(capsys):
         "epoch 2/2",
         "a fault ended the workers: goes on after epoch 1",
     ]
+
+
+def test_more_epochs_are_validated_as_often_as_the_run_was_begun(table, tmp_path):
+    run = Store(tmp_path)
+    settings = replace(SETTINGS, epochs=60)
+    open_run(run, draft_job(settings, table, run).about)
+    assert run.read_json(RUN)["settings"]["validation"]["every"] == 2
+    job = draft_job(replace(settings, epochs=400), table, run)
+    assert job.settings.validation.every == 2
+    open_run(run, job.about)
+    with pytest.raises(InputError, match="every"):
+        open_run(run, draft_job(replace(settings, validation=ValidationSettings(every=5)), table, run).about)
