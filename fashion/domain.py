@@ -1,7 +1,11 @@
 """Facts of the field that several packages need: domains, splits, roles, landmarks and their visibility, kinds of labels."""
 
+from typing import Literal, get_args
+
+Split = Literal["train", "val", "test"]
+
 DOMAINS = ("consumer", "shop")
-SPLITS = ("train", "val", "test")
+SPLITS: tuple[str, ...] = get_args(Split)
 ROLES = ("query", "gallery")
 ROLE_OF = {"consumer": "query", "shop": "gallery"}  # of a domain's photos where both domains are there
 

@@ -33,14 +33,22 @@ def options(kind: Any) -> tuple:
     return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
 
 
+def choices_of(kind: Any) -> tuple:
+    """The values that a Literal admits, or a list of such; empty for other types."""
+    kinds = [option for option in options(kind) if option is not type(None)]
+    if len(kinds) == 1 and get_origin(kinds[0]) is tuple:
+        kinds = [option for option in get_args(kinds[0]) if option is not ...]
+    return get_args(kinds[0]) if len(kinds) == 1 and get_origin(kinds[0]) is Literal else ()
+
+
 def expected(kind: Any) -> str:
     """The type in words."""
     return " or ".join(_words(option) for option in options(kind))
 
 
 def _words(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return "one of " + ", ".join(map(str, get_args(kind)))
+    if choices := choices_of(kind):
+        return ("one of " if get_origin(kind) is Literal else "a list of ") + ", ".join(map(str, choices))
     if is_dataclass(kind):
         return "a group of settings"
     named = {

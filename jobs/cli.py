@@ -16,6 +16,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 from fashion.causes import cause, line_of, of_outside
 from fashion.errors import InputError
 from fashion.pipelines import log
+from fashion.setting_ranges import allowed_in
 from fashion.setting_types import check_names, check_nulls, defaults_in, expected, names_in, types_of
 from fashion.text import printable
 from jobs import signals
@@ -76,6 +77,7 @@ def _last_line(fault: Exception, first: BaseException, *, debug: bool) -> str:
 def parse(settings: type[Settings], arguments: list[str]) -> Settings:
     """The settings of a command line. Raises InputError with one line that names the setting."""
     arguments = _with_configs(settings, arguments)
+    ranges: dict = allowed_in(settings)  # type: ignore[arg-type]
     flags = [argument[2:].split("=")[0] for argument in arguments if argument.startswith("--")]
     check_names(settings, [flag for flag in flags if flag and flag not in (*OPTIONS, CONFIG[2:])])
     set_parsing_settings(docstring_parse_attribute_docstrings="help" in flags)
@@ -86,6 +88,9 @@ def parse(settings: type[Settings], arguments: list[str]) -> Settings:
         )
         parser.add_argument(CONFIG, action="config", help="A YAML file of settings; flags after it override it.")
         parser.add_class_arguments(settings, as_group=False)
+        for action in parser._actions:
+            if action.dest in ranges:
+                action.help = f"{action.help} Range: {ranges[action.dest]}."
         # Else they are those of a settings object that has decided by its own name what others follow from.
         parser.set_defaults(defaults_in(settings))
         try:

@@ -22,6 +22,7 @@ BASE = (
     "provenance",
     "sealed",
     "seeds",
+    "setting_ranges",
     "setting_types",
     "storage",
     "text",

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from fashion.errors import InputError
+from fashion.setting_ranges import check, setting
 
 # What may differ between two runs on one table: how strict they are, where the annotations lie and how they are read,
 # and what may be read beside the source's own files.
@@ -18,8 +19,8 @@ class TableSettings:
     """Whose files the source holds; manifest: a CSV or Parquet of your own with the columns image, item, domain."""
     crop: bool = False
     """Cut each picture to its annotated box."""
-    size: int | None = None
-    """Shrink each picture until its shorter side has so many pixels; never enlarges. Default: as it is."""
+    size: int | None = setting(None, least=8, unit="pixels")
+    """Shrink each picture until its shorter side is so long; never enlarges. Default: as it is."""
     pictures: str | None = None
     """Folder of the pictures in place of the leading img/, such as Img/img_highres. Default: Img/img or img."""
     fine: bool = False
@@ -34,30 +35,21 @@ class TableSettings:
     """manifest: fetch pictures from https:// addresses on this machine or a private network too."""
     follow_links: bool = False
     """Read pictures that links on disk lead to outside of the source."""
-    holdout: float = 0.1
+    holdout: float = setting(0.1, least=0, below=0.5)
     """Share of the train items that becomes the validation split, and the same again for the test split, where the
     annotations have none of their own. 0: nothing is held out."""
     seed: int = 0
     """Seed of the items' places in the shards, of the hold-out and of its roles."""
-    shard_images: int = 2000
+    shard_images: int = setting(2000, least=1)
     """Images a shard, about: what one task packs and holds in memory."""
-    bad_fraction: float = 0.02
+    bad_fraction: float = setting(0.02, least=0, most=1)
     """The job fails where more than this share of the images cannot be used. May change between two runs."""
     duplicates: Literal["warn", "refuse", "drop"] = "warn"
     """One photo (byte for byte, with the same box) under several items. warn: they are listed. refuse: the job fails.
     drop: one of each is kept, in test before val before train. May change between two runs."""
 
-    def __post_init__(self):
-        if self.size is not None and self.size < 8:
-            raise InputError(f"size: found {self.size}, expected at least 8 pixels")
-        if not 0 <= self.holdout < 0.5:
-            raise InputError(f"holdout: found {self.holdout}, expected 0 to less than 0.5")
-        if not 0 <= self.bad_fraction <= 1:
-            raise InputError(f"bad_fraction: found {self.bad_fraction}, expected 0 to 1")
-        if self.shard_images < 1:
-            raise InputError(f"shard_images: found {self.shard_images}, expected at least 1")
-        if self.duplicates not in ("warn", "refuse", "drop"):
-            raise InputError(f"duplicates: found {self.duplicates!r}, expected warn, refuse or drop")
+    def __post_init__(self) -> None:
+        check(self)
         if self.fine and self.benchmark != "category-attribute":
             raise InputError(
                 f"fine: has a meaning for category-attribute only, not for {self.benchmark}; leave it false"

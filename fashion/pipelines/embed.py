@@ -45,7 +45,7 @@ class EmbedJobSettings(EmbedSettings):
     """Also build indexes of this kind for serving, and say what they find of the exact answer and how fast."""
     ann: AnnSettings = field(default_factory=AnnSettings)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         require_folders(self, "data", "run", "out")
 

@@ -8,7 +8,6 @@ from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.claim import sole_writer
 from fashion.data.table import ItemTable
-from fashion.errors import InputError
 from fashion.pipelines.embed import embed_shards
 from fashion.pipelines.log import kept_log
 from fashion.pipelines.networks import best_network, embedder_of
@@ -16,6 +15,7 @@ from fashion.pipelines.progress import Progress
 from fashion.provenance import now, versions
 from fashion.retrieval.gate.gate import Gate, open_gate
 from fashion.retrieval.settings import EmbedSettings, GateSettings, ProtocolSettings
+from fashion.setting_ranges import check, setting
 from fashion.setting_types import require_folders
 from fashion.storage import Store
 from fashion.training.checkpoint import Found
@@ -40,7 +40,7 @@ class EvaluateSettings:
     against: str | None = None
     """An earlier evaluation to compare with, query by query: its metrics.json (with queries.parquet beside it), their
     folder, or its run's folder. Exit status 3 where this one is worse: by more than chance and more than tolerance."""
-    tolerance: float = 0.01
+    tolerance: float = setting(0.01, least=0, below=1, note="a fraction such as 0.01")
     """A fall of gate.metric by at most this fraction passes, however sure it is: 0.01 is one point of a hundred."""
     gate: GateSettings = field(default_factory=GateSettings)
     history: str | None = None
@@ -48,10 +48,9 @@ class EvaluateSettings:
     seed: int = 0
     """Seed of the report's choice of queries and pictures; no number depends on it."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        check(self)
         require_folders(self, "data", "run")
-        if not 0 <= self.tolerance < 1:
-            raise InputError(f"tolerance: found {self.tolerance}, expected a fraction from 0 to below 1, such as 0.01")
 
     def results(self) -> Store:
         """Where the results go."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cluster.storage import check_storage
+from fashion.setting_ranges import check
 from fashion.setting_types import require_folders
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint
@@ -22,7 +23,8 @@ class ExportSettings:
     timm network with one branch. onnx: network.onnx, or one file a domain; uint8 pictures in, embeddings out. all: both
     where there is a form for timm, else onnx."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        check(self)
         require_folders(self, "run", "out")
 
 

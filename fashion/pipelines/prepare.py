@@ -13,6 +13,7 @@ from fashion.claim import sole_writer
 from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
 from fashion.pipelines.progress import Progress
+from fashion.setting_ranges import setting
 from fashion.setting_types import part_of, require_folders
 from fashion.storage import Store
 
@@ -30,13 +31,13 @@ class PrepareSettings(TableSettings):
     """Folder of the benchmark's files: local or s3://."""
     out: str | None = None
     """Folder of the item table: local or s3://."""
-    task_cpus: float = 1.0
+    task_cpus: float = setting(1.0, above=0)
     """Logical CPUs of a task; each packs one shard at a time."""
     check: bool = False
     """Read all annotations and pictures, say what prepare would do and set aside, and write nothing; exit status 2 where
     it would refuse."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         require_folders(self, "source", *(() if self.check else ("out",)))
 

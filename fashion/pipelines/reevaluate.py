@@ -19,6 +19,7 @@ from fashion.pipelines.prepare import prepare_table
 from fashion.retrieval.gate.earlier import METRICS, QUERIES
 from fashion.retrieval.gate.gate import Gate
 from fashion.retrieval.settings import EmbedSettings, GateSettings, ProtocolSettings
+from fashion.setting_ranges import check, setting
 from fashion.setting_types import require_folders
 from fashion.storage import Store
 
@@ -51,11 +52,12 @@ class ReevaluateSettings:
     """The day, YYYY-MM-DD. Default: today, UTC."""
     protocol: ProtocolSettings = field(default_factory=ProtocolSettings)
     embedding: EmbedSettings = field(default_factory=EmbedSettings)
-    tolerance: float = 0.01
+    tolerance: float = setting(0.01, least=0, below=1, note="a fraction such as 0.01")
     """A fall of gate.metric by at most this fraction passes: 0.01 is one point of a hundred."""
     gate: GateSettings = field(default_factory=GateSettings)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        check(self)
         require_folders(self, "run", "data", "baseline")
         if self.day:
             try:

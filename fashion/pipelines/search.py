@@ -12,6 +12,7 @@ from fashion.errors import InputError
 from fashion.pipelines.networks import embedder_of, network_with
 from fashion.retrieval.embeddings import EMBEDDING, Catalogue, open_catalogue
 from fashion.retrieval.settings import EmbedSettings
+from fashion.setting_ranges import check, setting
 from fashion.setting_types import require_folders
 from fashion.storage import Store
 from fashion.text_table import aligned
@@ -41,7 +42,7 @@ class PhotoSearchSettings:
     """Photos, or folders of photos, on this machine: --image a.jpg b.jpg."""
     box: str | None = None
     """The part of the photo to look at, x1,y1,x2,y2 in pixels of the upright photo; for a single photo."""
-    k: int = 10
+    k: int = setting(10, least=1)
     """Images to find for each photo."""
     domain: Literal["shop", "consumer", "any"] = "shop"
     """Whose images of the catalogue are searched."""
@@ -52,12 +53,11 @@ class PhotoSearchSettings:
     data: str | None = None
     """Item table with the sheet's pictures. Default: where it was when the catalogue was embedded."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        check(self)
         require_folders(self, "catalogue", "run")
         if not self.image:
             raise InputError("image: missing; expected photos or folders of photos (--image)")
-        if self.k < 1:
-            raise InputError(f"k: found {self.k}, expected at least 1")
         if self.sheet and Path(self.sheet).suffix.lower() not in SHEET_ENDINGS:
             raise InputError(f"sheet: found {self.sheet}, expected a file ending in {', '.join(SHEET_ENDINGS)}")
         self.corners  # noqa: B018  checked where it is given

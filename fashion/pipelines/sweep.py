@@ -16,6 +16,7 @@ from fashion.pipelines.live import LiveTable
 from fashion.pipelines.log import kept_log
 from fashion.provenance import now
 from fashion.retrieval.gate.earlier import METRICS
+from fashion.setting_ranges import check, setting
 from fashion.setting_types import part_of
 from fashion.storage import Store
 from fashion.text_table import aligned
@@ -50,23 +51,20 @@ class SweepJobSettings:
     search: SearchSettings = field(default_factory=SearchSettings)
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
-    concurrent: int | None = None
+    concurrent: int | None = setting(None, least=1)
     """Trials at a time. Default: as many as the cluster has GPUs, or machines' worth of CPUs, for."""
-    retries: int = 1
+    retries: int = setting(1, least=0)
     """Restarts of a failed trial before it is reported as failed; the sweep goes on without it."""
     evaluate: bool = True
     """Evaluate the best trial on the test part, once, at the end."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        check(self)
         if bool(self.data) != bool(self.run):
             missing = "run" if self.data else "data"
             raise InputError(f"{missing}: missing; give both --data and --run, or neither for the demo")
         if self.space is None:
             raise InputError("space: missing; give --config FILE.yaml with a space, as jobs/configs/sweep.yaml has")
-        if self.concurrent is not None and self.concurrent < 1:
-            raise InputError(f"concurrent: found {self.concurrent}, expected at least 1")
-        if self.retries < 0:
-            raise InputError(f"retries: found {self.retries}, expected 0 or more")
 
     @property
     def sweep(self) -> SweepSettings:

@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from fashion.domain import SPLITS
+from fashion.domain import Split
 from fashion.errors import InputError
+from fashion.setting_ranges import check, setting
 
 MEASURES = {"map": "average_precision", "r_precision": "r_precision", "mrr": "rank"}  # and the column they come from
 KINDS = ("flat", "ivf", "hnsw", "ivfpq")
@@ -15,85 +16,60 @@ KINDS = ("flat", "ivf", "hnsw", "ivfpq")
 class EmbedSettings:
     """How pictures are embedded, and with how much of the cluster."""
 
-    batch: int = 256
+    batch: int = setting(256, least=1)
     """Pictures that the network sees at a time."""
     precision: Literal["float32", "bf16"] = "float32"
     """What the network computes in; bf16 is quicker on GPUs and differs in the third digit."""
     dtype: Literal["float32", "float16"] = "float32"
     """What the embeddings are kept in; float16 is half the storage and differs in the fourth digit."""
-    actors: int | None = None
+    actors: int | None = setting(None, least=1)
     """Processes with the network each. Default: one a GPU, or one a machine where there is none."""
-    threads: int | None = None
+    threads: int | None = setting(None, least=1)
     """Threads of an actor that decode. Default: an actor's share of the machine's CPUs."""
 
     def __post_init__(self) -> None:
-        for name in ("batch", "actors", "threads"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name}: found {value}, expected at least 1")
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolSettings:
     """How retrieval is counted."""
 
-    query_split: str = "test"
-    """Split that the queries come from: test or val."""
-    gallery_splits: tuple[str, ...] | None = None
+    query_split: Literal["test", "val"] = "test"
+    """Split that the queries come from."""
+    gallery_splits: tuple[Split, ...] | None = None
     """Splits that the gallery comes from. Default: the query split (in the category benchmark: train)."""
-    positives: str = "item"
+    positives: Literal["item", "pair"] = "item"
     """item: every gallery image of the query's item is a match. pair: only the shop photos that the query is
     annotated to match; other photos of its item are left out of its ranking. The category benchmark matches by
     category."""
-    ranking: str = "image"
+    ranking: Literal["image", "item", "centroid"] = "image"
     """image: images are ranked. item: items, each by its best image. centroid: items, each by its images' mean."""
-    ks: tuple[int, ...] = (1, 5, 10, 20, 50)
+    ks: tuple[int, ...] = setting((1, 5, 10, 20, 50), least=1)
     """The k of recall@k."""
-    expansion: int = 0
+    expansion: int = setting(0, least=0)
     """Query expansion: a query is averaged with so many of what it finds first, and asks again. 0: off."""
-    expansion_power: float = 3.0
+    expansion_power: float = setting(3.0, least=0)
     """Of a found column's score, its weight in that average (alpha-QE). 0: all weigh as much as the query."""
-    reranking: int = 0
+    reranking: int = setting(0, least=0)
     """k-reciprocal re-ranking (Zhong et al. 2017) of so many of each query's best columns. 0: off."""
-    reranking_k1: int = 20
+    reranking_k1: int = setting(20, least=1)
     """Its neighbours."""
-    reranking_k2: int = 6
+    reranking_k2: int = setting(6, least=1)
     """Its neighbours that are averaged over."""
-    reranking_weight: float = 0.3
-    """Its lambda: the weight of the original distance, from 0 to 1."""
-    category: str = "ignore"
+    reranking_weight: float = setting(0.3, least=0, most=1)
+    """Its lambda: the weight of the original distance."""
+    category: Literal["ignore", "weigh", "restrict"] = "ignore"
     """ignore: embeddings alone are compared. weigh: also how far the predicted categories agree. restrict: images of the
     query's predicted category come first, in the order of their embeddings, then the others. For networks with
     network.design fashionnet."""
-    category_weight: float = 0.1
+    category_weight: float = setting(0.1, above=0, most=1000)
     """For weigh: the weight of the categories' agreement (0 to 1), where the embeddings' cosine has weight 1."""
 
     def __post_init__(self) -> None:
-        for name, allowed in {
-            "query_split": ("test", "val"),
-            "positives": ("item", "pair"),
-            "ranking": ("image", "item", "centroid"),
-            "category": ("ignore", "weigh", "restrict"),
-        }.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(
-                    f"protocol.{name}: found {getattr(self, name)!r}, expected one of {', '.join(allowed)}"
-                )
-        unknown = [s for s in self.gallery_splits or () if s not in SPLITS]
-        if unknown:
-            raise InputError(f"protocol.gallery_splits: found {unknown[0]!r}, expected train, val or test")
-        if not self.ks or min(self.ks) < 1:
-            raise InputError(f"protocol.ks: found {list(self.ks)}, expected whole numbers of at least 1")
-        for name in ("expansion", "reranking", "expansion_power"):
-            if getattr(self, name) < 0:
-                raise InputError(f"protocol.{name}: found {getattr(self, name)}, expected 0 or more")
-        for name in ("reranking_k1", "reranking_k2"):
-            if getattr(self, name) < 1:
-                raise InputError(f"protocol.{name}: found {getattr(self, name)}, expected at least 1")
-        if not 0 < self.category_weight <= 1000:
-            raise InputError(f"protocol.category_weight: found {self.category_weight}, expected above 0, at most 1000")
-        if not 0 <= self.reranking_weight <= 1:
-            raise InputError(f"protocol.reranking_weight: found {self.reranking_weight}, expected 0 to 1")
+        check(self, "protocol")
+        if not self.ks:
+            raise InputError("protocol.ks: found none, expected at least one k, a whole number")
         if self.ranking == "item" and (self.expansion or self.reranking):
             raise InputError(
                 "protocol.ranking: found item with expansion or reranking, expected image or centroid: they need one "
@@ -112,9 +88,9 @@ class GateSettings:
 
     metric: str = "recall@1"
     """The one number that decides: recall@K, map, r_precision or mrr."""
-    alpha: float = 0.05
+    alpha: float = setting(0.05, above=0, below=1, note="a fraction such as 0.05")
     """Chance of calling a difference real where there is none, on either side."""
-    draws: int = 4000
+    draws: int = setting(4000, least=100)
     """Bootstrap samples."""
     seed: int = 0
     """Seed of the bootstrap."""
@@ -122,10 +98,7 @@ class GateSettings:
     def __post_init__(self) -> None:
         if self.metric not in MEASURES and not re.fullmatch(r"recall@[1-9]\d*", self.metric):
             raise InputError(f"gate.metric: found {self.metric!r}, expected recall@K, {', '.join(MEASURES)}")
-        if not 0 < self.alpha < 1:
-            raise InputError(f"gate.alpha: found {self.alpha}, expected a fraction above 0 and below 1, such as 0.05")
-        if self.draws < 100:
-            raise InputError(f"gate.draws: found {self.draws}, expected at least 100")
+        check(self, "gate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,28 +107,25 @@ class AnnSettings:
 
     domain: Literal["shop", "consumer", "any"] = "shop"
     """Whose images are indexed."""
-    vectors: int = 100_000
+    vectors: int = setting(100_000, least=1)
     """Vectors an index, about: neighbouring shards share one until there are so many. 1: an index a shard."""
-    nprobe: int = 32
+    nprobe: int = setting(32, least=1)
     """ivf, ivfpq: lists that a query visits, of about 4 sqrt(vectors)."""
-    hnsw_m: int = 32
+    hnsw_m: int = setting(32, least=1)
     """hnsw: neighbours a vector is linked with."""
-    ef_construction: int = 200
+    ef_construction: int = setting(200, least=1)
     """hnsw: candidates while it is built."""
-    ef_search: int = 64
+    ef_search: int = setting(64, least=1)
     """hnsw: candidates of a query."""
-    pq_m: int | None = None
+    pq_m: int | None = setting(None, least=1)
     """ivfpq: parts that a vector is cut into, of one byte each. Default: parts of four numbers."""
-    queries: int = 1000
+    queries: int = setting(1000, least=1)
     """Queries that recall and speed are measured with: customers' photos where the catalogue has some."""
     seed: int = 0
     """Seed of the choice of those queries."""
 
     def __post_init__(self) -> None:
-        for name in ("vectors", "nprobe", "hnsw_m", "ef_construction", "ef_search", "pq_m", "queries"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"ann.{name}: found {value}, expected at least 1")
+        check(self, "ann")
 
     def of(self, kind: str, dimension: int) -> dict:
         """What an index of this kind depends on. Raises InputError."""

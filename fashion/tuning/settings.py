@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fashion.errors import InputError
+from fashion.setting_ranges import check, setting
 
 TRIALS = 20
 
@@ -19,6 +20,9 @@ class SearchSettings:
     seed: int = 0
     """Seed of the draws. Trials share the seed of their training."""
 
+    def __post_init__(self) -> None:
+        check(self, "search")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SchedulerSettings:
@@ -27,16 +31,13 @@ class SchedulerSettings:
     name: Literal["asha", "hyperband", "median", "pbt", "none"] = "asha"
     """asha: at set epochs the best part goes on, at once. hyperband: the same, waiting for all. median: what is worse
     than the others' median ends. pbt: the worst take over weights and settings of the best, changed a little."""
-    grace: int | None = None
-    """Epochs before a trial may be ended or changed. Default: a quarter of the epochs."""
-    reduction: float = 3.0
+    grace: int | None = setting(None, least=1, unit="epochs")
+    """Before a trial may be ended or changed. Default: a quarter of the epochs."""
+    reduction: float = setting(3.0, above=1)
     """asha, hyperband: one in so many goes on at each set epoch."""
 
-    def __post_init__(self):
-        if self.grace is not None and self.grace < 1:
-            raise InputError(f"scheduler.grace: found {self.grace}, expected at least 1 epoch")
-        if not self.reduction > 1:
-            raise InputError(f"scheduler.reduction: found {self.reduction}, expected more than 1")
+    def __post_init__(self) -> None:
+        check(self, "scheduler")
 
     def grace_of(self, epochs: int) -> int:
         """Epochs of grace of trials of so many epochs. Raises InputError where there are fewer."""
@@ -49,17 +50,15 @@ class SchedulerSettings:
 class BudgetSettings:
     """When the sweep ends: at whichever comes first. Raising one and giving the same command again goes on."""
 
-    trials: int | None = None
+    trials: int | None = setting(None, least=1)
     """Trials. Default: the whole grid; else 20, or without end where another budget is given."""
-    epochs: int | None = None
+    epochs: int | None = setting(None, least=1)
     """Epochs, over all trials together."""
-    hours: float | None = None
+    hours: float | None = setting(None, above=0)
     """Hours, over all commands that worked on this sweep."""
 
-    def __post_init__(self):
-        for name in ("trials", "epochs", "hours"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise InputError(f"budget.{name}: found {getattr(self, name)}, expected more than 0")
+    def __post_init__(self) -> None:
+        check(self, "budget")
 
     def count(self, grid: int | None) -> float:
         """Trials, where the grid has `grid` combinations (None: no grid). Raises InputError for a part of a grid."""

@@ -15,6 +15,7 @@ from fashion.pipelines.reevaluate import ReevaluateSettings
 from fashion.pipelines.search import PhotoSearchSettings
 from fashion.pipelines.sweep import SweepJobSettings
 from fashion.pipelines.train import TrainJobSettings
+from fashion.setting_ranges import allowed_in
 from fashion.setting_types import check_nulls, options, types_of
 from jobs.cli import main, parse
 
@@ -79,6 +80,13 @@ def test_help_explains_every_setting_and_the_printed_configuration_can_be_read_b
     (tmp_path / "c.yaml").write_text(printed)
     assert yaml.safe_load(printed)["epochs"] == 3
     assert parse(TrainJobSettings, ["--config", str(tmp_path / "c.yaml")]).epochs == 3
+
+
+def test_help_says_the_range_of_every_setting_that_has_one():
+    words = " ".join(run("jobs/evaluate.py", "--help").stdout.split())
+    ranges = allowed_in(EvaluateSettings)
+    assert len(ranges) > 10 and words.count(" Range: ") == len(ranges)
+    assert all(f" Range: {allowed}." in words for allowed in ranges.values())
 
 
 def test_a_bucket_that_is_not_there_is_said_before_anything_starts(s3):
