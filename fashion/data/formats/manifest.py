@@ -65,8 +65,8 @@ def read(
         good += batch.num_rows
         if batch.num_rows:
             yield batch
-    if rejects.rows and not (reject and good):
-        raise InputError(f"{len(rejects.rows)} rows cannot be used: {rejects.message()}")
+    if rejects and not (reject and good):
+        raise InputError(f"{len(rejects)} rows cannot be used: {rejects.message()}")
 
 
 def read_domains(given: Mapping[str, str] | None) -> dict[str, str]:

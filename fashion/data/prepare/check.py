@@ -108,5 +108,5 @@ def check_pictures(
         digests.append(shard_digests)
         done += shard_stats["images"] + shard_stats["bad"]
         progress(done, total, len(bad))
-    duplicates, counts = find_duplicates(pa.concat_tables(digests).combine_chunks())
+    duplicates, counts = find_duplicates(digests, total)
     return Checked(stats=stats, bad=bad, duplicates=duplicates.to_pylist(), counts=counts)

@@ -1,21 +1,57 @@
-"""One photo under several items: trained on and tested with where these lie in two splits, and always a false negative."""
+"""One photo under several items: trained on and tested with where these lie in two splits, and always a false negative.
 
+Digests are compared part by part on disk: what is held in memory is a part, and the duplicates.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fashion.data.prepare.planned import PlannedShard
+from fashion.data.prepare.spool import Slots, read_spool
+from fashion.data.schema import DIGESTS
 
 LAST = ("test", "val", "train")  # where one of several is kept, the first of these
+PART_ROWS = 500_000  # that are compared at once
+
+SCHEMA = pa.schema([*DIGESTS, ("split", pa.string()), ("shard", pa.string())])
 
 
-def find_duplicates(digests: pa.Table) -> tuple[pa.Table, dict[str, int]]:
-    """Rows of `with_shard` -> those whose digest stands under several items, with `keep` for the rows of the one item
-    that keeps it; and counts.
+def find_duplicates(
+    digests: Iterable[pa.Table], rows: int, *, part_rows: int = PART_ROWS
+) -> tuple[pa.Table, dict[str, int]]:
+    """Tables of `with_shard`, of about so many rows together -> the rows whose digest stands under several items, with
+    `keep` for those of the one item that keeps it; and counts.
 
     A digest's rows are adjacent, the item that keeps it first: in test before val before train, then by its name.
     Counts: `photos`, that stand under several items; `images`, their rows; `across_splits`, photos in more than one
     split; `within_items`, rows that repeat a photo of their own item, which do no harm.
     """
+    counts: Counter = Counter()
+    duplicates = []
+    with tempfile.TemporaryDirectory(prefix="fashion-digests-") as folder:
+        parts = Slots(Path(folder) / "parts", -(-max(1, rows) // part_rows), SCHEMA, held=part_rows)
+        for table in digests:
+            parts.add(table, _numbers(table["digest"]))
+        for path in parts.done():  # in the order of the digests
+            part, of_part = _in_part(read_spool(path, SCHEMA))
+            duplicates.append(part)
+            counts.update(of_part)
+    return pa.concat_tables(duplicates).combine_chunks(), dict(counts)
+
+
+def _numbers(digests: pa.ChunkedArray) -> np.ndarray:
+    """(N,) uint64, in the order of the digests' first 16 digits."""
+    return np.array([int(digest[:16], 16) for digest in digests.to_pylist()], np.uint64)
+
+
+def _in_part(digests: pa.Table) -> tuple[pa.Table, dict[str, int]]:
+    """`find_duplicates` of all rows of their digests."""
     pairs = digests.group_by(["digest", "item"]).aggregate([([], "count_all")])
     per_photo = pairs.group_by("digest").aggregate([("item", "count")])
     several = per_photo.filter(pc.greater(per_photo["item_count"], 1))["digest"]

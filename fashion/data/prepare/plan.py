@@ -81,7 +81,7 @@ def plan_table(
     packed = sum(shard.name not in earlier.written for shard in shards)
     if line := changes.message(len(shards), packed, pictures_alone=earlier.sources == sources):
         warn(line)
-    if out and rejects.rows:
+    if out and rejects:
         out.write_table(REJECTED, rejects.table)
     elif out and out.exists(REJECTED):
         out.delete(REJECTED)

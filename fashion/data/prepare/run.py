@@ -55,7 +55,7 @@ def prepare(
     _check_bad(plan, out, settings)
     if not plan.changed and _manifest_agrees(out, plan, settings):
         return ItemTable(out)
-    duplicates, counts = find_duplicates(_digests(out, plan))
+    duplicates, counts = find_duplicates(_digests(out, plan), plan.images)
     _report_duplicates(out, plan, duplicates, counts, settings, warn)
     drop = duplicates.filter(pc.invert(duplicates["keep"])) if settings.duplicates == "drop" else duplicates.slice(0, 0)
     plan = _leave_out(drop, plan, source, out, settings, task_cpus)
@@ -119,14 +119,15 @@ def _manifest_agrees(out: Store, plan: TablePlan, settings: TableSettings) -> bo
     return names == [shard.name for shard in plan.shards] and asked == settings.duplicates
 
 
-def _digests(out: Store, plan: TablePlan) -> pa.Table:
-    """Of all pictures that could be used: `item`, `image`, `digest`, `split`, `shard`."""
+def _digests(out: Store, plan: TablePlan) -> Iterator[pa.Table]:
+    """Of all pictures that could be used, shard by shard: `item`, `image`, `digest`, `split`, `shard`."""
 
     def read(shard: PlannedShard) -> pa.Table:
         return with_shard(out.read_table(digests_file(shard.name)), shard)
 
     with ThreadPoolExecutor(READERS) as pool:
-        return pa.concat_tables(pool.map(read, plan.shards)).combine_chunks()
+        for i in range(0, len(plan.shards), READERS):  # not all at once: the tables that wait would be held
+            yield from pool.map(read, plan.shards[i : i + READERS])
 
 
 def _report_duplicates(

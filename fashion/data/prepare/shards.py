@@ -3,7 +3,7 @@
 An item's place depends on the seed and its name alone, so every shard is a fair sample of its split, and the same
 annotations give the same shards on any machine. A shard is a range of hashes: where annotations change, the ranges of
 the earlier plan are kept, so that the other shards stay as they are; a shard that has grown to twice its size is cut.
-Memory is bounded by `SLOT_IMAGES` rows, whatever the data set's size, but for the names of items that share photos.
+Memory is bounded by `SLOT_ROWS` rows, whatever the data set's size, but for the names of items that share photos.
 """
 
 import tempfile
@@ -19,14 +19,13 @@ import pyarrow.compute as pc
 
 from fashion.data.prepare.garments import Garments, name_garments, pairs_to_ids, together
 from fashion.data.prepare.holdout import HoldOut
-from fashion.data.prepare.spool import distribute, hashes, read_spool, write_spool
+from fashion.data.prepare.spool import SLOT_ROWS, distribute, hashes, read_spool, write_spool
 from fashion.data.schema import ANNOTATIONS
 from fashion.domain import SPLITS
 from fashion.errors import InputError
 from fashion.seeds import seed_of
 from fashion.text import some
 
-SLOT_IMAGES = 200_000
 GROWN = 2  # a shard of so many times the wanted images is cut
 
 Starts = dict[str, list[int]]  # split -> first hash of each of its shards, ascending
@@ -51,7 +50,7 @@ def plan_shards(
     holdout: float,
     seed: int,
     earlier: Starts | None = None,
-    slot_images: int = SLOT_IMAGES,
+    slot_images: int = SLOT_ROWS,
     warn: Callable[[str], None] = lambda line: None,
     reject: Reject = lambda row, reason: None,
 ) -> Iterator[Shard]:

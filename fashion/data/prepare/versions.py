@@ -5,7 +5,7 @@ A replacement that keeps size and time is not noticed, nor are pictures at addre
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -115,31 +115,38 @@ class Listed:
     def _list(self, folder: str) -> tuple[np.ndarray, np.ndarray]:
         """Everything under a top folder; of the source itself, "", only the files in it."""
         root = self._source.path
-        infos = self._walk(f"{root}/{folder}") if folder else self._infos(root)
-        keys, versions = [], []
-        for info in infos:
-            name = info.path[len(root) :].lstrip("/")
-            if info.type == pafs.FileType.File and not (self._without and name.startswith(self._without)):
-                keys.append(_number(folded(name)))
-                versions.append(_number([info.size, info.mtime_ns]))
+        parts = self._walk(f"{root}/{folder}") if folder else [self._numbers(self._infos(root))]
+        keys, versions = (np.concatenate(column) for column in zip(*parts, strict=True))
+        order = np.argsort(keys)
+        keys, versions = keys[order], versions[order]
         # Names that differ in case alone have one version together: where one of them changes, all are read again.
-        distinct, place = np.unique(np.array(keys, np.uint64), return_inverse=True)
-        together = np.zeros(len(distinct), np.uint64)
-        np.add.at(together, place, np.array(versions, np.uint64))
-        return distinct, together
+        first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]][: len(keys)])
+        return keys[first], np.add.reduceat(versions, first) if len(first) else versions
 
-    def _walk(self, folder: str) -> list[pafs.FileInfo]:
+    def _walk(self, folder: str) -> list[tuple[np.ndarray, np.ndarray]]:
         """Level by level until there are folders enough to list them side by side: a bucket gives 1,000 names a request, one
-        after another."""
-        infos, folders = [], [folder]
+        after another. What pyarrow says of a file is 50 times as large as what is kept of it."""
+        parts, folders = [], [folder]
         with ThreadPoolExecutor(READERS) as pool:
             while folders and len(folders) < READERS:
                 level = [info for part in pool.map(self._infos, folders) for info in part]
-                infos += level
+                parts.append(self._numbers(level))
                 folders = [info.path for info in level if info.type == pafs.FileType.Directory]
-            for part in pool.map(lambda path: self._infos(path, recursive=True), folders):
-                infos += part
-        return infos
+            parts += pool.map(lambda path: self._numbers(self._infos(path, recursive=True)), folders)
+        return parts
+
+    def _numbers(self, infos: Iterable[pafs.FileInfo]) -> tuple[np.ndarray, np.ndarray]:
+        """Keys of the names of the files among these, and their versions."""
+        pairs = np.fromiter(map(_number, self._texts(infos)), np.uint64).reshape(-1, 2)
+        return pairs[:, 0].copy(), pairs[:, 1].copy()
+
+    def _texts(self, infos: Iterable[pafs.FileInfo]) -> Iterator[object]:
+        start = len(self._source.path)
+        for info in infos:
+            name = info.path[start:].lstrip("/")
+            if info.type == pafs.FileType.File and not (self._without and name.startswith(self._without)):
+                yield folded(name)
+                yield [info.size, info.mtime_ns]
 
     def _infos(self, folder: str, *, recursive: bool = False) -> list[pafs.FileInfo]:
         return self._source.fs.get_file_info(pafs.FileSelector(folder, recursive=recursive, allow_not_found=True))
