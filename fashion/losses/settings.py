@@ -1,11 +1,11 @@
 """The settings of the loss, checked where they are made."""
 
-import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from fashion.errors import InputError
 from fashion.losses.usual import PROXY_LOSSES, USUAL, LossName
+from fashion.setting_ranges import check, setting
 
 DistanceName = Literal["cosine", "euclidean", "squared-euclidean"]
 MiningName = Literal["random", "all", "hard", "semi-hard", "distance-weighted"]
@@ -36,32 +36,32 @@ class LossSettings:
     reduction: Literal["active", "all"] | None = None
     """Mean over the triplets that violate the margin, or over all mined ones."""
 
-    margin: float | None = None
-    """How much nearer than a negative a positive has to be, in units of the distance; >= 0."""
+    margin: float | None = setting(None, least=0)
+    """How much nearer than a negative a positive has to be, in units of the distance."""
 
-    second_margin: float | None = None
-    """Quadruplet: the same against the distance of two other items, in units of the distance; >= 0, below margin."""
+    second_margin: float | None = setting(None, least=0)
+    """Quadruplet: the same against the distance of two other items, in units of the distance; below margin."""
 
-    bound: float | None = None
-    """Improved triplet: largest distance a positive may have, in units of the distance; > 0, below margin."""
+    bound: float | None = setting(None, above=0)
+    """Improved triplet: largest distance a positive may have, in units of the distance; below margin."""
 
-    boundary: float | None = None
-    """Margin loss: start of the learned distance between positives and negatives, in units of the distance; > 0."""
+    boundary: float | None = setting(None, above=0)
+    """Margin loss: start of the learned distance between positives and negatives, in units of the distance."""
 
-    weight: float | None = None
-    """Improved triplet, quadruplet: weight of the second term; >= 0."""
+    weight: float | None = setting(None, least=0)
+    """Improved triplet, quadruplet: weight of the second term."""
 
-    temperature: float | None = None
-    """Softness of the weighting by hardness, in units of the distance; > 0. Small: only the hardest negatives count."""
+    temperature: float | None = setting(None, above=0)
+    """Softness of the weighting by hardness, in units of the distance. Small: only the hardest negatives count."""
 
-    positive_scale: float | None = None
-    """Multi-similarity: steepness on positives (the paper's alpha), per unit of cosine; > 0."""
+    positive_scale: float | None = setting(None, above=0)
+    """Multi-similarity: steepness on positives (the paper's alpha), per unit of cosine."""
 
-    negative_scale: float | None = None
-    """Multi-similarity: steepness on negatives (the paper's beta), per unit of cosine; > 0."""
+    negative_scale: float | None = setting(None, above=0)
+    """Multi-similarity: steepness on negatives (the paper's beta), per unit of cosine."""
 
-    threshold: float | None = None
-    """Multi-similarity: cosine similarity that divides positives from negatives; -1..1."""
+    threshold: float | None = setting(None, least=-1, most=1)
+    """Multi-similarity: cosine similarity that divides positives from negatives."""
 
     domains: Literal["any", "cross", "within"] | None = None
     """Domain of an anchor's positives and negatives: any, the other one, or its own. None: cross (a training run
@@ -73,26 +73,15 @@ class LossSettings:
     positives: Literal["item", "pair"] = "item"
     """Photos of the anchor's item are its positives, or only those annotated as its pair (others are then ignored)."""
 
-    memory: int = 0
+    memory: int = setting(0, least=0)
     """Past embeddings to compare with beside the batch (cross-batch memory), in images; 0 for none. 8k-55k is usual."""
 
-    memory_warmup: int = 0
+    memory_warmup: int = setting(0, least=0)
     """Steps before the memory is used (it fills meanwhile), until embeddings drift slowly."""
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            if value is not None and value not in choices:
-                raise InputError(f"loss.{name}: found {value!r}, expected one of {', '.join(choices)}")
+        check(self, "loss")
         self._check_used()
-        for name, (low, high, closed) in _RANGES.items():
-            value = self._value(name)
-            if value is None:
-                continue
-            if not (math.isfinite(value) and low <= value <= high) or (value == low and not closed):
-                expected = f"a number from {low:g}" if closed else f"a number above {low:g}"
-                expected += f" to {high:g}" if high < math.inf else ""
-                raise InputError(f"loss.{name}: found {value}, expected {expected}")
         self._check_combinations()
 
     def filled(self) -> "LossSettings":
@@ -128,29 +117,3 @@ class LossSettings:
             raise InputError(f"loss.memory: found {self.memory}, expected 0, as {self.name} compares with proxies only")
         if self.memory_warmup and not self.memory:
             raise InputError(f"loss.memory_warmup: found {self.memory_warmup} without loss.memory; set both or none")
-
-
-_CHOICES = {
-    "name": get_args(LossName),
-    "distance": get_args(DistanceName),
-    "mining": get_args(MiningName),
-    "reduction": ("active", "all"),
-    "domains": ("any", "cross", "within"),
-    "direction": ("both", "consumer-to-shop", "shop-to-consumer"),
-    "positives": ("item", "pair"),
-}
-
-# Setting: lowest, highest, whether the lowest itself is allowed.
-_RANGES = {
-    "margin": (0, math.inf, True),
-    "second_margin": (0, math.inf, True),
-    "bound": (0, math.inf, False),
-    "boundary": (0, math.inf, False),
-    "weight": (0, math.inf, True),
-    "temperature": (0, math.inf, False),
-    "positive_scale": (0, math.inf, False),
-    "negative_scale": (0, math.inf, False),
-    "threshold": (-1, 1, True),
-    "memory": (0, math.inf, True),
-    "memory_warmup": (0, math.inf, True),
-}

@@ -6,7 +6,8 @@ from typing import Literal
 
 from fashion.errors import InputError
 from fashion.networks.torchvision_names import torchvision_weights
-from fashion.networks.transform import FITS, INTERPOLATIONS, Channels, Transform, usual
+from fashion.networks.transform import Channels, Fit, Interpolation, Transform, usual
+from fashion.setting_ranges import check, setting
 
 EMBNET, RESNET10 = "embnet", "resnet10"
 OWN = (EMBNET, RESNET10)  # small networks of ours, of which no weights are published
@@ -28,17 +29,17 @@ class NetworkSettings:
     design: Literal["plain", "fashionnet"] = "plain"
     """What is built on the backbone: an embedding (plain), or an embedding, landmarks, category and attributes that
     learn together, local features pooled round the estimated landmarks (fashionnet; vgg16 is the published backbone)."""
-    hidden: int = 4096
+    hidden: int = setting(4096, least=1)
     """Only for fashionnet: width of its new dense layers."""
-    window: int = 3
-    """Only for fashionnet: side, in cells of the feature map, of the window that is pooled round a landmark; odd."""
-    dimension: int = 256
+    window: int = setting(3, least=1, unit="cells")
+    """Only for fashionnet: side, on the feature map, of the window that is pooled round a landmark; odd."""
+    dimension: int = setting(256, least=1)
     """Length of the embedding."""
     head: Literal["linear", "bnneck"] = "linear"
     """What follows the backbone: a dense layer (linear), or a dense layer and a batch normalisation (bnneck)."""
     branches: Literal["shared", "dual"] = "shared"
     """One network for both domains (shared), or one branch for consumer and one for shop photos (dual)."""
-    shared_stages: int = 1
+    shared_stages: int = setting(1, least=0)
     """Only for dual: how many first stages of the backbone both branches have in common. A stage is what lies between
     two halvings of the resolution (in a vit: the patches, then each block); some of timm's backbones are one stage."""
     pretrained: str | None = AUTO
@@ -47,24 +48,24 @@ class NetworkSettings:
     file with the backbone's weights under torchvision's or timm's own names; or the folder of a training run or of one of
     its checkpoints, whose network goes on with other data, another loss, size or dimension; null: random. auto: those
     that are installed, for other networks random."""
-    size: int | None = None
-    """Side of the square input, in pixels. Default: 160 for the network whose weights are installed, else 64."""
-    mean: Channels | None = None
+    size: int | None = setting(None, least=1, unit="pixels")
+    """Side of the square input. Default: 160 for the network whose weights are installed, else 64."""
+    mean: Channels | None = setting(None, least=0, most=1, note="red, green, blue")
     """Mean of the input a channel (red, green, blue; of values in 0..1). null, here and below: what the weights that it
     starts from are recorded to expect; ImageNet's and a stretched, bilinear picture where it starts from random ones."""
-    std: Channels | None = None
+    std: Channels | None = setting(None, least=1e-3, most=1, note="red, green, blue")
     """Deviation of the input a channel, likewise."""
-    interpolation: Literal["bilinear", "bicubic"] | None = None
+    interpolation: Interpolation | None = None
     """How a picture is resized."""
-    fit: Literal["stretch", "pad", "crop"] | None = None
+    fit: Fit | None = None
     """How a picture, or its box, becomes a square: stretched, padded to one, or its ends cut off."""
-    drop_path: float | None = None
+    drop_path: float | None = setting(None, least=0, below=1)
     """Highest probability with which a picture skips a block in training, rising from 0 at the first block (stochastic
     depth); null: as the backbone was published. Only for backbones with such blocks."""
     checkpointing: bool = False
     """Keep only what lies between stages for the backward pass and compute the rest again: much less memory, about a
     third more time, the same gradients."""
-    width: float = 1.0
+    width: float = setting(1.0, above=0, most=16)
     """Only for resnet10 and embnet: their numbers of channels are multiplied by this."""
 
     def __post_init__(self) -> None:
@@ -72,24 +73,20 @@ class NetworkSettings:
             object.__setattr__(self, "size", 160 if self.name == SHIPPED else 64)
         if self.pretrained == AUTO:
             object.__setattr__(self, "pretrained", "DEFAULT" if self.name == SHIPPED else None)
-        for field in ("dimension", "size"):
-            if getattr(self, field) < 1:
-                raise InputError(f"network.{field}: {getattr(self, field)}; expected 1 or more")
-        _one_of("head", self.head, ("linear", "bnneck"))
-        _one_of("branches", self.branches, ("shared", "dual"))
-        if self.shared_stages < 0:
-            raise InputError(f"network.shared_stages: {self.shared_stages}; expected 0 or more")
-        if not 0 < self.width <= 16:
-            raise InputError(f"network.width: {self.width}; expected above 0 and at most 16")
+        check(self, "network")
         if self.width != 1 and self.name not in OWN:
             raise InputError(
                 f"network.width: {self.width} has a meaning for {' and '.join(OWN)} only, not for {self.name}; leave it 1"
             )
-        if self.drop_path is not None and not 0 <= self.drop_path < 1:
-            raise InputError(f"network.drop_path: {self.drop_path}; expected from 0 to below 1, or null")
         if self.drop_path is not None and self.name in OWN:
             raise InputError(f"network.drop_path: {self.name} has no blocks that could be skipped; leave it out")
-        self._check_transform()
+        for field in ("mean", "std"):
+            if (values := getattr(self, field)) is not None:
+                if len(values) != 3:
+                    raise InputError(
+                        f"network.{field}: found {list(values)}, expected three numbers (red, green, blue)"
+                    )
+                object.__setattr__(self, field, tuple(map(float, values)))  # a file has lists
         _check_name(self.name)
         self._check_design()
         if self.pretrained is not None:
@@ -100,21 +97,6 @@ class NetworkSettings:
         """Of the input, in pixels: `size`, which is decided where it was left open."""
         assert self.size is not None
         return self.size
-
-    def _check_transform(self) -> None:
-        for field in ("mean", "std"):
-            if (values := getattr(self, field)) is None:
-                continue
-            values = tuple(float(value) for value in values)  # a file has lists
-            least = 0 if field == "mean" else 1e-3
-            if len(values) != 3 or not all(least <= value <= 1 for value in values):
-                raise InputError(
-                    f"network.{field}: {list(values)}; expected three numbers (red, green, blue) from {least} to 1, or null"
-                )
-            object.__setattr__(self, field, values)
-        for field, choices in (("interpolation", INTERPOLATIONS), ("fit", FITS)):
-            if (value := getattr(self, field)) is not None:
-                _one_of(field, value, choices)
 
     @property
     def published(self) -> bool:
@@ -140,7 +122,6 @@ class NetworkSettings:
         return replace(self, **{k: v for k, v in asdict(transform).items() if getattr(self, k) is None})
 
     def _check_design(self) -> None:
-        _one_of("design", self.design, ("plain", "fashionnet"))
         if self.design == "plain":
             for field in _FASHIONNET:
                 value, usual = getattr(self, field), type(self).__dataclass_fields__[field].default
@@ -155,10 +136,8 @@ class NetworkSettings:
                 f"network.fit: {self.fit}, but fashionnet's landmarks are fractions of the picture; leave it out, or set "
                 "stretch"
             )
-        if self.hidden < 1:
-            raise InputError(f"network.hidden: {self.hidden}; expected 1 or more")
-        if self.window < 1 or self.window % 2 == 0:
-            raise InputError(f"network.window: {self.window}; expected an odd number from 1 on")
+        if self.window % 2 == 0:
+            raise InputError(f"network.window: found {self.window}, expected an odd number")
         if self.branches == "dual":
             raise InputError(
                 "network.branches: dual, but fashionnet has one network for both domains; set it to shared"
@@ -176,11 +155,6 @@ class NetworkSettings:
 
 _TRANSFORM = tuple(Transform.__dataclass_fields__)
 _FASHIONNET = ("hidden", "window")
-
-
-def _one_of(field: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"network.{field}: {value!r}; expected one of {', '.join(choices)}")
 
 
 def _check_name(name: str) -> None:

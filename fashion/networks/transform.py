@@ -1,9 +1,10 @@
 """How a network wants to be shown pictures: what shows it one asks here; normalise.py is its own first step."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-INTERPOLATIONS = ("bilinear", "bicubic")
-FITS = ("stretch", "pad", "crop")
+Interpolation = Literal["bilinear", "bicubic"]
+Fit = Literal["stretch", "pad", "crop"]  # how a picture becomes a square
 Channels = tuple[float, float, float]  # red, green, blue; of values in 0..1
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from fashion.errors import InputError
 from fashion.losses.settings import LossSettings
 from fashion.networks.settings import NetworkSettings
+from fashion.setting_ranges import check, setting
 from fashion.training.recipe import AugmentationSettings, OptimizerSettings, TaskSettings
 
 PUBLISHED_FROZEN = 2  # of an ImageNet network's stages: to a quarter of the resolution
@@ -16,35 +17,26 @@ PUBLISHED_FROZEN = 2  # of an ImageNet network's stages: to a quarter of the res
 class BatchSettings:
     """The global batch of a training step, over all workers: P items with K views each."""
 
-    items: int = 64
+    items: int = setting(64, least=2, note="a negative is another item")
     """P, items a step."""
-    views: int = 2
+    views: int = setting(2, least=1)
     """K, pictures an item: half consumer and half shop photos where the item has both."""
     crop: Literal["whole", "box"] | None = None
     """Look at whole pictures, or at the annotated box of each; evaluation does the same. Default: box where most training
     pictures have one."""
-    size: int | None = None
-    """Side of the training pictures, in pixels. Published weights do best where the network looks at larger pictures than
+    size: int | None = setting(None, least=8, unit="pixels")
+    """Side of the training pictures. Published weights do best where the network looks at larger pictures than
     it was trained on, for a crop shows a garment larger than the whole picture does (Touvron et al. 2019); and a step is
     cheaper. Default: three quarters of network.size for such weights (where the backbone takes any size), else
     network.size."""
-    labels: int = 64
+    labels: int = setting(64, least=1)
     """Pictures a step, over all workers, of the tables that are given for their labels alone (--labels)."""
-    chunk: int = 0
+    chunk: int = setting(0, least=0)
     """Pictures that a worker's network sees at a time. Fewer than its part of the batch means gradient caching: the
     same gradient in less memory, for a second forward pass. 0: all at once."""
 
-    def __post_init__(self):
-        if self.items < 2:
-            raise InputError(f"batch.items: found {self.items}, expected at least 2: a negative is another item")
-        if self.views < 1:
-            raise InputError(f"batch.views: found {self.views}, expected at least 1")
-        if self.size is not None and self.size < 8:
-            raise InputError(f"batch.size: found {self.size}, expected at least 8 pixels")
-        if self.labels < 1:
-            raise InputError(f"batch.labels: found {self.labels}, expected at least 1")
-        if self.chunk < 0:
-            raise InputError(f"batch.chunk: found {self.chunk}, expected 0 (all at once) or more")
+    def __post_init__(self) -> None:
+        check(self, "batch")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +45,20 @@ class ValidationSettings:
 
     metric: str = "recall@1"
     """recall@k, map or mrr on the validation split."""
-    items: int = 2000
+    items: int = setting(2000, least=2)
     """Items of the validation split that are used, at most: the first ones, which are a fair sample."""
-    every: int | None = None
+    every: int | None = setting(None, least=1)
     """Validate, and write a checkpoint, after each so many epochs (and after the last). Default: so that it comes at most
     50 times a run."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.metric not in ("map", "mrr") and not (self.metric.startswith("recall@") and self.metric[7:].isdigit()):
             raise InputError(
                 f"validation.metric: found {self.metric!r}, expected map, mrr or recall@k such as recall@1"
             )
         if self.metric == "recall@0":
             raise InputError("validation.metric: found recall@0, expected k of at least 1")
-        if self.items < 2:
-            raise InputError(f"validation.items: found {self.items}, expected at least 2")
-        if self.every is not None and self.every < 1:
-            raise InputError(f"validation.every: found {self.every}, expected at least 1")
+        check(self, "validation")
 
     @property
     def ks(self) -> tuple[int, ...]:
@@ -82,50 +71,41 @@ class ValidationSettings:
 class ResourceSettings:
     """Where the run takes place. Nothing here changes the plan of batches."""
 
-    workers: int = 1
+    workers: int = setting(1, least=1)
     """Training workers; each has a part of every batch."""
     min_workers: int | None = None
     """Go on with as few workers as this while there is no room for all of them; needs batch.items to be a multiple of
     every number from here to `workers`. Default: wait for all."""
     gpu: bool | None = None
     """A GPU for each worker. Default: where the cluster has as many GPUs as workers."""
-    worker_cpus: float = 1.0
+    worker_cpus: float = setting(1.0, above=0)
     """Logical CPUs of a worker."""
-    threads: int | None = None
+    threads: int | None = setting(None, least=1)
     """CPU threads of a worker's network. Default: a machine's cores over its workers."""
-    feed_actors: int | None = None
+    feed_actors: int | None = setting(None, least=1)
     """Actors that read and decode. Default: what the cluster's CPUs leave beside the workers, at most 8 a worker."""
-    feed_cpus: float = 1.0
+    feed_cpus: float = setting(1.0, above=0)
     """Logical CPUs of such an actor; each decodes on one core."""
-    feed_memory: int = 1024
-    """Decoded batches that may wait in the object store, MiB."""
-    feed_cache: int = 128
-    """Decoded pictures that a feed actor keeps for the next epochs, MiB; 0: none. 128 are 10,000 pictures at 64 pixels."""
-    max_failures: int = 3
+    feed_memory: int = setting(1024, least=1, unit="MiB")
+    """Decoded batches that may wait in the object store."""
+    feed_cache: int = setting(128, least=0, unit="MiB")
+    """Decoded pictures that a feed actor keeps for the next epochs; 0: none. 128 MiB are 10,000 pictures at 64 pixels."""
+    max_failures: int = setting(3, least=0)
     """Restarts from the newest checkpoint after a fault, before the run gives up."""
 
-    def __post_init__(self):
-        for name in ("workers", "worker_cpus", "feed_cpus", "feed_memory"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"resources.{name}: found {getattr(self, name)}, expected more than 0")
-        if self.feed_cache < 0:
-            raise InputError(f"resources.feed_cache: found {self.feed_cache}, expected 0 (none) or more MiB")
-        for name in ("threads", "feed_actors"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise InputError(f"resources.{name}: found {getattr(self, name)}, expected at least 1")
+    def __post_init__(self) -> None:
+        check(self, "resources")
         if self.min_workers is not None and not 1 <= self.min_workers <= self.workers:
             raise InputError(
                 f"resources.min_workers: found {self.min_workers}, expected 1 to the {self.workers} of resources.workers"
             )
-        if self.max_failures < 0:
-            raise InputError(f"resources.max_failures: found {self.max_failures}, expected 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """A training run."""
 
-    epochs: int | None = None
+    epochs: int | None = setting(None, least=1)
     """Epochs; in each one every training item is seen once. Default: 12, and more where those are fewer than 160 steps;
     from random weights 30, and 1,000 steps."""
     seed: int = 0
@@ -148,14 +128,11 @@ class TrainSettings:
     validation: ValidationSettings = field(default_factory=ValidationSettings)
     resources: ResourceSettings = field(default_factory=ResourceSettings)
 
-    def __post_init__(self):
-        if self.epochs is not None and self.epochs < 1:
-            raise InputError(f"epochs: found {self.epochs}, expected at least 1")
+    def __post_init__(self) -> None:
+        check(self)
         self.check_shares("items")
         if self.network.design == "plain":
             self._check_plain()
-        if self.precision not in ("auto", "float32", "bf16"):
-            raise InputError(f"precision: found {self.precision!r}, expected auto, float32 or bf16")
         if self.epochs is not None and self.optimizer.freeze_epochs > self.epochs:
             raise InputError(
                 f"optimizer.freeze_epochs: found {self.optimizer.freeze_epochs}, expected at most the {self.epochs} "

@@ -159,14 +159,14 @@ def test_a_backbone_without_maps_is_refused(name):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"design": "fashion"}, r"network\.design: 'fashion'; expected one of plain, fashionnet"),
+        ({"design": "fashion"}, r"network\.design: found 'fashion', expected one of plain, fashionnet"),
         (
             {"design": "plain", "hidden": 64},
             r"network\.hidden: 64 has a meaning for design fashionnet only; leave it 4096",
         ),
         ({"design": "plain", "window": 5}, r"network\.window: 5 has a meaning for design fashionnet only; leave it 3"),
-        ({"design": "fashionnet", "window": 4}, r"network\.window: 4; expected an odd number"),
-        ({"design": "fashionnet", "hidden": 0}, r"network\.hidden: 0; expected 1 or more"),
+        ({"design": "fashionnet", "window": 4}, r"network\.window: found 4, expected an odd number"),
+        ({"design": "fashionnet", "hidden": 0}, r"network\.hidden: found 0, expected at least 1"),
         ({"design": "fashionnet", "branches": "dual"}, r"network\.branches: dual, but fashionnet has one network"),
     ],
 )

@@ -195,7 +195,7 @@ def test_turns_weigh_landmarks_first_and_then_the_rest():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"landmarks": -1.0}, r"tasks\.landmarks: found -1\.0, expected a number from 0 on"),
+        ({"landmarks": -1.0}, r"tasks\.landmarks: found -1\.0, expected at least 0"),
         ({"minor": float("inf")}, r"tasks\.minor: found inf"),
         ({"schedule": "turns"}, r"tasks\.schedule: found 'turns', expected one of joint, alternating"),
         ({"attribute_balance": "both"}, r"tasks\.attribute_balance: found 'both'"),

@@ -37,7 +37,7 @@ def plan(space=MARGINS, train=TRIPLET, **more):
         ({"space": {"loss.margin": {"uniform": [0, 0.5]}}}, "semi-hard negatives lie within it"),
         ({"space": {"loss.temperature": {"uniform": [0.1, 0.5]}}}, "but triplet has no such setting"),
         ({"space": {"batch.items": {"choice": [16, 65]}}}, "found 65, but there are 64 training items"),
-        ({"space": {"network.dimension": {"integers": [0, 8]}}}, r"network\.dimension: 0; expected 1 or more"),
+        ({"space": {"network.dimension": {"integers": [0, 8]}}}, r"network\.dimension: found 0, expected at least 1"),
         ({"space": {"optimizer.freeze_epochs": {"choice": [0, 9]}}}, r"optimizer\.freeze_epochs: found 9"),
         (
             {"space": {**MARGINS, "loss.name": {"choice": ["triplet", "improved-triplet"]}, "loss.bound": BOUND}},
