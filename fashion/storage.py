@@ -184,22 +184,23 @@ class TableFile:
             return self.parquet.read(columns)
 
 
-@contextmanager
-def undamaged(file: str) -> Iterator[None]:
-    """A block that reads Parquet from an open `file`. Raises InputError where it is damaged."""
-    try:
-        yield
-    except (pa.ArrowInvalid, OSError) as fault:
-        message = " ".join(str(fault).split())
-        if isinstance(fault, FileNotFoundError) or not (isinstance(fault, pa.ArrowInvalid) or _DAMAGE.search(message)):
-            raise  # of the storage
-        raise damage(file, fault) from None
-
-
 def damage(file: str, fault: Exception) -> InputError:
     """The error to raise where what is in `file` is not what was written."""
     message = " ".join(str(fault).split())
     return InputError(f"{file}: is damaged ({message}); delete it and make it again, or take it from a copy")
+
+
+@contextmanager
+def undamaged(file: str, error: Callable[[str, Exception], InputError] = damage) -> Iterator[None]:
+    """A block that reads Parquet from an open `file`. Raises `error` where it is damaged."""
+    try:
+        yield
+    except (InputError, FileNotFoundError, MemoryError, pa.ArrowCancelled):
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as fault:  # the last two: of text and times
+        if isinstance(fault, OSError) and not _DAMAGE.search(str(fault)):
+            raise  # of the storage
+        raise error(file, fault) from None
 
 
 def _relative(name: str) -> str:

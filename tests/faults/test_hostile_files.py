@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import hub
 from torchvision import models
@@ -26,11 +26,9 @@ from fashion.networks.settings import NetworkSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import TRAINING, read_training_state, write_checkpoint
 from tests.catalogues import picture
+from tests.faults.fuzz import FUZZ
 
 NETWORK = NetworkSettings(name="embnet", width=0.125, dimension=8, size=32, pretrained=None)
-FUZZ = settings(
-    max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 
 class Evil:

@@ -13,6 +13,7 @@ from fashion.storage import Store
 # The types of attributes in the lists of the category benchmark.
 ATTRIBUTE_TYPES = {"1": "texture", "2": "fabric", "3": "shape", "4": "part", "5": "style"}
 
+_TYPES = 100  # more than there are of clothes and poses
 _LARGEST = 1_000_000  # a coordinate beyond this is no pixel
 
 
@@ -44,6 +45,8 @@ def box_rows(source: Store, name: str, warn: Warn, columns: Sequence[str]) -> It
         if len(rest) != len(columns) + 4:
             raise malformed(name, number, f"{1 + len(rest)} columns", expected)
         values = integers(name, number, rest, expected)
+        if any(abs(value) > _TYPES for value in values[:-4]):
+            raise malformed(name, number, f"types {values[:-4]}", f"{expected}, of types below {_TYPES}")
         yield image, {**dict(zip(columns, values, strict=False)), "box": values[-4:]}
 
 
@@ -115,8 +118,10 @@ def label_rows(source: Store, name: str, warn: Warn, names: Sequence[str]) -> It
     -1 and 0 both count as absent.
     """
     for number, line in counted_lines(source, name, warn):
-        key, *labels = line.split(None, 1)
-        (key,) = tokens(name, number, key)
+        first, *labels = line.split(None, 1)
+        key, *more = tokens(name, number, first)
+        if more:  # parted by a blank of Unicode's
+            raise malformed(name, number, repr(first.decode()), "a name without blanks, then labels")
         try:
             yield key, [names[i] for i in positives(labels[0] if labels else b"", len(names))]
         except InputError as fault:

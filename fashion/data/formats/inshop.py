@@ -117,7 +117,7 @@ def descriptions(source: Store, name: str) -> dict[str, str]:
             text = entry.get("description") or []
             texts = [entry.get("color"), *([text] if isinstance(text, str) else text)]
             parts.setdefault(entry["item"], {}).update((t.strip(), None) for t in texts if t and t.strip())
-    except (ValueError, AttributeError, KeyError, TypeError) as fault:
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as fault:
         raise InputError(
             f"{name}: found {type(fault).__name__} ({fault}), expected a JSON array of {{item, color, description}}"
         ) from None

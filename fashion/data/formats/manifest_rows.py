@@ -15,7 +15,7 @@ from fashion.data.formats.rejects import Reject
 from fashion.data.formats.text_table import Warn, own_tables
 from fashion.data.pictures.parquet import address, has_bytes, has_paths, holds_pictures
 from fashion.errors import InputError
-from fashion.storage import Store
+from fashion.storage import Store, undamaged
 
 BATCH_ROWS = 10_000
 
@@ -138,33 +138,35 @@ def _reject_lines(name: str, first: int, last: int, image: str | None, reason: s
 
 def _read_parquet(source: Store, name: str, columns: Columns) -> Iterator[Rows]:
     """Cells are strings, numbers, lists or None, a row group held at a time. Pictures in the file are not read."""
-    try:
-        with source.open(name) as stream:
-            file = pq.ParquetFile(stream)
-            header = file.schema_arrow.names
-            where = {field: header[i] for field, i in columns.where(name, header).items()}
-            image = file.schema_arrow.field(where["image"])
-            inside = holds_pictures(image.type)
-            if inside:
-                del where["image"]
-            read = [*where.values(), *([f"{image.name}.path"] if inside and has_paths(image.type) else [])]
-            first = 1
-            # One reader a row group: a reader of the whole file holds on to all that it has read so far.
-            for group in range(file.num_row_groups):
-                start, here = first, inside and has_bytes(file.metadata.row_group(group), image.name)
-                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=read):
-                    numbers = range(first, first + batch.num_rows)
-                    cells = {field: batch.column(column).to_pylist() for field, column in where.items()}
-                    if inside:
-                        cells["image"] = _names(batch, image.name, numbers)
-                    yield Rows(
-                        places=[f"{name}, row {number}" for number in numbers],
-                        columns=cells,
-                        addresses=[address(name, image.name, group, n - start) for n in numbers] if here else None,
-                    )
-                    first += batch.num_rows
-    except pa.ArrowException as fault:
-        raise InputError(f"{name}: {str(fault).splitlines()[0]}; expected a Parquet file") from None
+    with source.open(name) as stream, undamaged(name, _no_table):
+        file = pq.ParquetFile(stream)
+        header = file.schema_arrow.names
+        where = {field: header[i] for field, i in columns.where(name, header).items()}
+        image = file.schema_arrow.field(where["image"])
+        inside = holds_pictures(image.type)
+        if inside:
+            del where["image"]
+        read = [*where.values(), *([f"{image.name}.path"] if inside and has_paths(image.type) else [])]
+        first = 1
+        # One reader a row group: a reader of the whole file holds on to all that it has read so far.
+        for group in range(file.num_row_groups):
+            start, here = first, inside and has_bytes(file.metadata.row_group(group), image.name)
+            for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=read):
+                numbers = range(first, first + batch.num_rows)
+                cells = {field: batch.column(column).to_pylist() for field, column in where.items()}
+                if inside:
+                    cells["image"] = _names(batch, image.name, numbers)
+                yield Rows(
+                    places=[f"{name}, row {number}" for number in numbers],
+                    columns=cells,
+                    addresses=[address(name, image.name, group, n - start) for n in numbers] if here else None,
+                )
+                first += batch.num_rows
+
+
+def _no_table(name: str, fault: Exception) -> InputError:
+    reason = (str(fault).splitlines() or [type(fault).__name__])[0]
+    return InputError(f"{name}: {reason}; expected a Parquet file")
 
 
 def _names(batch: pa.RecordBatch, column: str, numbers: Sequence[int]) -> list[str]:

@@ -15,6 +15,7 @@ OWN = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")  # names of tables that
 
 _CHUNK = 1 << 20  # bytes read at once
 _LONGEST = 1 << 22  # bytes in a line; more means that this is no text table
+_DIGITS = 18  # of a count; Python refuses to read thousands
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -56,7 +57,7 @@ def counted_lines(
     """
     rows = lines(source, name)
     number, first = next(rows, (1, b""))
-    if not first.isdigit():
+    if not first.isdigit() or len(first) > _DIGITS:
         raise malformed(name, number, repr(first[:40].decode(errors="replace")), "the number of rows")
     if header:
         next(rows, None)
@@ -82,11 +83,13 @@ def counted_rows(
 
 
 def tokens(name: str, number: int, line: bytes) -> list[str]:
-    """The tokens of a line; InputError where it is not UTF-8."""
+    """The tokens of a line, one at least; InputError where it is not UTF-8, or blank by Unicode's rules alone."""
     try:
-        return line.decode().split()
+        if held := line.decode().split():
+            return held
     except UnicodeDecodeError:
         raise malformed(name, number, "bytes that are not UTF-8", "text in UTF-8") from None
+    raise malformed(name, number, repr(line.decode()), "a row")
 
 
 def malformed(name: str, number: int, found: str, expected: str) -> InputError:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fashion.data.codecs import BadPicture
-from fashion.storage import Store
+from fashion.storage import Store, undamaged
 
 _PREFIX = "parquet:"
 _ROWS = 64  # read at once
@@ -80,8 +80,9 @@ class ParquetPictures:
 def pick(
     source: Store, name: str, column: str, wanted: Mapping[int, Collection[int]]
 ) -> Iterator[tuple[int, int, bytes | None]]:
-    """(row group, row, its bytes) of the rows wanted of each row group, in the order of the file."""
-    with source.open(name) as stream:
+    """(row group, row, its bytes) of the rows wanted of each row group, in the order of the file. Raises InputError where it
+    is damaged."""
+    with source.open(name) as stream, undamaged(name):
         # Not buffered ahead: one row group may be the whole file.
         file = pq.ParquetFile(stream, buffer_size=_BUFFER, pre_buffer=False)
         struct = pa.types.is_struct(file.schema_arrow.field(column).type)
