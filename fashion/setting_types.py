@@ -111,9 +111,14 @@ def require_folders(settings: object, *names: str) -> None:
     """Raise InputError for the first of these settings, folders all, that is not given."""
     for name in names:
         if not getattr(settings, name):
-            raise InputError(f"{name}: missing; expected a local folder or s3://bucket/prefix (--{name})")
+            raise missing_folder(name)
 
 
-def part_of(settings: Part, kind: type[Part]) -> Part:
+def missing_folder(name: str) -> InputError:
+    """What is said where a setting is not given that is a folder."""
+    return InputError(f"{name}: missing; expected a local folder or s3://bucket/prefix (--{name})")
+
+
+def part_of(settings: object, kind: type[Part]) -> Part:
     """The settings of `kind` alone, of an object that has more."""
     return kind(**{field.name: getattr(settings, field.name) for field in fields(kind)})  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from fashion.causes import cause, line_of, of_outside
 from fashion.errors import InputError
 from fashion.pipelines import log
 from fashion.setting_ranges import allowed_in
-from fashion.setting_types import check_names, check_nulls, defaults_in, expected, names_in, types_of
+from fashion.setting_types import check_names, check_nulls, defaults_in, expected, missing_folder, names_in, types_of
 from fashion.text import printable
 from jobs import signals
 from jobs.raylet import end_with_raylet
@@ -29,6 +29,8 @@ OPTIONS = ("help", "print_config")  # beside the settings
 DEBUG = "--debug"
 DEBUG_HELP = "say more, and print the traceback of an error beside its line"
 CONFIG = "--config"
+# How jsonargparse says that settings without a default are not given: all of them are folders.
+_REQUIRED = re.compile(r"the following arguments are required: (\w+)")
 # How jsonargparse says that a value is of another type than the setting.
 _WRONG_TYPE = re.compile(r'Parser key "([\w.]+)".*\b(?:Given|Got) value: (.*)$')
 
@@ -98,6 +100,8 @@ def parse(settings: type[Settings], arguments: list[str]) -> Settings:
             check_nulls(settings, namespace.as_dict())
             values = parser.instantiate(namespace).as_dict()
         except (ArgumentError, TypeError) as fault:
+            if missing := _REQUIRED.search(str(fault)):
+                raise missing_folder(missing[1]) from None
             raise InputError(_one_line(fault, settings)) from None
     values.pop("config", None)
     return settings(**values)

@@ -3,12 +3,12 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
 
-def beside(function: Callable[..., Result], *arguments) -> "Future[Result]":
+def beside(function: Callable[..., Result], *arguments: Any) -> "Future[Result]":
     """The function's result, or what it raised, to come from a thread that no exit waits for."""
     found: Future[Result] = Future()
 

@@ -29,11 +29,11 @@ class EmbedJobSettings(EmbedSettings):
     """Embed all images of an item table. The same command again finishes what was interrupted, or finds that nothing is
     left to do."""
 
-    data: str | None = None
+    data: str
     """Folder of the item table: local or s3://."""
-    run: str | None = None
+    run: str
     """Folder of the training run: local or s3://. Its best checkpoint is taken."""
-    out: str | None = None
+    out: str
     """Folder of the embeddings: local or s3://."""
     splits: tuple[str, ...] | None = None
     """Splits of the table to embed. Default: all that it has."""

@@ -27,9 +27,9 @@ log = logging.getLogger(__name__)
 class EvaluateSettings:
     """Evaluate the best checkpoint of a run on an item table. Finished shards of embeddings are used again."""
 
-    data: str | None = None
+    data: str
     """Folder of the item table: local or s3://."""
-    run: str | None = None
+    run: str
     """Folder of the training run: local or s3://."""
     out: str | None = None
     """Folder of the results. Default: evaluation in the run's folder."""

@@ -14,9 +14,9 @@ from fashion.training.checkpoint import best_checkpoint
 class ExportSettings:
     """Write a run's best network for others; each form is checked against the network first."""
 
-    run: str | None = None
+    run: str
     """Folder of a training run: local or s3://."""
-    out: str | None = None
+    out: str
     """Folder to write to: local or s3://."""
     format: Literal["timm", "onnx", "all"] = "all"
     """timm: model.safetensors and config.json, as timm.create_model("local-dir:OUT", pretrained=True) takes them, for a

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 class LiveTable:
     """The last lines of the output, which change; a terminal shows them, a file only gets what is said."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.shown = 0
         self.terminal = sys.stdout.isatty()
 

@@ -31,7 +31,7 @@ class Terminal(logging.Handler):
 class Kept(logging.Handler):
     """All lines since the command began, and the folders that hold a file of them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.setFormatter(logging.Formatter(_LINE))
         self.lines: list[str] = []

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 class PrepareSettings(TableSettings):
     """Make the item table from a benchmark's files. The same command again finishes what was interrupted."""
 
-    source: str | None = None
+    source: str
     """Folder of the benchmark's files: local or s3://."""
     out: str | None = None
     """Folder of the item table: local or s3://."""
@@ -118,6 +118,7 @@ def prepare(settings: PrepareSettings) -> ItemTable | None:
     if settings.check:
         check_table(source, settings.table, task_cpus=settings.task_cpus)
         return None
+    assert settings.out  # only a check does without
     check_storage("out", settings.out, writes=True)
     out = Store(settings.out)
     table = "item table" if settings.benchmark == "manifest" else f"item table of the {settings.benchmark} benchmark"

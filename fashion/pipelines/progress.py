@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from typing import Self
 
 from tqdm import tqdm
 
@@ -20,10 +21,10 @@ class Progress:
         self.said = time.monotonic()
         self.bar: tqdm | None = None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *fault):
+    def __exit__(self, *fault: object) -> None:
         if self.bar is not None:
             self.bar.close()
             self.bar = None

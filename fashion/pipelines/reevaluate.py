@@ -33,11 +33,11 @@ class ReevaluateSettings:
     """Evaluate a run's best network on today's catalogue and compare it with the accepted evaluation. In every address,
     {day} stands for the day, such as 2026-11-24."""
 
-    run: str | None = None
+    run: str
     """Folder of the training run: local or s3://. Its best checkpoint of now is taken."""
-    data: str | None = None
+    data: str
     """Folder of today's item table: local or s3://. With `source` it is made first."""
-    baseline: str | None = None
+    baseline: str
     """Folder of the accepted evaluation: local or s3://."""
     source: str | None = None
     """Folder of the catalogue's files to make the item table from (jobs/prepare.py). Default: the table is there."""
@@ -70,9 +70,16 @@ class ReevaluateSettings:
         day = self.day or datetime.now(UTC).strftime("%Y-%m-%d")
         out = self.out or f"{self.run.rstrip('/')}/reevaluations/{DAY}"
         history = self.history or f"{self.baseline.rstrip('/')}/history"
-        given = {"run": self.run, "data": self.data, "baseline": self.baseline, "source": self.source}
-        given |= {"out": out, "history": history}
-        return replace(self, day=day, **{name: uri and uri.replace(DAY, day) for name, uri in given.items()})
+        return replace(
+            self,
+            day=day,
+            run=self.run.replace(DAY, day),
+            data=self.data.replace(DAY, day),
+            baseline=self.baseline.replace(DAY, day),
+            source=self.source and self.source.replace(DAY, day),
+            out=out.replace(DAY, day),
+            history=history.replace(DAY, day),
+        )
 
     @property
     def evaluation(self) -> EvaluateSettings:
@@ -96,6 +103,7 @@ def evaluate_today(settings: ReevaluateSettings, gate: Gate) -> dict:
 
     Raises InputError, and TooManyBadPictures.
     """
+    assert settings.out  # as `dated` leaves it
     data = Store(settings.data)
     if settings.source:
         table = prepare_table(Store(settings.source), data, settings.table)
@@ -119,6 +127,7 @@ def reevaluate(settings: ReevaluateSettings) -> dict:
     """Evaluate on the day's catalogue, compare, and accept where that is asked; Ray is joined or started. Returns what
     metrics.json holds. Raises InputError, and TooManyBadPictures."""
     settings = settings.dated()
+    assert settings.out
     writes = {"data": bool(settings.source), "baseline": settings.accept, "out": True, "history": True}
     for name in ("run", "data", "baseline", "source", "out", "history"):
         if getattr(settings, name):

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -34,11 +34,11 @@ log = logging.getLogger(__name__)
 class PhotoSearchSettings:
     """Print the catalogue's most similar images for each photo, best first."""
 
-    catalogue: str | None = None
+    catalogue: str
     """Folder of the embeddings (jobs/embed.py --out): local or s3://."""
-    run: str | None = None
+    run: str
     """Folder of the training run that the catalogue was embedded with: local or s3://."""
-    image: list[str] | None = None
+    image: list[str] = field(default_factory=list)
     """Photos, or folders of photos, on this machine: --image a.jpg b.jpg."""
     box: str | None = None
     """The part of the photo to look at, x1,y1,x2,y2 in pixels of the upright photo; for a single photo."""
@@ -122,7 +122,7 @@ def search(settings: PhotoSearchSettings) -> Answers:
         found = list(zip(photos, hits_of, strict=True))
         for photo, hits in found:
             log.info(f"{photo.name}\n{hit_table(hits)}\n")
-        if settings.sheet:
+        if settings.sheet and table:
             _write_sheet(Path(settings.sheet), table, found)
     return Answers(found=found, unusable=unusable)
 

@@ -191,7 +191,7 @@ def announce(table: ItemTable, store: Store) -> None:
 def sweep(settings: SweepJobSettings) -> Trial:
     """Run or resume the sweep; Ray is joined or started. Returns the best trial. Raises InputError, and RuntimeError where
     no trial came to a result."""
-    if not settings.data:
+    if not settings.data or not settings.run:
         raise InputError("data: missing; expected the folder of an item table (fashion.pipelines.demo makes one)")
     check_storage("data", settings.data)
     check_storage("run", settings.run, writes=True)

@@ -44,7 +44,7 @@ class TrainJobSettings(TrainSettings):
     """Folder of the run's checkpoints and results: local or s3://."""
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if bool(self.data) != bool(self.run):
             missing = "run" if self.data else "data"
@@ -66,6 +66,7 @@ def train_run(draft: "Job", start: Start, tracking: TrackingSettings) -> None:
 
     plan = equip(draft, start)
     s, r = plan.settings, plan.resources
+    assert r and plan.begin and s.epochs  # decided by now
     log.debug(f"{r}, {plan.begin}")
     device = "GPU" if r.gpu else "CPU"
     log.info(f"on {r.workers} {device} worker{'s' if r.workers > 1 else ''} and {r.feed_actors} feed actors")
@@ -126,7 +127,7 @@ def labels_held(tables: Sequence[ItemTable]) -> list[str]:
 def train(settings: TrainJobSettings) -> Found:
     """Train, or resume, to the last epoch; Ray is joined or started. Returns the run's best checkpoint. Raises InputError,
     and RuntimeError where training failed for good."""
-    if not settings.data:
+    if not settings.data or not settings.run:
         raise InputError("data: missing; expected the folder of an item table (fashion.pipelines.demo makes one)")
     check_storage("data", settings.data)
     check_run("run", settings.run)

@@ -35,8 +35,8 @@ class TrainLines:
 
     def __init__(self, bar: Progress, steps: int, settings: TrainSettings):
         self.bar, self.steps, self.settings = bar, steps, settings
-        self.loss = None
-        self.recall = None
+        self.loss: float | None = None
+        self.recall: float | None = None
         self.shown = -1  # the last epoch that has its line
         self.last = (-1, -1)  # the last step
 
@@ -59,7 +59,7 @@ class TrainLines:
             "wait": f"{1000 * event.wait_s:.0f}ms",
             "step": f"{1000 * event.step_s:.0f}ms",
         }
-        self.bar.to(event.epoch * self.steps + event.step + 1, **figures)
+        self.bar.to(event.epoch * self.steps + event.step + 1, None, **figures)
 
     def _epoch(self, row: dict) -> None:
         metric = self.settings.validation.metric

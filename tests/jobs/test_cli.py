@@ -132,7 +132,7 @@ def test_null_is_refused_for_every_setting_that_does_not_admit_it(settings):
         (TrainJobSettings, "network:\n  head: null\n", r"^network\.head: found null, expected one of linear, bnneck"),
         (TrainJobSettings, "labels: null\n", "^labels: found null, expected a list"),
         (TrainJobSettings, "network: null\n", "^network: found null, expected a group of settings"),
-        (PrepareSettings, "holdout: null\n", "^holdout: found null, expected a number"),
+        (PrepareSettings, "source: x\nholdout: null\n", "^holdout: found null, expected a number"),
         (SweepJobSettings, "train:\n  loss:\n    memory: null\n", r"^train\.loss\.memory: found null"),
     ],
 )
