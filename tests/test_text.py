@@ -12,7 +12,7 @@ from fashion.storage import Store
 from fashion.text import cell, printable
 from fashion.tuning.leaderboard import LEADERBOARD_CSV, write_leaderboard
 from fashion.tuning.records import Trial, TrialRecord
-from fashion.tuning.space import parse_space
+from fashion.tuning.space_file import parse_space
 
 EVIL = "\x1b]0;owned\x07 dress\x9b2J \u202egnp"
 

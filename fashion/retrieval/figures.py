@@ -4,7 +4,7 @@ The template draws what these return as inline SVG, so its colours can follow th
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -118,7 +118,7 @@ def finite(value: float | None) -> TypeGuard[float]:
 
 
 def line_plot(
-    curves: dict[str, Sequence[tuple[float, float | None]]],
+    curves: Mapping[str, Sequence[tuple[float, float | None]]],
     *,
     title: str,
     x_label: str,

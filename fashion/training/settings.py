@@ -151,6 +151,12 @@ class TrainSettings:
                     )
 
     @property
+    def length(self) -> int:
+        """Of the run, in epochs: `epochs`, which is decided where it was left open."""
+        assert self.epochs is not None
+        return self.epochs
+
+    @property
     def frozen_stages(self) -> int:
         """First stages of the backbone that are never trained."""
         wanted = self.optimizer.freeze_stages

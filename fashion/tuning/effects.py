@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from fashion.seeds import generator
+from fashion.tuning.domains import Choice
 from fashion.tuning.overrides import written
-from fashion.tuning.records import Trial
-from fashion.tuning.space import Choice, Dimension, Space
+from fashion.tuning.records import Trial, scored
+from fashion.tuning.space import Dimension, Space
 
 PERMUTATIONS = 4999
 THIRDS = 3
@@ -58,12 +59,11 @@ class Effect:
 
 def effects(space: Space, trials: list[Trial], seed: int = 0) -> list[Effect]:
     """An effect of every setting that at least two trials with a score had, in the space's order."""
-    found = []
-    for dimension in space.dimensions:
-        had = [t for t in trials if t.best and dimension.name in t.record.values]
-        if len(had) > 1:
-            found.append(_effect(dimension, [(t.record.values[dimension.name], t.best[1]) for t in had], seed))
-    return found
+    points = {
+        d: [(t.record.values[d.name], best.score) for t, best in scored(trials) if d.name in t.record.values]
+        for d in space.dimensions
+    }
+    return [_effect(dimension, had, seed) for dimension, had in points.items() if len(had) > 1]
 
 
 def _effect(dimension: Dimension, points: list[tuple[Any, float]], seed: int) -> Effect:

@@ -20,7 +20,7 @@ LEADERBOARD, LEADERBOARD_CSV, BEST = "leaderboard.parquet", "leaderboard.csv", "
 def ranked(trials: list[Trial]) -> list[Trial]:
     """Best validation first, the earlier trial of equals; those without one last."""
     return sorted(
-        trials, key=lambda t: (t.best is None, -(t.best[1] if t.best else 0), t.record.number, t.record.generation)
+        trials, key=lambda t: (t.best is None, -(t.best.score if t.best else 0), t.record.number, t.record.generation)
     )
 
 
@@ -32,8 +32,8 @@ def table(trials: list[Trial], space: Space, metric: str) -> pa.Table:
         "rank": pa.array([i + 1 for i in range(len(order))], pa.int64()),
         "trial": pa.array([t.record.name for t in order]),
         "status": pa.array([t.record.status for t in order]),
-        metric: pa.array([t.best[1] if t.best else None for t in order], pa.float64()),
-        "best_epoch": pa.array([t.best[0] if t.best else None for t in order], pa.int64()),
+        metric: pa.array([t.best.score if t.best else None for t in order], pa.float64()),
+        "best_epoch": pa.array([t.best.epoch if t.best else None for t in order], pa.int64()),
         "epochs": pa.array([t.epochs for t in order], pa.int64()),
         "seconds": pa.array([round(t.seconds, 1) for t in order], pa.float64()),
     }
@@ -52,6 +52,7 @@ def _arrow(name: str) -> pa.DataType:
 
 def best_yaml(best: Trial, settings: TrainSettings, metric: str) -> str:
     """The best trial's whole settings; `jobs/train.py --config` reads it."""
+    assert best.best
     epoch, value = best.best
     head = [
         f"{best.record.name}, best of its sweep: {metric} {value:.4f} on the validation part after epoch {epoch}",
@@ -63,17 +64,17 @@ def best_yaml(best: Trial, settings: TrainSettings, metric: str) -> str:
     return "".join(f"# {line}\n" for line in head) + yaml.safe_dump(asdict(settings), sort_keys=False)
 
 
-def _as_text(found: pa.Table) -> pa.Table:
-    for n, column in enumerate(found.schema):
+def _as_text(rows: pa.Table) -> pa.Table:
+    for n, column in enumerate(rows.schema):
         if pa.types.is_string(column.type):
-            found = found.set_column(n, column.name, pa.array(map(cell, found[n].to_pylist()), pa.string()))
-    return found
+            rows = rows.set_column(n, column.name, pa.array(map(cell, rows[n].to_pylist()), pa.string()))
+    return rows
 
 
 def write_leaderboard(sweep: Store, trials: list[Trial], space: Space, metric: str) -> pa.Table:
-    found = table(trials, space, metric)
-    sweep.write_table(LEADERBOARD, found)
+    rows = table(trials, space, metric)
+    sweep.write_table(LEADERBOARD, rows)
     sink = pa.BufferOutputStream()
-    pacsv.write_csv(_as_text(found), sink)
+    pacsv.write_csv(_as_text(rows), sink)
     sweep.write(LEADERBOARD_CSV, sink.getvalue())
-    return found
+    return rows

@@ -1,10 +1,13 @@
 """Trials suggested by Optuna (optional package): near what did well so far."""
 
+from typing import Any
+
 import optuna
 
+from fashion.tuning.domains import Choice, Given
 from fashion.tuning.overrides import Values, convert
 from fashion.tuning.records import Trial
-from fashion.tuning.space import Choice, Space
+from fashion.tuning.space import Dimension, Space
 
 
 class OptunaSuggestions:
@@ -21,12 +24,12 @@ class OptunaSuggestions:
             self.study.enqueue_trial(trial.record.values)
             self.suggest(trial.record.number)
             if trial.record.done:
-                self.tell(trial.record.number, trial.best[1] if trial.best else None)
+                self.tell(trial.record.number, trial.best.score if trial.best else None)
 
     def suggest(self, number: int) -> Values:
         asked = self.open[number] = self.study.ask()
 
-        def pick(dimension, domain):
+        def pick(dimension: Dimension, domain: Given) -> Any:
             name = dimension.name
             if isinstance(domain, Choice):
                 return asked.suggest_categorical(name, domain.values)

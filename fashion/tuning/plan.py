@@ -13,7 +13,8 @@ from fashion.training.settings import ResourceSettings, TrainSettings
 from fashion.training.start import find_start
 from fashion.tuning.overrides import Values, override
 from fashion.tuning.settings import BudgetSettings, SchedulerSettings, SearchSettings
-from fashion.tuning.space import Space, parse_space
+from fashion.tuning.space import Space
+from fashion.tuning.space_file import parse_space
 
 CORNERS = 256  # combinations of extreme values that are tried out before a sweep starts
 DRAWS = 1000  # and drawn trials, at most
@@ -55,7 +56,7 @@ class SweepPlan:
 
     @property
     def epochs(self) -> int:
-        return self.settings.train.epochs
+        return self.settings.train.length
 
     @cached_property
     def space(self) -> Space:

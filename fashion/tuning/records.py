@@ -6,8 +6,9 @@ trials/trial-0007/          a training run (fashion.training.checkpoint), and
     trial.json              its searched settings and how it ended
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from fashion.identity import check_same
 from fashion.storage import Store
@@ -48,6 +49,13 @@ def trial_number(name: str) -> int:
     return int(name.split("-")[1])
 
 
+class Best(NamedTuple):
+    """A trial's best validation."""
+
+    epoch: int  # from 1
+    score: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """A trial and its validated epochs."""
@@ -63,9 +71,14 @@ class Trial:
         return self.scores[-1][0] - self.record.parent_epochs if self.scores else 0
 
     @property
-    def best(self) -> tuple[int, float] | None:
-        """Epoch and value of its best validation, the earliest of equals."""
-        return max(self.scores, key=lambda s: (s[1], -s[0])) if self.scores else None
+    def best(self) -> Best | None:
+        """Its best validation, the earliest of equals."""
+        return Best(*max(self.scores, key=lambda s: (s[1], -s[0]))) if self.scores else None
+
+
+def scored(trials: Iterable[Trial]) -> list[tuple[Trial, Best]]:
+    """The trials that came to a result, each with its best."""
+    return [(trial, best) for trial in trials if (best := trial.best)]
 
 
 def trial_of(record: TrialRecord, history: list[dict], metric: str) -> Trial:
@@ -81,21 +94,21 @@ def write_trial(sweep: Store, record: TrialRecord) -> None:
 
 def read_trials(sweep: Store, metric: str) -> list[Trial]:
     """All trials begun, by number and generation."""
-    found = []
+    trials = []
     names = set(sweep.names(TRIALS, recursive=True))
     for name in sorted(n for n in names if n.endswith(f"/{TRIAL}")):
         run = name.removesuffix(f"/{TRIAL}")
         history = sweep.read_json(f"{run}/{HISTORY}") if f"{run}/{HISTORY}" in names else []
-        found.append(trial_of(TrialRecord(**sweep.read_json(name)), history, metric))
-    return sorted(found, key=lambda t: (t.record.number, t.record.generation))
+        trials.append(trial_of(TrialRecord(**sweep.read_json(name)), history, metric))
+    return sorted(trials, key=lambda t: (t.record.number, t.record.generation))
 
 
 def newest(sweep: Store, number: int) -> TrialRecord | None:
     """The last generation's record of a trial; None where it was never begun."""
-    found, generation = None, 1
+    record, generation = None, 1
     while sweep.exists(name := f"{TRIALS}/{trial_name(number, generation)}/{TRIAL}"):
-        found, generation = TrialRecord(**sweep.read_json(name)), generation + 1
-    return found
+        record, generation = TrialRecord(**sweep.read_json(name)), generation + 1
+    return record
 
 
 def end_trial(sweep: Store, record: TrialRecord, status: Status, error: str | None = None) -> TrialRecord:
@@ -109,10 +122,12 @@ def open_sweep(store: Store, about: dict) -> None:
     if not store.exists(SWEEP):
         store.write_json(SWEEP, about)
         return
-    held = store.read_json(SWEEP)
+    theirs = store.read_json(SWEEP)
     advice = "use its data and settings, or choose another --run (budget, resources and concurrent may change)"
-    check_same(store, "a sweep", {"data": held["data"]["fingerprint"]}, {"data": about["data"]["fingerprint"]}, advice)
-    check_same(store, "a sweep", held["settings"], about["settings"], advice)
+    check_same(
+        store, "a sweep", {"data": theirs["data"]["fingerprint"]}, {"data": about["data"]["fingerprint"]}, advice
+    )
+    check_same(store, "a sweep", theirs["settings"], about["settings"], advice)
 
 
 def seconds_spent(store: Store) -> float:

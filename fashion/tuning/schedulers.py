@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from ray.tune.schedulers import (
     ASHAScheduler,
@@ -26,7 +27,7 @@ def build_scheduler(plan: SweepPlan, past: list[Trial]) -> TrialScheduler:
     """The scheduler, which asha and median let look at trials that ended before this command."""
     chosen, epochs = plan.settings.scheduler, plan.epochs
     grace = chosen.grace_of(epochs)
-    common = {"time_attr": "epoch", "metric": "score", "mode": "max"}
+    common: dict[str, Any] = {"time_attr": "epoch", "metric": "score", "mode": "max"}
     if chosen.name == "hyperband":
         return HyperBandScheduler(**common, max_t=epochs, reduction_factor=chosen.reduction)
     if chosen.name == "pbt":
@@ -35,11 +36,11 @@ def build_scheduler(plan: SweepPlan, past: list[Trial]) -> TrialScheduler:
         return FIFOScheduler()
     if chosen.name == "asha":
         # A trial ends itself after its last epoch: stopped by Tune, it could lose that epoch's checkpoint.
-        scheduler = ASHAScheduler(
+        scheduler: TrialScheduler = ASHAScheduler(
             **common, max_t=epochs, grace_period=grace, reduction_factor=chosen.reduction, stop_last_trials=False
         )
     else:
-        scheduler = MedianStoppingRule(**common, grace_period=grace, min_time_slice=NEVER)
+        scheduler = MedianStoppingRule(**common, grace_period=grace, min_time_slice=NEVER)  # type: ignore[arg-type]  # it only compares with it
     for trial in past:
         _remember(scheduler, trial)
     return scheduler
@@ -52,7 +53,8 @@ class _Past:
     trial_id: str
 
 
-def _remember(scheduler: TrialScheduler, trial: Trial) -> None:
+def _remember(scheduler: Any, trial: Trial) -> None:
+    """Tell the scheduler of a trial, with neither a controller nor a trial of Tune's."""
     if not trial.scores:
         return
     past, results = _Past(trial.record.name), [{"epoch": e, "score": s} for e, s in trial.scores]

@@ -1,7 +1,7 @@
 """Where Tune gets its trials from: first those that an earlier command left open, then new ones."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
@@ -55,7 +55,7 @@ class Planned(Searcher):
         self.numbers: dict[str, int] = {}
         self.best: dict[int, float] = {}
 
-    def set_search_properties(self, metric, mode, config, **spec) -> bool:
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
         return True
 
     def suggest(self, trial_id: str) -> dict | str:  # type: ignore[override]  # Ray documents FINISHED, not its type

@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from ray import tune
 
@@ -43,17 +44,17 @@ def run_sweep(
 
     Raises InputError where the folder holds another sweep or the cluster is too small.
     """
-    settings, held = plan.settings, machines()
-    cpus, gpus = total(held)
+    settings, nodes = plan.settings, machines()
+    cpus, gpus = total(nodes)
     concurrent, resources = share_cluster(
         settings.train.resources,
         settings.concurrent,
         cpus=cpus,
         gpus=gpus,
-        cores=cores(held),
-        machines=computing(held),
+        cores=cores(nodes),
+        machines=computing(nodes),
     )
-    open_sweep(store, _about(plan, table))
+    open_sweep(store, _identity(plan, table))
     past = read_trials(store, plan.metric)
     watch = Watch(plan, store, past, seconds_spent(store), show)
     last = {t.record.number: t.record.done for t in past}  # whether the newest generation of each is done
@@ -71,7 +72,7 @@ def run_sweep(
     return read_trials(store, plan.metric)
 
 
-def _about(plan: SweepPlan, table: ItemTable) -> dict:
+def _identity(plan: SweepPlan, table: ItemTable) -> dict:
     """sweep.json."""
     return {
         "kind": "sweep",
@@ -86,7 +87,7 @@ def _tune(plan: SweepPlan, function: TrialFunction, past: list[Trial], concurren
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    options = {"scheduler": build_scheduler(plan, [t for t in past if t.record.done])}
+    options: dict[str, Any] = {"scheduler": build_scheduler(plan, [t for t in past if t.record.done])}
     name_of = lambda trial: trial_name(trial.config["trial"]["number"])  # noqa: E731
     if plan.settings.scheduler.name in TOGETHER:
         # A trial that waits for others holds no place, so places are counted in a resource that running ones take.
@@ -122,6 +123,6 @@ def _tune(plan: SweepPlan, function: TrialFunction, past: list[Trial], concurren
 
 def _all(plan: SweepPlan, past: list[Trial]) -> list[dict]:
     """All trials that are not done, each with the settings it has by now."""
-    held = {t.record.number for t in past}
-    fresh = {n: plan.draw(n) for n in range(int(plan.trials)) if n not in held}
+    begun = {t.record.number for t in past}
+    fresh = {n: plan.draw(n) for n in range(int(plan.trials)) if n not in begun}
     return [{"number": n, "values": v} for n, v in sorted((open_trials(plan, past) | fresh).items())]

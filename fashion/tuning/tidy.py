@@ -20,16 +20,16 @@ def tidy(sweep: Store, trials: list[Trial]) -> None:
                 run.delete_folder(folder)
         if trial.record.done:
             run.delete_folder(START)
-        if found := checkpoints(run):
-            told = run.read_json(HISTORY) if run.exists(HISTORY) else []
-            if len(told) < len(found[-1].history):
-                run.write_json(HISTORY, found[-1].history)
+        if saved := checkpoints(run):
+            rows = run.read_json(HISTORY) if run.exists(HISTORY) else []
+            if len(rows) < len(saved[-1].history):
+                run.write_json(HISTORY, saved[-1].history)
 
 
 def _registered(run: Store) -> set[str]:
     """Folders of the checkpoints that Ray Train knows of: the best and the last."""
     try:
-        found = Result.from_path(run.path, run.fs).best_checkpoints
-        return {checkpoint.path.rsplit("/", 1)[1] for checkpoint, _ in found}
+        registered = Result.from_path(run.path, run.fs).best_checkpoints or []
+        return {checkpoint.path.rsplit("/", 1)[1] for checkpoint, _ in registered}
     except RuntimeError:  # it ended before its first
         return set()

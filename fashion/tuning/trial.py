@@ -109,7 +109,7 @@ class TrialFunction:
         from fashion.training.checkpoint import checkpoint_name, checkpoints
 
         last = checkpoints(self.sweep / f"{TRIALS}/{parent}")[-1]
-        if last.epoch + 1 >= self.base.epochs:  # nothing would be left to train
+        if last.epoch + 1 >= self.base.length:  # nothing would be left to train
             return own
         record = TrialRecord(
             number=own.number,
@@ -133,10 +133,10 @@ def _start(run: Store) -> Store | None:
 
 
 def _pointer() -> dict | None:
-    held = tune.get_checkpoint()
-    if held is None:
+    checkpoint = tune.get_checkpoint()
+    if checkpoint is None:
         return None
-    with held.as_directory() as folder:
+    with checkpoint.as_directory() as folder:
         return json.loads((Path(folder) / POINTER).read_text())
 
 
@@ -146,7 +146,7 @@ def trainable(function: TrialFunction) -> type[tune.Trainable]:
     def trial(config: dict) -> None:
         function(config)
 
-    class EndedTrial(wrap_function(trial)):
+    class EndedTrial(wrap_function(trial)):  # type: ignore[misc]  # Ray makes the base where it is called
         def cleanup(self) -> None:
             function.stop()
             super().cleanup()

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
 
 from fashion.storage import Store
 from fashion.tuning.plan import SweepPlan
-from fashion.tuning.records import CLOCK, Trial, TrialRecord, end_trial, newest
+from fashion.tuning.records import CLOCK, Status, Trial, TrialRecord, end_trial, newest
 
 CLOCK_EVERY_S = 20.0
 
@@ -65,11 +67,11 @@ class Watch(tune.Callback):
         self.store.write_json(CLOCK, {"seconds": round(self.seconds, 1)})
         self.written = time.monotonic()
 
-    def on_step_end(self, iteration, trials, **info) -> None:
+    def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
         if time.monotonic() - self.written >= CLOCK_EVERY_S:
             self.clock()
 
-    def on_trial_start(self, iteration, trials, trial, **info) -> None:
+    def on_trial_start(self, iteration: int, trials: list, trial: TuneTrial, **info: Any) -> None:
         # A population's trial that takes over another's weights gets its settings whole, its number among them.
         number = self.numbers.setdefault(trial.trial_id, trial.config["trial"]["number"])
         values = trial.config["trial"]["values"]
@@ -79,7 +81,7 @@ class Watch(tune.Callback):
             standing.record, standing.scores = replace(standing.record, values=values), {}
         self._tell("begun", standing)
 
-    def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
+    def on_trial_result(self, iteration: int, trials: list, trial: TuneTrial, result: dict, **info: Any) -> None:
         standing = self._standing_of(trial)
         if "score" not in result or result["epoch"] in standing.scores:
             return  # Tune repeats a trial's last result at its end, and a resumed trial its first ones
@@ -89,12 +91,12 @@ class Watch(tune.Callback):
         standing.scores[result["epoch"]] = result["score"]
         self._tell("epoch", standing)
 
-    def on_trial_recover(self, iteration, trials, trial, **info) -> None:
+    def on_trial_recover(self, iteration: int, trials: list, trial: TuneTrial, **info: Any) -> None:
         standing = self._standing_of(trial)
         standing.record = newest(self.store, standing.record.number) or standing.record
         self._tell("retried", standing)
 
-    def on_trial_complete(self, iteration, trials, trial, **info) -> None:
+    def on_trial_complete(self, iteration: int, trials: list, trial: TuneTrial, **info: Any) -> None:
         standing = self._standing_of(trial)
         self.running.discard(standing.record.number)
         finished = standing.epoch >= self.plan.epochs
@@ -102,15 +104,15 @@ class Watch(tune.Callback):
         if finished or not self.over():
             self._end(standing, "finished" if finished else "stopped")
 
-    def on_trial_error(self, iteration, trials, trial, **info) -> None:
+    def on_trial_error(self, iteration: int, trials: list, trial: TuneTrial, **info: Any) -> None:
         standing = self._standing_of(trial)
         self.running.discard(standing.record.number)
         self._end(standing, "failed")
 
-    def _standing_of(self, trial) -> Standing:
+    def _standing_of(self, trial: TuneTrial) -> Standing:
         return self.standing[self.numbers[trial.trial_id]]
 
-    def _end(self, standing: Standing, status: str) -> None:
+    def _end(self, standing: Standing, status: Status) -> None:
         record = newest(self.store, standing.record.number) or standing.record
         error = record.error or "its process died" if status == "failed" else None
         standing.record = end_trial(self.store, record, status, error)

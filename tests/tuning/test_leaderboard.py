@@ -16,7 +16,7 @@ from fashion.tuning.leaderboard import best_yaml, ranked, write_leaderboard
 from fashion.tuning.overrides import override
 from fashion.tuning.page import SweepAbout, render_sweep
 from fashion.tuning.records import Trial, TrialRecord, end_trial, newest, open_sweep, read_trials, write_trial
-from fashion.tuning.space import parse_space
+from fashion.tuning.space_file import parse_space
 from jobs.cli import parse
 from tests.tuning.fakes import BASE, row
 

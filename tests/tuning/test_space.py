@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 
 from fashion.errors import InputError
-from fashion.tuning.space import even, parse_space
+from fashion.tuning.halton import even
+from fashion.tuning.space_file import parse_space
 
 IMPROVED = {
     # In an order in which settings refer forward: the space sorts itself.

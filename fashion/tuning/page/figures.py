@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from fashion.retrieval.figures import nice_ticks
+from fashion.tuning.domains import Choice, Range
 from fashion.tuning.effects import Effect
 from fashion.tuning.overrides import written
-from fashion.tuning.records import Trial
-from fashion.tuning.space import Choice, Dimension, Space
+from fashion.tuning.records import Trial, scored
+from fashion.tuning.space import Dimension, Space
 
 Tick = tuple[float, str]
 
@@ -21,7 +23,7 @@ class Scale:
     log: bool = False
     labels: tuple[str, ...] = ()  # of a choice
 
-    def place(self, value: object) -> float:
+    def place(self, value: Any) -> float:
         if self.labels:
             return (self.labels.index(written(value)) + 0.5) / len(self.labels)
         low, high, x = (math.log(v) if self.log else v for v in (self.low, self.high, float(value)))
@@ -46,7 +48,7 @@ def scale_of(dimension: Dimension, values: list) -> Scale:
     if isinstance(dimension.domain, Choice):
         return Scale(0, 1, labels=tuple(written(v) for v in dimension.domain.values))
     low = min([dimension.domain.low, *values])
-    high = max(values) if isinstance(dimension.domain.high, str) else max([dimension.domain.high, *values])
+    high = max([dimension.domain.high, *values] if isinstance(dimension.domain, Range) else values)
     return Scale(low, high, log=dimension.domain.log)
 
 
@@ -80,8 +82,8 @@ class Parallel:
 
 def parallel(space: Space, trials: list[Trial], metric: str, *, width: float = 1100, height: float = 380) -> Parallel:
     """Parallel coordinates of the trials with a score, best last: an axis a setting, and the metric on the right."""
-    shown = sorted((t for t in trials if t.best), key=lambda t: (t.best[1], -t.record.number))
-    scores = [t.best[1] for t in shown]
+    ordered = sorted(scored(trials), key=lambda pair: (pair[1].score, -pair[0].record.number))
+    shown, scores = [trial for trial, _ in ordered], [best.score for _, best in ordered]
     had = lambda name: [t.record.values[name] for t in shown if name in t.record.values]  # noqa: E731
     columns = [(d.name, scale_of(d, had(d.name))) for d in space.dimensions if had(d.name)]
     columns.append((metric, Scale(*_ends(scores))))
@@ -98,17 +100,17 @@ def parallel(space: Space, trials: list[Trial], metric: str, *, width: float = 1
         partly = name != metric and len(had(name)) < len(shown)
         axes.append(Axis(x=x, name=name, ticks=[*ticks, (y(None), "not used")] if partly else ticks))
     threads = []
-    for trial in shown:
-        values = trial.record.values | {metric: trial.best[1]}
+    for trial, best in ordered:
+        values = trial.record.values | {metric: best.score}
         places = [y(scale.place(values[name]) if name in values else None) for name, scale in columns]
         spread = scores[-1] - scores[0]
         threads.append(
             Thread(
                 name=trial.record.name,
                 path="M" + "L".join(f"{x} {place}" for x, place in zip(xs, places, strict=True)),
-                heat=(trial.best[1] - scores[0]) / spread if spread else 1.0,
+                heat=(best.score - scores[0]) / spread if spread else 1.0,
                 best=trial is shown[-1],
-                text=f"{trial.record.name}: {metric} {100 * trial.best[1]:.1f}%; "
+                text=f"{trial.record.name}: {metric} {100 * best.score:.1f}%; "
                 + ", ".join(f"{k} {written(v)}" for k, v in trial.record.values.items()),
             )
         )
