@@ -49,7 +49,7 @@ class NetworkSettings:
     its checkpoints, whose network goes on with other data, another loss, size or dimension; null: random. auto: those
     that are installed, for other networks random."""
     size: int | None = setting(None, least=1, unit="pixels")
-    """Side of the square input. Default: 160 for the network whose weights are installed, else 64."""
+    """Side of the square input. Default: 160 for the network whose weights are installed, 80 for resnet10, else 64."""
     mean: Channels | None = setting(None, least=0, most=1, note="red, green, blue")
     """Mean of the input a channel (red, green, blue; of values in 0..1). null, here and below: what the weights that it
     starts from are recorded to expect; ImageNet's and a stretched, bilinear picture where it starts from random ones."""
@@ -70,7 +70,7 @@ class NetworkSettings:
 
     def __post_init__(self) -> None:
         if self.size is None:
-            object.__setattr__(self, "size", 160 if self.name == SHIPPED else 64)
+            object.__setattr__(self, "size", {SHIPPED: 160, RESNET10: 80}.get(self.name, 64))
         if self.pretrained == AUTO:
             object.__setattr__(self, "pretrained", "DEFAULT" if self.name == SHIPPED else None)
         check(self, "network")

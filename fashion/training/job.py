@@ -10,7 +10,7 @@ from fashion.data.labels import count_attributes, vocabulary_of
 from fashion.data.plan import Plan
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
-from fashion.networks.settings import NetworkSettings
+from fashion.networks.settings import RESNET10, NetworkSettings
 from fashion.provenance import now, versions
 from fashion.storage import Store
 from fashion.training.resources import Resources, decide_resources
@@ -24,7 +24,8 @@ if TYPE_CHECKING:  # the processes that only hand a job on need neither torch no
     from fashion.losses.labels import Balance
     from fashion.networks.model import Network
 
-TRAINED_AT = 0.75  # side of the training pictures over network.size, for published weights
+# Side of the training pictures over network.size: for published weights, and for resnet10, whose sides halve evenly.
+TRAINED_AT, NARROW_AT, NARROW_SIDE = 0.75, 0.8, 16
 # Epochs and steps that a run has at least whose epochs are not set, from weights that know something and from random ones.
 TUNED, FROM_RANDOM = (12, 160), (30, 1000)
 JUDGED = 50  # times that a run is validated at most: on a small table a hundred short epochs spend a tenth of it there
@@ -148,7 +149,7 @@ def equip(draft: Job, begin: Start | None = None) -> Job:
 def training_size(settings: TrainSettings) -> int:
     """Side of the training pictures, in pixels. Raises InputError for one that the network cannot take."""
     network, wanted = settings.network, settings.batch.size
-    size = wanted or (round(TRAINED_AT * network.size) if network.published else network.size)
+    size = wanted or _usual_size(network)
     if size == network.size or _takes(network, size):
         return size
     if wanted:
@@ -157,6 +158,14 @@ def training_size(settings: TrainSettings) -> int:
             "it out, or set that"
         )
     return network.size
+
+
+def _usual_size(network: NetworkSettings) -> int:
+    if network.published:
+        return round(TRAINED_AT * network.side)
+    if network.name == RESNET10:
+        return min(network.side, max(1, round(NARROW_AT * network.side / NARROW_SIDE)) * NARROW_SIDE)
+    return network.side
 
 
 def _takes(network: NetworkSettings, size: int) -> bool:

@@ -203,7 +203,7 @@ class Trainer:
             self._replicate(bare(self.network))
             self._train_mode()
         total = self.settings.epochs * self.steps
-        rate = o.learning_rate * rate_at(step, total=total, warmup=o.warmup * total)
+        rate = self.settings.learning_rate * rate_at(step, total=total, warmup=o.warmup * total)
         set_rate(self.optimizer, rate)
         return rate
 

@@ -40,7 +40,7 @@ def build_optimizer(network: torch.nn.Module, loss: torch.nn.Module, settings: O
         groups.setdefault((1.0, 0.0), []).extend(parameters)
     return torch.optim.AdamW(
         [{"params": p, "factor": factor, "weight_decay": decay} for (factor, decay), p in groups.items()],
-        lr=settings.learning_rate,
+        lr=0.0,  # set_rate sets it before each step
         fused=True,
     )
 

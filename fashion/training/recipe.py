@@ -42,8 +42,8 @@ class AugmentationSettings:
 class OptimizerSettings:
     """AdamW with a linear warm-up and a cosine to zero."""
 
-    learning_rate: float = setting(2e-3, above=0)
-    """Highest learning rate, for the whole global batch."""
+    learning_rate: float | None = setting(None, above=0)
+    """Highest learning rate, for the whole global batch. Default: 0.002, for resnet10 0.004."""
     weight_decay: float = setting(1e-4, least=0)
     """AdamW's decoupled decay; biases and normalisation weights are left out of it."""
     warmup: float = setting(0.3, least=0, most=1, note="a share of the run's steps")

@@ -63,4 +63,4 @@ def rate_of(settings: TrainSettings, step: int, *, total: int) -> float:
     from fashion.training.optimise import rate_at  # torch takes a while to import
 
     o = settings.optimizer
-    return o.learning_rate * rate_at(step, total=total, warmup=o.warmup * total)
+    return settings.learning_rate * rate_at(step, total=total, warmup=o.warmup * total)

@@ -1,15 +1,16 @@
 """What a user chooses about a training run: one value that says everything the result depends on."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from fashion.errors import InputError
 from fashion.losses.settings import LossSettings
-from fashion.networks.settings import NetworkSettings
+from fashion.networks.settings import RESNET10, NetworkSettings
 from fashion.setting_ranges import check, setting
 from fashion.training.recipe import AugmentationSettings, OptimizerSettings, TaskSettings
 
+RATE, NARROW_RATE = 2e-3, 4e-3  # highest learning rate, and resnet10's
 PUBLISHED_FROZEN = 2  # of an ImageNet network's stages: to a quarter of the resolution
 
 
@@ -27,8 +28,8 @@ class BatchSettings:
     size: int | None = setting(None, least=8, unit="pixels")
     """Side of the training pictures. Published weights do best where the network looks at larger pictures than
     it was trained on, for a crop shows a garment larger than the whole picture does (Touvron et al. 2019); and a step is
-    cheaper. Default: three quarters of network.size for such weights (where the backbone takes any size), else
-    network.size."""
+    cheaper. Default: three quarters of network.size for such weights (where the backbone takes any size), four fifths
+    for resnet10, else network.size."""
     labels: int = setting(64, least=1)
     """Pictures a step, over all workers, of the tables that are given for their labels alone (--labels)."""
     chunk: int = setting(0, least=0)
@@ -130,6 +131,9 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.optimizer.learning_rate is None:
+            rate = NARROW_RATE if self.network.name == RESNET10 else RATE
+            object.__setattr__(self, "optimizer", replace(self.optimizer, learning_rate=rate))
         self.check_shares("items")
         if self.network.design == "plain":
             self._check_plain()
@@ -155,6 +159,12 @@ class TrainSettings:
         """Of the run, in epochs: `epochs`, which is decided where it was left open."""
         assert self.epochs is not None
         return self.epochs
+
+    @property
+    def learning_rate(self) -> float:
+        """The highest: `optimizer.learning_rate`, which is decided where it was left open."""
+        assert self.optimizer.learning_rate is not None
+        return self.optimizer.learning_rate
 
     @property
     def frozen_stages(self) -> int:

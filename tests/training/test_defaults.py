@@ -38,6 +38,14 @@ def test_random_weights_take_longer(steps, epochs):
     assert usual_epochs(steps, settings.network) == settle(settings, table(), steps).epochs == epochs
 
 
+@pytest.mark.parametrize(("network", "rate"), [("embnet", 2e-3), ("resnet18", 2e-3), ("resnet10", 4e-3)])
+def test_a_narrow_network_learns_at_a_higher_rate(network, rate):
+    settings = TrainSettings(network=NetworkSettings(name=network))
+    assert settings.learning_rate == settings.identity()["optimizer"]["learning_rate"] == rate
+    asked = replace(settings, optimizer=replace(settings.optimizer, learning_rate=1e-3))
+    assert asked.learning_rate == 1e-3
+
+
 @pytest.mark.parametrize(("epochs", "every"), [(1, 1), (50, 1), (51, 2), (200, 4), (1001, 21)])
 def test_a_run_is_validated_fifty_times_at_most(epochs, every):
     settings = settle(TrainSettings(epochs=epochs), table(), 10)
@@ -62,13 +70,16 @@ def test_boxes_are_looked_at_where_most_pictures_have_one_left(held, crop):
         ({"size": 224}, 168),
         ({"pretrained": None}, 160),
         ({"name": "embnet"}, 64),
+        ({"name": "resnet10"}, 64),
+        ({"name": "resnet10", "size": 64}, 48),
+        ({"name": "resnet10", "size": 10}, 10),
         ({"name": "resnet18"}, 64),
         ({"name": "resnet18", "pretrained": "DEFAULT", "size": 128}, 96),
         ({"name": "vit_b_16", "pretrained": "DEFAULT", "size": 224}, 224),  # its positions are of one size
         ({"pretrained": "s3://fashion/runs/first"}, 160),
     ],
 )
-def test_published_weights_are_trained_on_smaller_pictures_than_they_look_at(network, size):
+def test_published_weights_and_resnet10_are_trained_on_smaller_pictures_than_they_look_at(network, size):
     assert training_size(TrainSettings(network=NetworkSettings(**network))) == size
 
 
