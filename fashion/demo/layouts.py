@@ -70,7 +70,7 @@ def describe(garment: Garment, item: int, drawn: Iterable[tuple[str, Picture]]) 
 
 
 def _photo(path: str, picture: Picture) -> Photo:
-    used = (tuple(int(value) for value in mark) for mark in picture.landmarks.tolist() if mark[0] >= 0)
+    used = ((int(seen), int(x), int(y)) for seen, x, y in picture.landmarks.tolist() if seen >= 0)
     return Photo(
         path=path, domain=picture.domain, pose=picture.pose, box=picture.box, clothes_type=picture.clothes_type,
         landmarks=tuple(used),

@@ -32,7 +32,9 @@ def warp(picture: Image.Image, matrix: np.ndarray, size: tuple[int, int]) -> Ima
 def lay(figure: Image.Image, matrix: np.ndarray, scene: Image.Image) -> None:
     """Put an RGBA figure into the scene through `matrix`. Only pixels that it can reach are computed: bilinear sampling
     of four channels is the dearest step of a photo."""
-    x1, y1, x2, y2 = figure.getbbox()
+    box = figure.getbbox()
+    assert box  # it is not empty
+    x1, y1, x2, y2 = box
     filled = max(x1 - 2, 0), max(y1 - 2, 0), min(x2 + 2, figure.width), min(y2 + 2, figure.height)
     source = _reach(np.linalg.inv(matrix), (0, 0, *scene.size), filled)
     target = _reach(matrix, source, (0, 0, *scene.size))

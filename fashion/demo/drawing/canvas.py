@@ -7,6 +7,7 @@ Body units: a standing figure is 510 units tall, x = 0 is its middle line, y gro
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
 RGB = tuple[int, int, int]
@@ -23,7 +24,7 @@ class Frame:
     width: int
     height: int
 
-    def pixels(self, points) -> np.ndarray:
+    def pixels(self, points: ArrayLike) -> np.ndarray:
         """Body units (N, 2) -> pixels (N, 2)."""
         return (np.asarray(points, dtype=np.float64) - (self.left, self.top)) * self.scale
 
@@ -33,7 +34,7 @@ class Frame:
         y = (np.arange(self.height, dtype=np.float32) + 0.5) / self.scale + self.top
         return x[None, :], y[:, None]
 
-    def around(self, points, margin: float) -> "Frame":
+    def around(self, points: ArrayLike, margin: float) -> "Frame":
         """The part of this frame, on its pixel grid, that holds `points` and `margin` units round them."""
         scaled = self.pixels(points)
         low = np.floor(scaled.min(0) - margin * self.scale).astype(int).clip(0, (self.width - 1, self.height - 1))
@@ -58,14 +59,14 @@ class Pen:
         self._large = Image.new("RGBX", (frame.width * _OVERSAMPLING, frame.height * _OVERSAMPLING))
         self._draw = ImageDraw.Draw(self._large)
 
-    def polygon(self, points, fill: RGB) -> None:
+    def polygon(self, points: ArrayLike, fill: RGB) -> None:
         self._draw.polygon(self._at(points), fill=(*fill, 255))
 
-    def line(self, points, fill: RGB, width: float) -> None:
+    def line(self, points: ArrayLike, fill: RGB, width: float) -> None:
         pixels = max(1, round(width * self.frame.scale * _OVERSAMPLING))
         self._draw.line(self._at(points), fill=(*fill, 255), width=pixels, joint="curve")
 
-    def dashes(self, points, fill: RGB, width: float, *, step: float = 3.0) -> None:
+    def dashes(self, points: ArrayLike, fill: RGB, width: float, *, step: float = 3.0) -> None:
         """A stitched line: every other piece of `step` units."""
         points = np.asarray(points, dtype=np.float64)
         lengths = np.hypot(*np.diff(points, axis=0).T)
@@ -75,14 +76,21 @@ class Pen:
         for start, end in zip(places[:-1:2], places[1::2], strict=False):
             self.line([start, end], fill, width)
 
-    def ellipse(self, centre, radius, fill: RGB | None, outline: RGB | None = None, width: float = 1.0) -> None:
+    def ellipse(
+        self,
+        centre: tuple[float, float],
+        radius: float | tuple[float, float],
+        fill: RGB | None,
+        outline: RGB | None = None,
+        width: float = 1.0,
+    ) -> None:
         """`radius` is a number or (x, y), in units."""
         rx, ry = radius if isinstance(radius, tuple) else (radius, radius)
         (x1, y1), (x2, y2) = self._at([(centre[0] - rx, centre[1] - ry), (centre[0] + rx, centre[1] + ry)])
         pixels = max(1, round(width * self.frame.scale * _OVERSAMPLING))
         self._draw.ellipse((x1, y1, x2, y2), fill=fill, outline=outline, width=pixels)
 
-    def paste(self, picture: Image.Image, centre, width: float, angle: float = 0.0) -> None:
+    def paste(self, picture: Image.Image, centre: tuple[float, float], width: float, angle: float = 0.0) -> None:
         """Lay an RGBA picture with its middle at `centre`, `width` units wide, turned by `angle` degrees."""
         pixels = max(1, round(width * self.frame.scale * _OVERSAMPLING))
         small = picture.resize(
@@ -98,11 +106,11 @@ class Pen:
         small = self._large.reduce(_OVERSAMPLING)
         return Image.frombuffer("RGBa", small.size, small.tobytes(), "raw", "RGBa", 0, 1).convert("RGBA")
 
-    def _at(self, points) -> list[tuple[float, float]]:
+    def _at(self, points: ArrayLike) -> list[tuple[float, float]]:
         return [(float(x), float(y)) for x, y in self.frame.pixels(points) * _OVERSAMPLING]
 
 
-def mask(frame: Frame, *polygons) -> Image.Image:
+def mask(frame: Frame, *polygons: ArrayLike) -> Image.Image:
     """The union of polygons (N, 2) in units as an L picture, 255 inside, with smooth edges."""
     large = Image.new("L", (frame.width * _OVERSAMPLING, frame.height * _OVERSAMPLING))
     draw = ImageDraw.Draw(large)
@@ -111,7 +119,7 @@ def mask(frame: Frame, *polygons) -> Image.Image:
     return large.reduce(_OVERSAMPLING)
 
 
-def seam_mask(frame: Frame, points, width: float) -> Image.Image:
+def seam_mask(frame: Frame, points: np.ndarray, width: float) -> Image.Image:
     """The closed line through points (N, 2), `width` units wide, as an L picture."""
     large = Image.new("L", (frame.width * _OVERSAMPLING, frame.height * _OVERSAMPLING))
     scaled = [tuple(p) for p in (frame.pixels([*points, points[0]]) * _OVERSAMPLING).tolist()]
@@ -119,7 +127,7 @@ def seam_mask(frame: Frame, points, width: float) -> Image.Image:
     return large.reduce(_OVERSAMPLING)
 
 
-def smooth(points, steps: int = 6) -> np.ndarray:
+def smooth(points: ArrayLike, steps: int = 6) -> np.ndarray:
     """A Catmull-Rom curve through `points` (N, 2): ((N - 1) * steps + 1, 2)."""
     p = np.asarray(points, dtype=np.float64)
     padded = np.concatenate([p[:1], p, p[-1:]])
@@ -129,7 +137,7 @@ def smooth(points, steps: int = 6) -> np.ndarray:
     return np.concatenate([pieces.reshape(-1, 2), p[-1:]])
 
 
-def ribbon(centre, half_widths) -> np.ndarray:
+def ribbon(centre: ArrayLike, half_widths: ArrayLike) -> np.ndarray:
     """The outline of a band round the line `centre` (N, 2), `half_widths` (N,) to each side: (2N, 2)."""
     centre = np.asarray(centre, dtype=np.float64)
     tangent = np.gradient(centre, axis=0)
@@ -138,13 +146,12 @@ def ribbon(centre, half_widths) -> np.ndarray:
     return np.concatenate([centre + offset, (centre - offset)[::-1]])
 
 
-def mirrored(points) -> np.ndarray:
+def mirrored(points: ArrayLike) -> np.ndarray:
     """The same points on the other side of the middle line, in reverse order, so that an outline goes on round."""
     return np.asarray(points, dtype=np.float64)[::-1] * (-1.0, 1.0)
 
 
 def shade(colour: RGB, factor: float) -> RGB:
     """Darker (below 1) or lighter (above 1: towards white)."""
-    if factor <= 1:
-        return tuple(int(c * factor) for c in colour)
-    return tuple(int(255 - (255 - c) / factor) for c in colour)
+    red, green, blue = (int(c * factor) if factor <= 1 else int(255 - (255 - c) / factor) for c in colour)
+    return red, green, blue

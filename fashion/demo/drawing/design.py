@@ -1,6 +1,7 @@
 """What a garment is: its category, cut, colours, pattern and details, drawn from (seed, item) alone."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ PALETTE: dict[str, RGB] = {
     "sky": (126, 172, 214), "green": (62, 122, 92), "mustard": (222, 172, 66), "pink": (230, 154, 170),
     "brown": (142, 98, 70), "lilac": (150, 126, 182),
 }  # fmt: skip
+
+Option = TypeVar("Option")
 
 UPPER, LOWER, FULL = 1, 2, 3
 
@@ -164,7 +167,7 @@ def design(seed: int, item: int) -> Garment:
     )  # fmt: skip
 
 
-def pick(rng: np.random.Generator, options: tuple):
+def pick(rng: np.random.Generator, options: tuple[Option, ...]) -> Option:
     return options[int(rng.integers(len(options)))]
 
 

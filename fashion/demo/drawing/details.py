@@ -1,6 +1,7 @@
 """What is sewn onto a garment: collars, closures, pockets, trims and prints, in body units."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fashion.demo.drawing.canvas import RGB, Pen, shade, smooth
 from fashion.demo.drawing.design import LOWER, Garment
@@ -75,7 +76,7 @@ def _collar(pen: Pen, garment: Garment, seam: RGB) -> None:
         pen.line([(half, top), (13, 80)], shade(ground, 0.8), 5)
     for side in (-1, 1):
         if garment.neck == "collar":
-            points = [
+            points: ArrayLike = [
                 (side * half, top - 7),
                 (0, top + depth - 1),
                 (side * 16, top + depth + 20),
@@ -124,7 +125,7 @@ def _collar(pen: Pen, garment: Garment, seam: RGB) -> None:
         pen.ellipse((0, top + 18), 5, shade(third, 0.8))
 
 
-def _panel(pen: Pen, points, fill: RGB, seam: RGB) -> None:
+def _panel(pen: Pen, points: ArrayLike, fill: RGB, seam: RGB) -> None:
     points = np.asarray(points, dtype=np.float64)
     pen.polygon(points, fill)
     pen.line(np.concatenate([points, points[:1]]), seam, 1.3)

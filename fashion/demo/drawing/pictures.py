@@ -151,7 +151,15 @@ def _take(
 
 
 def _bounds(covered: Image.Image) -> tuple[int, int, int, int]:
-    return covered.point(lambda level: 255 * (level > 127)).getbbox()
+    box = covered.point(lambda level: 255 * (level > 127)).getbbox()
+    assert box  # something is drawn
+    return box
+
+
+def _opaque(picture: Image.Image, x: int, y: int) -> bool:
+    pixel = picture.getpixel((x, y))
+    assert isinstance(pixel, tuple)  # RGBA
+    return pixel[3] > 127
 
 
 def _landmarks(figure: _Figure, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -164,6 +172,6 @@ def _landmarks(figure: _Figure, matrix: np.ndarray, size: tuple[int, int]) -> np
         if not (0 <= x < size[0] and 0 <= y < size[1]):
             marks[slot] = CUT_OFF, 0, 0
             continue
-        hidden = figure.before is not None and figure.before.getpixel((int(point[0]), int(point[1])))[3] > 127
+        hidden = figure.before is not None and _opaque(figure.before, int(point[0]), int(point[1]))
         marks[slot] = (OCCLUDED if hidden else VISIBLE), x, y
     return marks

@@ -1,10 +1,12 @@
 """The stage that a scene is built on, and the things that stand, hang or lie about in it."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from PIL import Image, ImageDraw
 
 from fashion.demo.drawing.canvas import RGB, shade
-from fashion.demo.drawing.design import PALETTE, pick
+from fashion.demo.drawing.design import PALETTE, Option, pick
 
 WALLS: tuple[RGB, ...] = (
     (226, 214, 196), (204, 214, 208), (216, 200, 206), (186, 198, 210), (232, 226, 216), (170, 182, 160),
@@ -22,33 +24,33 @@ class Stage:
         self.image = Image.new("RGB", size, (200, 200, 200))
         self.draw = ImageDraw.Draw(self.image)
 
-    def rect(self, x1, y1, x2, y2, fill):
+    def rect(self, x1: float, y1: float, x2: float, y2: float, fill: RGB) -> None:
         (w, h), (x1, x2), (y1, y2) = self.size, sorted((x1, x2)), sorted((y1, y2))
         self.draw.rectangle((x1 * w, y1 * h, x2 * w, y2 * h), fill=fill)
 
-    def poly(self, points, fill):
+    def poly(self, points: Iterable[tuple[float, float]], fill: RGB) -> None:
         w, h = self.size
         self.draw.polygon([(x * w, y * h) for x, y in points], fill=fill)
 
-    def disc(self, x, y, r, fill):
+    def disc(self, x: float, y: float, r: float, fill: RGB) -> None:
         w, h = self.size
         self.draw.ellipse((x * w - r * w, y * h - r * w, x * w + r * w, y * h + r * w), fill=fill)
 
-    def line(self, points, fill, width):
+    def line(self, points: Iterable[tuple[float, float]], fill: RGB, width: float) -> None:
         w, h = self.size
         self.draw.line([(x * w, y * h) for x, y in points], fill=fill, width=max(1, round(width * w)))
 
-    def u(self, low=0.0, high=1.0) -> float:
+    def u(self, low: float = 0.0, high: float = 1.0) -> float:
         return float(self.rng.uniform(low, high))
 
-    def pick(self, options):
+    def pick(self, options: Iterable[Option]) -> Option:
         return pick(self.rng, tuple(options))
 
-    def fade(self, top: RGB, bottom: RGB, share: float = 1.0):
+    def fade(self, top: RGB, bottom: RGB, share: float = 1.0) -> None:
         for i in range(12):
             t = i / 11
-            colour = tuple(int(a + (b - a) * t) for a, b in zip(top, bottom, strict=True))
-            self.rect(0, share * i / 12, 1, share * (i + 1) / 12, colour)
+            red, green, blue = (int(a + (b - a) * t) for a, b in zip(top, bottom, strict=True))
+            self.rect(0, share * i / 12, 1, share * (i + 1) / 12, (red, green, blue))
 
 
 def plant(s: Stage, x: float, y: float, size: float) -> None:
