@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from fashion.addresses import check_key, normalise, open_filesystem
 from fashion.errors import InputError
+from fashion.json_values import of_plain, to_plain
 from fashion.sealed import from_json, parquet_parts, read_footer, to_json
 
 Content = TypeVar("Content")
@@ -124,6 +125,22 @@ class Store:
 
     def write_json(self, name: str, value: Any) -> None:
         self.write(name, to_json(value))
+
+    def read_value(self, name: str, kind: type[Content]) -> Content:
+        """The dataclass that `write_value` wrote. Raises FileNotFoundError, and InputError where it is damaged or
+        another."""
+        return self.value_of(name, self.read_json(name), kind)
+
+    def value_of(self, name: str, plain: Any, kind: type[Content]) -> Content:
+        """What a file's JSON is as a dataclass. Raises InputError where it is another."""
+        try:
+            return of_plain(kind, plain)
+        except ValueError as fault:
+            raise damage(f"{self.uri}/{name}", fault) from None
+
+    def write_value(self, name: str, value: Any) -> None:
+        """A dataclass as JSON."""
+        self.write_json(name, to_plain(value))
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """Of a Parquet file. Raises FileNotFoundError, and InputError where it is damaged."""

@@ -21,7 +21,7 @@ from fashion.pipelines.networks import embedder_of
 from fashion.retrieval.embed_shard import ShardEmbedder
 from fashion.retrieval.embedder import Embedder
 from fashion.retrieval.embeddings import FORMAT as EMBEDDINGS_FORMAT
-from fashion.retrieval.embeddings import claim, stats_file, to_table, write_manifest
+from fashion.retrieval.embeddings import CatalogueManifest, ShardStats, claim, stats_file, to_table, write_manifest
 from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import checkpoint_name, checkpoints, write_checkpoint
@@ -146,7 +146,9 @@ def embedder(run: Store, **settings) -> Embedder:
     return embedder_of(checkpoints(run)[0], EmbedSettings(**settings))
 
 
-def embed_here(table: ItemTable, embedder: Embedder, out: Store, *, earlier=None, splits=("test",)) -> dict:
+def embed_here(
+    table: ItemTable, embedder: Embedder, out: Store, *, earlier=None, splits=("test",)
+) -> CatalogueManifest:
     """What the job writes, embedded in this process; returns the manifest."""
     identity = embedder.identity(table.fingerprint)
     claim(out, identity)
@@ -155,7 +157,7 @@ def embed_here(table: ItemTable, embedder: Embedder, out: Store, *, earlier=None
     for shard in shards:
         if not out.exists(stats_file(shard.name)):
             work.embed(shard)
-    stats = [out.read_json(stats_file(shard.name)) for shard in shards]
+    stats = [out.read_value(stats_file(shard.name), ShardStats) for shard in shards]
     return write_manifest(out, identity, stats, data_uri=table.store.uri)
 
 
@@ -180,7 +182,7 @@ def with_labels(rows: list[Photo], *, categories: tuple[str, ...], attributes: t
     return labelled
 
 
-def make_catalogue(store: Store, x_ND: np.ndarray, about: pa.Table, *, shards: int) -> dict:
+def make_catalogue(store: Store, x_ND: np.ndarray, about: pa.Table, *, shards: int) -> CatalogueManifest:
     """A catalogue of given vectors; `about`: image, item, domain. Returns the manifest."""
     identity = {"format": EMBEDDINGS_FORMAT, "network": "f" * 16, "data": "d" * 16}
     claim(store, identity)
@@ -193,10 +195,10 @@ def make_catalogue(store: Store, x_ND: np.ndarray, about: pa.Table, *, shards: i
         part = part.append_column("group", pa.array([0] * len(rows), pa.int32()))
         store.write_table(f"{name}.parquet", to_table(part, {"embedding": x_ND[rows]}, identity))
         stats.append(
-            {
-                "name": name, "images": len(rows), "carried": 0, "unreadable": 0, "dimension": x_ND.shape[1],
-                "digest": f"{number:016x}", "seconds": {},
-            }
+            ShardStats(
+                name=name, images=len(rows), carried=0, unreadable=0, dimension=x_ND.shape[1],
+                digest=f"{number:016x}", seconds={},
+            )
         )  # fmt: skip
     return write_manifest(store, identity, stats, data_uri="nowhere")
 

@@ -18,6 +18,7 @@ BASE = (
     "domain",
     "errors",
     "identity",
+    "json_values",
     "processes",
     "provenance",
     "sealed",

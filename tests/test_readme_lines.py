@@ -73,7 +73,7 @@ def test_what_is_embedded_is_what_the_catalogue_holds(home, monkeypatch):
     exec(block("ds.dataset"), names)
     exec(block("load_network"), names)
     rows = names["table"].to_pylist()
-    assert len(rows) == open_catalogue("catalogue")[1]["images"] and {"image", "item", "domain"} <= set(rows[0])
+    assert len(rows) == open_catalogue("catalogue").manifest.images and {"image", "item", "domain"} <= set(rows[0])
     stored = np.array([row["embedding"] for row in rows if row["domain"] == "shop"])
     asked = names["network"].embed([picture(50)], domain="shop")
     assert (stored @ asked[0]).max() == pytest.approx(1, abs=1e-3)

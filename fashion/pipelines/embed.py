@@ -12,7 +12,7 @@ from fashion.claim import sole_writer
 from fashion.data.table import ItemTable, ShardInfo
 from fashion.pipelines.networks import best_network, embedder_of
 from fashion.pipelines.progress import Progress
-from fashion.retrieval.embeddings import Catalogue, check_comparable, claim, open_catalogue
+from fashion.retrieval.embeddings import Catalogue, CatalogueManifest, check_comparable, claim, open_catalogue
 from fashion.retrieval.settings import KINDS, AnnSettings, EmbedSettings
 from fashion.setting_types import part_of, require_folders
 from fashion.storage import Store
@@ -61,7 +61,7 @@ def embed_shards(
     out: Store,
     settings: EmbedSettings,
     since: Catalogue | None = None,
-) -> dict:
+) -> CatalogueManifest:
     """Embed with progress shown; Ray runs, or nothing is left to do. Returns the manifest."""
     from fashion.retrieval.embed import embed as embed_missing
 
@@ -98,32 +98,32 @@ def embed(settings: EmbedJobSettings) -> Catalogue:
         if settings.index or unfinished(out, shards):
             stack.enter_context(ray_cluster())
         check_shared({"out": settings.out})
-        manifest = embed_shards(table, shards, embedder, out, settings, since)
-        _say(manifest, out)
+        catalogue = Catalogue(out, embed_shards(table, shards, embedder, out, settings, since))
+        _say(catalogue)
         if settings.index:
             kinds = KINDS if settings.index == "all" else (settings.index,)
-            indexes = [build_indexes((out, manifest), kind, settings.ann) for kind in kinds]
+            indexes = [build_indexes(catalogue, kind, settings.ann) for kind in kinds]
     if settings.index:
-        log.info(f"\n{index_table(compare_indexes((out, manifest), indexes, settings.ann))}")
-    return out, manifest
+        log.info(f"\n{index_table(compare_indexes(catalogue, indexes, settings.ann))}")
+    return catalogue
 
 
-def _say(manifest: dict, out: Store) -> None:
-    shards = manifest["shards"]
-    spent = {stage: sum(row["seconds"][stage] for row in shards) for stage in shards[0]["seconds"]}
-    carried = f", {manifest['carried']:,} of them copied" if manifest["carried"] else ""
-    log.info(f"{manifest['images']:,} images in {len(shards)} shards, {manifest['dimension']} numbers each{carried}")
-    if manifest["unreadable"]:
-        log.warning(f"{manifest['unreadable']:,} pictures cannot be decoded: they are listed in {out.uri}/_quarantine")
+def _say(catalogue: Catalogue) -> None:
+    out, manifest = catalogue
+    spent = {stage: sum(row.seconds[stage] for row in manifest.shards) for stage in manifest.shards[0].seconds}
+    carried = f", {manifest.carried:,} of them copied" if manifest.carried else ""
+    log.info(f"{manifest.images:,} images in {len(manifest.shards)} shards, {manifest.dimension} numbers each{carried}")
+    if manifest.unreadable:
+        log.warning(f"{manifest.unreadable:,} pictures cannot be decoded: they are listed in {out.uri}/_quarantine")
     log.info("seconds of the actors: " + ", ".join(f"{stage} {seconds:,.1f}" for stage, seconds in spent.items()))
-    log.info(f"embeddings of network {manifest['network']} in {out.uri}")
+    log.info(f"embeddings of network {manifest.network} in {out.uri}")
 
 
 def index_table(rows: list[dict]) -> str:
     """Aligned text, a row an index."""
     lines = [["index", *(f"recall@{k}" for k in rows[0]["recall"]), "queries/s", "MB", "build s"]]
     for row in rows:
-        found = [f"{value:.3f}" for value in row["recall"].values()]
-        lines.append([row["kind"], *found, f"{row['queries_per_s']:,.0f}", f"{row['bytes'] / 1e6:,.1f}"])
+        recalls = [f"{value:.3f}" for value in row["recall"].values()]
+        lines.append([row["kind"], *recalls, f"{row['queries_per_s']:,.0f}", f"{row['bytes'] / 1e6:,.1f}"])
         lines[-1].append(f"{row['seconds']:,.1f}")
     return aligned(lines)

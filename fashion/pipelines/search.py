@@ -100,7 +100,7 @@ def search(settings: PhotoSearchSettings) -> Answers:
             check_storage(name, getattr(settings, name))
     catalogue = open_catalogue(settings.catalogue)
     if sys.stderr.isatty():  # a word for those who wait
-        print(f"search {catalogue[1]['images']:,} images of {catalogue[0].uri}", file=sys.stderr)
+        print(f"search {catalogue.manifest.images:,} images of {catalogue.store.uri}", file=sys.stderr)
     from fashion.retrieval.lookup import nearest
     from fashion.retrieval.photos import photo_files
 
@@ -110,7 +110,7 @@ def search(settings: PhotoSearchSettings) -> Answers:
     if settings.box and len(files) > 1:
         raise InputError(f"box: found with {len(files)} photos, expected a single one")
     table = _pictures_of(catalogue, settings.data) if settings.sheet else None
-    embedder = embedder_of(network_with(Store(settings.run), catalogue[1]["network"]), EmbedSettings())
+    embedder = embedder_of(network_with(Store(settings.run), catalogue.manifest.network), EmbedSettings())
     photos, unusable = _read(files, settings.corners, embedder)
     found = []
     if photos:
@@ -172,12 +172,12 @@ def _embed(embedder: "Embedder", photos: list[Photo], domain: str) -> "np.ndarra
 
 def _pictures_of(catalogue: Catalogue, data: str | None) -> ItemTable:
     """The item table that the catalogue was embedded from. Raises InputError where it is another one."""
-    _, manifest = catalogue
-    table = ItemTable(Store(data or manifest["data_uri"]))
-    if table.fingerprint != manifest["data"]:
+    manifest = catalogue.manifest
+    table = ItemTable(Store(data or manifest.data_uri))
+    if table.fingerprint != manifest.data:
         raise InputError(
             f"data: {table.store.uri} has fingerprint {table.fingerprint}, the catalogue was embedded from "
-            f"{manifest['data']}; give the item table that it was embedded from, or leave out --sheet"
+            f"{manifest.data}; give the item table that it was embedded from, or leave out --sheet"
         )
     return table
 

@@ -14,10 +14,19 @@ from ray.data import ActorPoolStrategy
 
 from fashion.capacity import machines
 from fashion.data.table import ItemTable, ShardInfo
+from fashion.json_values import to_plain
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embed_shard import ShardEmbedder
 from fashion.retrieval.embedder import Embedder
-from fashion.retrieval.embeddings import Catalogue, check_comparable, claim, stats_file, write_manifest
+from fashion.retrieval.embeddings import (
+    Catalogue,
+    CatalogueManifest,
+    ShardStats,
+    check_comparable,
+    claim,
+    stats_file,
+    write_manifest,
+)
 from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import READERS, Store
 
@@ -69,7 +78,7 @@ def embed(
     *,
     progress: Callable[[int, int], None],
     since: Catalogue | None = None,
-) -> dict:
+) -> CatalogueManifest:
     """Embed every image of the shards into `out`; returns the manifest, which also lists what was finished before.
     Needs a running Ray where a shard is `unfinished`.
 
@@ -101,7 +110,7 @@ def embed(
             done += stats["images"] + stats["unreadable"]
             progress(done, total)
     with ThreadPoolExecutor(READERS) as pool:
-        stats = list(pool.map(lambda shard: out.read_json(stats_file(shard.name)), shards))
+        stats = list(pool.map(lambda shard: out.read_value(stats_file(shard.name), ShardStats), shards))
     return write_manifest(out, identity, stats, data_uri=table.store.uri)
 
 
@@ -126,8 +135,8 @@ class _Embed:
             out,
             device=torch.device("cuda" if resources.gpus else "cpu"),
             threads=threads,
-            earlier=Earlier(since[0], [row["name"] for row in since[1]["shards"]]) if since else None,
+            earlier=Earlier(since.store, [shard.name for shard in since.manifest.shards]) if since else None,
         )
 
     def __call__(self, rows: dict[str, np.ndarray]) -> dict:
-        return {"stats": [json.dumps(self.embedder.embed(self.shards[i])) for i in rows["shard"].tolist()]}
+        return {"stats": [json.dumps(to_plain(self.embedder.embed(self.shards[i]))) for i in rows["shard"].tolist()]}

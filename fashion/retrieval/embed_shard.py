@@ -18,7 +18,7 @@ from fashion.data.schema import QUARANTINE
 from fashion.data.table import ItemTable, ShardInfo, flatten
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embedder import Embedder, ahead
-from fashion.retrieval.embeddings import COLUMNS, EMBEDDING, layout, quarantine_file, stats_file, to_table
+from fashion.retrieval.embeddings import COLUMNS, EMBEDDING, ShardStats, layout, quarantine_file, stats_file, to_table
 from fashion.retrieval.labels.columns import SCHEMA, LabelRows, label_columns
 from fashion.retrieval.labels.space import LabelSpace
 from fashion.retrieval.labels.truth import Truth, truths
@@ -85,7 +85,7 @@ class ShardEmbedder:
         self.decoders = ThreadPoolExecutor(threads, "decode")
         self.reader = ThreadPoolExecutor(1, "read")
 
-    def embed(self, shard: ShardInfo) -> dict:
+    def embed(self, shard: ShardInfo) -> ShardStats:
         """Write the shard's embeddings and its quarantine, then its stats, which are returned: counts, the digest of
         the Parquet file, and seconds by stage (`decode` summed over the threads)."""
         seconds = Seconds()
@@ -120,16 +120,16 @@ class ShardEmbedder:
             with seconds.of("write"):
                 rows = pa.concat_tables(about).append_column("digest", pa.array(digests, pa.string()))
                 written = self._write(shard, rows, vectors, labels, reasons)
-        stats = {
-            "name": shard.name,
-            "images": shard.images - len(reasons),
-            "carried": len(known),
-            "unreadable": len(reasons),
-            "dimension": dimensions[EMBEDDING],
-            "digest": written,
-            "seconds": {name: round(seconds.by_stage[name], 3) for name in (*STAGES, "total")},
-        }
-        self.out.write_json(stats_file(shard.name), stats)
+        stats = ShardStats(
+            name=shard.name,
+            images=shard.images - len(reasons),
+            carried=len(known),
+            unreadable=len(reasons),
+            dimension=dimensions[EMBEDDING],
+            digest=written,
+            seconds={name: round(seconds.by_stage[name], 3) for name in (*STAGES, "total")},
+        )
+        self.out.write_value(stats_file(shard.name), stats)
         return stats
 
     def _rows(self, shard: ShardInfo, about: list[pa.Table], seconds: Seconds) -> Iterator[Row]:

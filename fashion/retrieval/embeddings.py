@@ -12,14 +12,16 @@ leave out.
 """
 
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from fashion.errors import InputError
 from fashion.identity import check_same
+from fashion.json_values import inline
 from fashion.provenance import now, versions
 from fashion.retrieval.search.arrow import numbers
 from fashion.storage import Store
@@ -29,7 +31,49 @@ IDENTITY, MANIFEST = "_identity.json", "_manifest.json"
 COLUMNS = ("image", "item", "domain", "role", "category", "clothes_type", "pairs")
 EMBEDDING, UNTRAINED, HISTOGRAM = "embedding", "untrained", "histogram"
 
-Catalogue = tuple[Store, dict]  # finished embeddings: their folder and their manifest
+
+@dataclass(frozen=True, kw_only=True)
+class ShardStats:
+    """A finished shard of embeddings."""
+
+    name: str  # e.g. test/shard-00000
+    images: int
+    carried: int
+    unreadable: int
+    dimension: int
+    digest: str  # of the Parquet file
+    seconds: dict[str, float]  # by stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueManifest:
+    """_manifest.json."""
+
+    kind: Literal["embeddings"] = "embeddings"
+    format: int = FORMAT
+    network: str  # fingerprint
+    data: str  # fingerprint of the item table
+    shown: dict[str, Any] = inline()  # the rest of the embedder's identity
+    dimension: int
+    images: int
+    carried: int
+    unreadable: int
+    shards: tuple[ShardStats, ...]
+    data_uri: str
+    versions: dict[str, Any]
+    created: str
+
+    @property
+    def identity(self) -> dict:
+        """What the vectors depend on, as `Embedder.identity` has it."""
+        return {"format": self.format, "network": self.network, "data": self.data, **self.shown}
+
+
+class Catalogue(NamedTuple):
+    """Finished embeddings: their folder and their manifest."""
+
+    store: Store
+    manifest: CatalogueManifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +106,13 @@ def claim(store: Store, identity: dict) -> None:
 def check_comparable(catalogue: Catalogue, identity: dict) -> None:
     """Whether the catalogue's vectors are what `identity` would compute, whatever the data. Raises InputError with both
     values otherwise."""
-    store, manifest = catalogue
     rest = {name: value for name, value in identity.items() if name != "data"}
-    check_same(store, "embeddings", _of(manifest, rest), rest, "embed the whole catalogue, without --since")
+    theirs = _of(catalogue.manifest.identity, rest)
+    check_same(catalogue.store, "embeddings", theirs, rest, "embed the whole catalogue, without --since")
 
 
-def _of(held: dict, names: Collection[str]) -> dict:
-    return {name: held.get(name) for name in names}
+def _of(identity: dict, names: Collection[str]) -> dict:
+    return {name: identity.get(name) for name in names}
 
 
 def open_catalogue(uri: str) -> Catalogue:
@@ -85,25 +129,33 @@ def open_catalogue(uri: str) -> Catalogue:
             f"{store.uri}/{MANIFEST}: found {manifest.get('kind')} format {manifest.get('format')}, expected "
             f"embeddings format {FORMAT}; embed the catalogue again with this version"
         )
-    return store, manifest
+    return Catalogue(store, store.value_of(MANIFEST, manifest, CatalogueManifest))
 
 
-def write_manifest(store: Store, identity: dict, stats: list[dict], *, data_uri: str) -> dict:
+def write_manifest(store: Store, identity: dict, stats: Sequence[ShardStats], *, data_uri: str) -> CatalogueManifest:
     """The manifest of these shards and of those that were finished before; written only where it says something new."""
-    held = store.read_json(MANIFEST) if store.exists(MANIFEST) else {"shards": []}
-    shards = {row["name"]: row for row in held["shards"]} | {row["name"]: row for row in stats}
-    rows = [shards[name] for name in sorted(shards)]
-    manifest = {
-        "kind": "embeddings",
-        **identity,
-        "dimension": rows[0]["dimension"],
-        **{name: sum(row[name] for row in rows) for name in ("images", "carried", "unreadable")},
-        "shards": rows,
-    }
-    if {name: held.get(name) for name in manifest} == manifest:
-        return held
-    manifest |= {"data_uri": data_uri, "versions": versions(), "created": now()}
-    store.write_json(MANIFEST, manifest)
+    earlier = store.read_value(MANIFEST, CatalogueManifest) if store.exists(MANIFEST) else None
+    shards = {shard.name: shard for shard in (*(earlier.shards if earlier else ()), *stats)}
+    rows = tuple(shards[name] for name in sorted(shards))
+    manifest = CatalogueManifest(
+        network=identity["network"],
+        data=identity["data"],
+        shown={name: value for name, value in identity.items() if name not in ("format", "network", "data")},
+        dimension=rows[0].dimension,
+        images=sum(row.images for row in rows),
+        carried=sum(row.carried for row in rows),
+        unreadable=sum(row.unreadable for row in rows),
+        shards=rows,
+        data_uri=data_uri,
+        versions=versions(),
+        created=now(),
+    )
+    if (
+        earlier
+        and replace(earlier, data_uri=data_uri, versions=manifest.versions, created=manifest.created) == manifest
+    ):
+        return earlier
+    store.write_value(MANIFEST, manifest)
     return manifest
 
 

@@ -32,7 +32,7 @@ def nearest(catalogue: Catalogue, queries_QD: np.ndarray, k: int, *, domain: str
     Memory: a handful of shards and Q x (shard + k) scores. Raises InputError where a vector is not finite.
     """
     store, manifest = catalogue
-    parts = [Shard(number=n, store=store, name=shard["name"], role=None) for n, shard in enumerate(manifest["shards"])]
+    parts = [Shard(number=n, store=store, name=shard.name, role=None) for n, shard in enumerate(manifest.shards)]
     view = View(domain=None if domain == "any" else domain)
     lists = rank.nearest(Queries.unlabelled(queries_QD), parts, k, view=view, map_reduce=AHEAD)
     rows = lists.columns.table().drop_columns(["id"]).to_pylist()

@@ -134,7 +134,7 @@ def test_what_does_not_match_is_refused(shop, tmp_path, capsys):
     make_run(tmp_path / "run", seed=1)
     (tmp_path / "catalogue").symlink_to(shop / "catalogue")
     photo = shop / "photos/upright.png"
-    fingerprint = open_catalogue(str(shop / "catalogue"))[1]["network"]
+    fingerprint = open_catalogue(str(shop / "catalogue")).manifest.network
     with pytest.raises(InputError, match=f"embedded by network {fingerprint}, .*run has [0-9a-f]{{16}}; give the run"):
         find(tmp_path, capsys, "--image", photo)
     other = make_table(Store(tmp_path / "table"), photos(2, seed=7))

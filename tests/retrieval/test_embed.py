@@ -24,7 +24,7 @@ from fashion.networks.files import load_network
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embed import EmbedResources, decide_embed_resources, embed
 from fashion.retrieval.embedder import Embedder
-from fashion.retrieval.embeddings import open_catalogue, read_embeddings
+from fashion.retrieval.embeddings import Catalogue, CatalogueManifest, open_catalogue, read_embeddings
 from fashion.retrieval.index.files import build_part
 from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
@@ -37,9 +37,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def held(out: Store) -> dict[tuple[str, str], np.ndarray]:
     """(item, image) -> embedding of every row of a catalogue, which must have each once."""
     _, manifest = open_catalogue(out.uri)
-    found = read_embeddings(out, [row["name"] for row in manifest["shards"]])
+    found = read_embeddings(out, [row.name for row in manifest.shards])
     keys = list(zip(found.column("item"), found.column("image"), strict=True))
-    assert len(set(keys)) == len(keys) == manifest["images"]
+    assert len(set(keys)) == len(keys) == manifest.images
     return dict(zip(keys, found.vectors["embedding"], strict=True))
 
 
@@ -90,7 +90,7 @@ def test_a_picture_that_cannot_be_decoded_is_listed_and_changes_nothing_else(tmp
     expected = held(Store(tmp_path / "out"))
     del expected[broken.item, broken.image]
     same(held(Store(tmp_path / "out2")), expected)
-    assert (manifest["images"], manifest["unreadable"]) == (17, 1)
+    assert (manifest.images, manifest.unreadable) == (17, 1)
     listed = pq.read_table(tmp_path / "out2/_quarantine").to_pylist()
     assert [(row["item"], row["image"], row["reason"]) for row in listed] == [(broken.item, broken.image, "truncated")]
 
@@ -101,9 +101,23 @@ def test_a_shard_without_any_readable_picture_is_empty_and_not_an_error(tmp_path
     manifest = embed_here(
         make_table(Store(tmp_path / "table"), rows, shards=1), embedder(make_run(tmp_path / "run")), out
     )
-    assert (manifest["images"], manifest["unreadable"], manifest["dimension"]) == (0, 3, 16)
+    assert (manifest.images, manifest.unreadable, manifest.dimension) == (0, 3, 16)
     assert held(out) == {}
     assert read_embeddings(out, ["test/shard-00000"]).vectors["embedding"].shape == (0, 16)
+
+
+def test_the_manifest_is_written_as_ever_and_read_and_written_again_the_same(tmp_path):
+    out = Store(tmp_path / "out")
+    table = make_table(Store(tmp_path / "table"), photos(4))
+    manifest = embed_here(table, embedder(make_run(tmp_path / "run")), out)
+    assert list(out.read_json("_manifest.json")) == [
+        "kind", "format", "network", "data", "transform", "precision", "dtype", "baselines", "dimension", "images",
+        "carried", "unreadable", "shards", "data_uri", "versions", "created",
+    ]  # fmt: skip
+    before = out.read("_manifest.json")
+    assert out.read_value("_manifest.json", CatalogueManifest) == manifest
+    out.write_value("_manifest.json", manifest)
+    assert out.read("_manifest.json") == before
 
 
 def test_plain_readers_of_a_folder_find_the_embeddings_and_nothing_else(tmp_path):
@@ -113,7 +127,7 @@ def test_plain_readers_of_a_folder_find_the_embeddings_and_nothing_else(tmp_path
     out = Store(tmp_path / "é #1")
     table = make_table(Store(tmp_path / "table"), rows)
     manifest = embed_here(table, embedder(make_run(tmp_path / "run")), out, splits=("test", "train"))
-    build_part((out, manifest), 0, [row["name"] for row in manifest["shards"]], {"kind": "flat", "domain": "any"})
+    build_part(Catalogue(out, manifest), 0, [row.name for row in manifest.shards], {"kind": "flat", "domain": "any"})
     expected = held(out)
     for found in (
         ds.dataset(out.path).to_table(),
@@ -179,7 +193,7 @@ def test_of_an_earlier_catalogue_only_what_changed_is_embedded(tmp_path, monkeyp
     manifest = embed_here(table, first, Store(tmp_path / "new"), earlier=earlier, splits=splits)
     same(held(Store(tmp_path / "new")), held(Store(tmp_path / "scratch")))
     assert len(seen) == 3 + 1 + 1 + 1  # the new item's photos, a box, a picture, a domain; not the new name
-    assert manifest["carried"] == len(rows) - len(seen) and manifest["images"] == len(rows)
+    assert manifest.carried == len(rows) - len(seen) and manifest.images == len(rows)
     old, new = held(Store(tmp_path / "old")), held(Store(tmp_path / "new"))
     kept = ("id_007", "img/id_007/shop_0.jpg")
     np.testing.assert_array_equal(new[kept], old[kept])
@@ -219,11 +233,9 @@ def test_the_pool_writes_the_same_as_one_process_and_a_second_time_nothing(tmp_p
     embed_here(part, embedder(run), Store(tmp_path / "earlier"), splits=("train",))
     embed_here(table, embedder(run), out)
     manifest = embedded("train", since=open_catalogue(str(tmp_path / "earlier/_manifest.json")))
-    assert steps[0] == (0, 18) and steps[-1] == (18, 18) and manifest["carried"] == 6
-    assert [row["name"] for row in manifest["shards"]] == [
-        f"{s}/shard-0000{i}" for s in ("test", "train") for i in (0, 1)
-    ]
-    assert manifest["images"] == 36 and embedded("test") == manifest
+    assert steps[0] == (0, 18) and steps[-1] == (18, 18) and manifest.carried == 6
+    assert [row.name for row in manifest.shards] == [f"{s}/shard-0000{i}" for s in ("test", "train") for i in (0, 1)]
+    assert manifest.images == 36 and embedded("test") == manifest
     embed_here(table, embedder(run), Store(tmp_path / "here"), splits=("test", "train"))
     same(held(out), held(Store(tmp_path / "here")))
 

@@ -57,7 +57,7 @@ def test_a_search_names_the_image_or_the_querys_row(tmp_path, bad):
     with pytest.raises(InputError, match=r"^catalogue image 4.jpg: its vector is not finite"):
         nearest(catalogue, np.ones((1, 3), np.float32), 2)
     with pytest.raises(InputError, match=r"^catalogue image 4.jpg: its vector is not finite"):
-        gallery_of(catalogue[0], [shard["name"] for shard in catalogue[1]["shards"]], "any")
+        gallery_of(catalogue[0], [shard.name for shard in catalogue.manifest.shards], "any")
     with pytest.raises(InputError, match=r"^catalogue image 4.jpg: its vector is not finite"):
         sample_queries(catalogue, AnnSettings(domain="any"))
 

@@ -45,7 +45,7 @@ def built(catalogue, kind, settings):
 
 def answer(catalogue, kind, queries, k):
     """Image ids, as a server would find them from the files alone."""
-    parts = [load_part(catalogue[0], part) for part in open_index(catalogue, kind)["parts"]]
+    parts = [load_part(catalogue[0], part) for part in open_index(catalogue, kind).parts]
     start, found, images = 0, [], []
     for part in parts:
         scores, rows = search(part.index, queries, k)
@@ -62,7 +62,7 @@ def test_what_an_index_finds_against_brute_force(catalogue, kind, vectors):
     held, shop, names, queries = catalogue
     settings = AnnSettings(vectors=vectors, nprobe=8, queries=150)
     about = built(held, kind, settings)
-    assert len(about["parts"]) == (3 if vectors == 1000 else 1)
+    assert len(about.parts) == (3 if vectors == 1000 else 1)
     exact = names[np.argsort(-(queries @ shop.T), axis=1, kind="stable")[:, :10]]
     scores, found = answer(held, kind, queries, 10)
     share = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, exact, strict=True)])
@@ -95,10 +95,10 @@ def test_the_same_vectors_and_settings_give_the_same_file(catalogue, tmp_path):
     held, *_ = catalogue
     for kind in KINDS:
         used = AnnSettings().of(kind, D)
-        shards = [row["name"] for row in held[1]["shards"]]
+        shards = [row.name for row in held.manifest.shards]
         first = build_part(held, 0, shards, used)
         (held[0] / "_index").delete(f"{kind}/part-00000.json")
-        assert build_part(held, 0, shards, used)["digest"] == first["digest"]
+        assert build_part(held, 0, shards, used).digest == first.digest
 
 
 def test_few_vectors_are_indexed_flat(tmp_path):
@@ -108,8 +108,8 @@ def test_few_vectors_are_indexed_flat(tmp_path):
     make_catalogue(Store(tmp_path), x, about, shards=1)
     held = open_catalogue(str(tmp_path))
     for kind in KINDS:
-        part = built(held, kind, AnnSettings())["parts"][0]
-        assert part["built"] == "IndexFlatIP"
+        part = built(held, kind, AnnSettings()).parts[0]
+        assert part.built == "IndexFlatIP"
         scores, rows = search(load_part(held[0], part).index, x[:5], 700)
         assert (rows[:, 0] == np.arange(5)).all() and (rows[:, LEAST - 1 :] == -1).all()
         assert np.isneginf(scores[:, LEAST - 1 :]).all()
@@ -138,7 +138,7 @@ def test_an_index_of_another_version_is_refused(tmp_path):
     assert store.read("_index/ivf/part-00001.json") != before["part-00001.json"]
     store.write("_index/ivf/part-00000.faiss", store.read("_index/ivf/part-00001.faiss"))
     with pytest.raises(InputError, match=r"part-00000\.faiss: found version"):
-        load_part(store, open_index(newer, "ivf")["parts"][0])
+        load_part(store, open_index(newer, "ivf").parts[0])
 
 
 def test_agreement_counts_the_exact_ones_that_are_found():

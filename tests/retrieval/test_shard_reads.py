@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from fashion.retrieval.embeddings import EMBEDDING, HISTOGRAM, UNTRAINED, open_catalogue
+from fashion.retrieval.embeddings import EMBEDDING, HISTOGRAM, UNTRAINED, Catalogue, open_catalogue
 from fashion.retrieval.evaluate import evaluate
 from fashion.retrieval.lookup import nearest
 from fashion.retrieval.settings import ProtocolSettings
@@ -71,5 +71,5 @@ def test_a_search_of_a_catalogue_reads_each_shard_once(tmp_path):
     make_catalogue(Store(tmp_path), x, about, shards=7)
     _, manifest = open_catalogue(str(tmp_path))
     store = CountingStore(tmp_path)
-    nearest((store, manifest), x[:5], 3, domain="shop")
-    assert store.opened == {f"{shard['name']}.parquet": 1 for shard in manifest["shards"]}
+    nearest(Catalogue(store, manifest), x[:5], 3, domain="shop")
+    assert store.opened == {f"{shard.name}.parquet": 1 for shard in manifest.shards}

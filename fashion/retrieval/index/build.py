@@ -4,17 +4,16 @@ import ray
 
 from fashion.errors import InputError
 from fashion.retrieval.embeddings import Catalogue
-from fashion.retrieval.index.files import build_part, plan_parts, write_index_manifest
+from fashion.retrieval.index.files import IndexManifest, build_part, plan_parts, write_index_manifest
 from fashion.retrieval.settings import AnnSettings
 
 
-def build_indexes(catalogue: Catalogue, kind: str, settings: AnnSettings) -> dict:
+def build_indexes(catalogue: Catalogue, kind: str, settings: AnnSettings) -> IndexManifest:
     """The manifest of the indexes of one kind, all of them built; those that are there in this version are kept. Needs
     a running Ray. Raises InputError where the catalogue has no image to index."""
-    _, manifest = catalogue
-    used = settings.of(kind, manifest["dimension"])
+    used = settings.of(kind, catalogue.manifest.dimension)
     task = ray.remote(num_cpus=1)(build_part)
-    plan = plan_parts(manifest, settings.vectors)
+    plan = plan_parts(catalogue.manifest, settings.vectors)
     built = ray.get([task.remote(catalogue, number, shards, used) for number, shards in enumerate(plan)])
     parts = [part for part in built if part is not None]
     if not parts:

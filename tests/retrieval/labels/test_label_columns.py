@@ -82,7 +82,7 @@ def test_an_unreadable_picture_leaves_the_rows_of_others_as_they_are(tmp_path):
     rows = changed(rows, rows[4].image, jpeg=rows[4].jpeg[:300])
     manifest = embed_here(table_of(tmp_path / "again", rows), embedder(run), Store(tmp_path / "less"))
     found = held(tmp_path / "less")
-    assert manifest["unreadable"] == 1 and found.keys() == expected.keys()
+    assert manifest.unreadable == 1 and found.keys() == expected.keys()
     assert all(close(found[image][name], value) for image in found for name, value in expected[image].items())
 
 
@@ -98,7 +98,7 @@ def test_of_an_earlier_catalogue_rows_are_copied_and_those_with_new_annotations_
     manifest = embed_here(
         table, embedder(run), Store(tmp_path / "new"), earlier=Earlier(Store(tmp_path / "old"), SHARDS)
     )
-    assert manifest["carried"] == len(rows) - 2
+    assert manifest.carried == len(rows) - 2
     expected, found = held(tmp_path / "scratch"), held(tmp_path / "new")
     assert found.keys() == expected.keys()
     assert all(close(found[image][name], value) for image in found for name, value in expected[image].items())
@@ -107,7 +107,7 @@ def test_of_an_earlier_catalogue_rows_are_copied_and_those_with_new_annotations_
     manifest = embed_here(
         table, embedder(run), Store(tmp_path / "third"), earlier=Earlier(Store(tmp_path / "old"), SHARDS)
     )
-    assert manifest["carried"] == 0
+    assert manifest.carried == 0
 
 
 def test_a_plain_network_stores_what_it_did(tmp_path):
