@@ -10,6 +10,7 @@ The item table is Parquet shards, one row an item with the list of its images, o
     stats/train/shard-00000.json         one a finished shard
     digests/train/shard-00000.parquet    one a picture that was read, by which duplicates are found
     plan/3f2a....parquet                 the annotations that a shard was made from, by which changes are found
+    gone/9c41....parquet                 items that a shard's files hold and the table does not any more
 
 `image` is unique in the table: the picture's name, and NAME#2, ... for further garments of it (`prepare/garments.py`).
 A row group holds `GROUP_ITEMS` items: the unit that training reads. A shard that is made anew gets a new name.
@@ -46,6 +47,8 @@ ANNOTATIONS = pa.schema(
 )
 
 FORMAT = 2
+LAYERED = 3  # the format of a table with shards of several layers, or with items that are gone
+FORMATS = (FORMAT, LAYERED)
 GROUP_ITEMS = 64
 MANIFEST = "manifest.json"
 
@@ -57,6 +60,7 @@ IMAGE = pa.struct(
 ITEMS = pa.schema([pa.field("item", pa.string(), nullable=False), pa.field("images", pa.list_(IMAGE), nullable=False)])
 # `place`: where the fault lies, the line of a list or the address of a picture.
 QUARANTINE = pa.schema([(name, pa.string()) for name in ("item", "image", "split", "place", "reason")])
+GONE = pa.schema([pa.field("item", pa.string(), nullable=False)])
 DIGESTS = pa.schema([(name, pa.string()) for name in ("item", "image", "digest")])
 REJECTED = "quarantine/annotations.parquet"
 DUPLICATES = "duplicates.parquet"
@@ -80,3 +84,7 @@ def digests_file(shard: str) -> str:
 
 def rows_file(digest: str) -> str:
     return f"plan/{digest}.parquet"
+
+
+def gone_file(digest: str) -> str:
+    return f"gone/{digest}.parquet"

@@ -8,7 +8,9 @@ from fashion.setting_ranges import check, setting
 
 # What may differ between two runs on one table: how strict they are, where the annotations lie and how they are read,
 # and what may be read beside the source's own files.
-FREE = ("bad_fraction", "duplicates", "manifest", "columns", "domains", "allow_private_hosts", "follow_links")
+FREE = (
+    "bad_fraction", "duplicates", "manifest", "columns", "domains", "allow_private_hosts", "follow_links", "rewrite_images",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,9 @@ class TableSettings:
     """Seed of the items' places in the shards, of the hold-out and of its roles."""
     shard_images: int = setting(2000, least=1)
     """Images a shard, about: what one task packs and holds in memory."""
+    rewrite_images: int = setting(20_000, least=0)
+    """How many images of a table may be packed again so that what is new gets its place among them. Where it would be more,
+    the new items become shards of their own, and those that left are only listed as gone. May change between two runs."""
     bad_fraction: float = setting(0.02, least=0, most=1)
     """The job fails where more than this share of the images cannot be used. May change between two runs."""
     duplicates: Literal["warn", "refuse", "drop"] = "warn"

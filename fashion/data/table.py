@@ -5,17 +5,19 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fashion.data.schema import FORMAT, MANIFEST, items_file
+from fashion.data.schema import FORMATS, MANIFEST, gone_file, items_file
 from fashion.errors import InputError
 from fashion.sealed import read_footer
 from fashion.storage import READERS, Store, undamaged
 
-FOOTERS_KEPT = 256  # a few KB each
+SHARDS_KEPT = 256  # a few KB each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +26,12 @@ class ShardInfo:
 
     split: str
     name: str  # e.g. train/shard-00000
-    groups: tuple[int, ...]  # items in each row group
+    groups: tuple[int, ...]  # items in each row group, those that are gone left out
     items: int
     images: int
     bytes: int
     digest: str
+    gone: str | None = None  # digest of the list of items that its files hold and the table does not any more
 
     @property
     def file(self) -> str:
@@ -36,14 +39,18 @@ class ShardInfo:
 
 
 class ItemTable:
-    """A finished item table. Pickles as its address; the manifest is read once a process."""
+    """A finished item table. Pickles as its address, and what is gone where that is known: rows that one process has
+    planned are those that another reads. The manifest is read once a process."""
 
-    def __init__(self, store: Store):
+    def __init__(self, store: Store, gone: dict[str, str] | None = None):
         self.store = store
-        self._footers = _Footers()
+        self._footers, self._gone_lists = _Kept(), _Kept()
+        if gone is not None:
+            self._gone = gone
 
     def __reduce__(self):
-        return ItemTable, (self.store,)
+        known = self._gone if "manifest" in vars(self) or "_gone" in vars(self) else None
+        return ItemTable, (self.store, known)
 
     @cached_property
     def manifest(self) -> dict:
@@ -54,10 +61,10 @@ class ItemTable:
             raise InputError(
                 f"{self.store.uri}: no {MANIFEST} there, so no finished item table; make one with jobs/prepare.py"
             ) from None
-        if manifest.get("kind") != "item-table" or manifest.get("format") != FORMAT:
+        if manifest.get("kind") != "item-table" or manifest.get("format") not in FORMATS:
             raise InputError(
                 f"{self.store.uri}/{MANIFEST}: found {manifest.get('kind')} format {manifest.get('format')}, expected "
-                f"item-table format {FORMAT}; prepare the data again with this version"
+                f"item-table format {' or '.join(map(str, FORMATS))}; prepare the data again with this version"
             )
         return manifest
 
@@ -107,16 +114,42 @@ class ItemTable:
     def read(self, shard: str, group: int | None = None, columns: list[str] | None = None) -> pa.Table:
         """Rows of one shard (or of one of its row groups): `item`, `images`. Raises InputError where the shard is gone, or
         damaged."""
+        if not (digest := self._gone.get(shard)):
+            return self.read_packed(shard, group, columns)
+        wanted = columns if columns is None or "item" in columns else [*columns, "item"]
+        rows = self.read_packed(shard, group, wanted)
+        rows = rows.filter(pc.invert(pc.is_in(rows["item"], self._gone_items(digest))))
+        return rows if wanted == columns else rows.drop_columns("item")
+
+    def read_packed(self, shard: str, group: int | None = None, columns: list[str] | None = None) -> pa.Table:
+        """As `read`, with the items that are gone; needs no manifest."""
         return self.store.looked_at_twice(lambda: self._read(shard, group, columns))
+
+    @cached_property
+    def _gone(self) -> dict[str, str]:
+        """Shard -> digest of the list of items that are gone."""
+        return {shard["name"]: shard["gone"] for shard in self.manifest["shards"] if shard.get("gone")}
+
+    def _gone_items(self, digest: str) -> pa.Array:
+        items = self._gone_lists.get(digest)
+        if items is None:
+            try:
+                items = self.store.read_table(gone_file(digest))["item"].combine_chunks()
+            except FileNotFoundError:
+                raise self._prepared_anew(gone_file(digest)) from None
+            self._gone_lists.put(digest, items)
+        return items
+
+    def _prepared_anew(self, file: str) -> InputError:
+        return InputError(
+            f"{self.store.uri}: {file} is not there any more, so the table was prepared anew while it was read; run again"
+        )
 
     def _read(self, shard: str, group: int | None, columns: list[str] | None) -> pa.Table:
         try:
             opened = self.store.open(items_file(shard))
         except FileNotFoundError:
-            raise InputError(
-                f"{self.store.uri}: {items_file(shard)} is not there any more, so the table was prepared anew while it was "
-                "read; run again"
-            ) from None
+            raise self._prepared_anew(items_file(shard)) from None
         with opened as source, undamaged(f"{self.store.uri}/{items_file(shard)}"):
             footer = self._footers.get(shard) or read_footer(source)
             file = pq.ParquetFile(source, metadata=footer, pre_buffer=True, page_checksum_verification=True)
@@ -143,21 +176,22 @@ class ItemTable:
         return flatten(rows)
 
 
-class _Footers:
-    """Footers of the shards read last: a shard is read a row group at a time, and in a bucket each footer is a request."""
+class _Kept:
+    """What is known of the shards used last, such as footers: a shard is read a row group at a time, and in a bucket each
+    look is a request."""
 
     def __init__(self):
-        self.kept: dict[str, pq.FileMetaData] = {}
+        self.kept: dict[str, Any] = {}
         self.lock = threading.Lock()
 
-    def get(self, shard: str) -> pq.FileMetaData | None:
-        return self.kept.get(shard)
+    def get(self, name: str) -> Any:
+        return self.kept.get(name)
 
-    def put(self, shard: str, footer: pq.FileMetaData) -> None:
+    def put(self, name: str, value: Any) -> None:
         with self.lock:
-            self.kept.pop(shard, None)
-            self.kept[shard] = footer
-            if len(self.kept) > FOOTERS_KEPT:
+            self.kept.pop(name, None)
+            self.kept[name] = value
+            if len(self.kept) > SHARDS_KEPT:
                 self.kept.pop(next(iter(self.kept)), None)
 
 

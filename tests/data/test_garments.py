@@ -18,7 +18,8 @@ from fashion.data.formats.benchmarks import read_annotations
 from fashion.data.pictures.folder import Pictures
 from fashion.data.prepare.garments import garment_id, name_garments, pairs_to_ids, picture_of, together
 from fashion.data.prepare.pack import pack_shard
-from fashion.data.prepare.shards import plan_shards
+from fashion.data.prepare.shards import cut_shards
+from fashion.data.prepare.spread import spread
 from fashion.data.schema import ANNOTATIONS
 
 LEFT, RIGHT = [0, 0, 40, 60], [40, 0, 80, 60]
@@ -35,9 +36,9 @@ def table(*rows):
 def plan(rows, **options):
     """All rows of the planned shards, and the notes."""
     notes: list[str] = []
-    options = {"shard_images": 50, "holdout": 0.0, "seed": 0, "warn": notes.append} | options
+    options = {"holdout": 0.0, "seed": 0, "warn": notes.append} | options
     batches = table(*rows).to_batches(max_chunksize=7)
-    return [r for shard in plan_shards(batches, **options) for r in shard.rows.to_pylist()], notes
+    return [r for shard in cut_shards(spread(batches, **options), 50) for r in shard.rows.to_pylist()], notes
 
 
 NAMES = st.text("ab#12.é", min_size=1, max_size=6)
@@ -154,7 +155,7 @@ def test_every_garment_of_a_manifest_is_packed_from_its_own_box(tmp_path):
     names = ("look.png", "shirt.png", "skirt.png")
     source = write_tree(tmp_path, {"mine.csv": MANIFEST, **dict.fromkeys(names, picture_bytes())})
     batches = read_annotations("manifest", source, warn=print)
-    (shard,) = plan_shards(batches, shard_images=50, holdout=0.0, seed=0)
+    (shard,) = cut_shards(spread(batches, holdout=0.0, seed=0), 50)
     packed = pack_shard(shard.rows, Pictures(source), crop=True, size=None)
     held = {image["image"]: (item["item"], image) for item in packed.items.to_pylist() for image in item["images"]}
     assert {name: item for name, (item, _) in held.items()} == {

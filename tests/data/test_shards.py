@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 import pyarrow as pa
 import pytest
 
-from fashion.data.prepare.shards import plan_shards
+from fashion.data.prepare.shards import cut_shards
+from fashion.data.prepare.spread import spread
 from fashion.data.schema import ANNOTATIONS
 from fashion.errors import InputError
 
@@ -18,9 +19,9 @@ def batches(rows, size=7):
     return [pa.RecordBatch.from_pylist(rows[i : i + size], ANNOTATIONS) for i in range(0, len(rows), size)]
 
 
-def plan(rows, **options):
-    options = {"shard_images": 50, "holdout": 0.0, "seed": 0} | options
-    return list(plan_shards(batches(rows), **options))
+def plan(rows, earlier=None, **options):
+    options = {"holdout": 0.0, "seed": 0} | options
+    return list(cut_shards(spread(batches(rows), **options), 50, earlier))
 
 
 ROWS = [

@@ -2,11 +2,13 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pyarrow as pa
 
+from fashion.data.prepare.gone import live_stats
 from fashion.data.prepare.planned import PlannedShard
 from fashion.data.prepare.shards import Starts
 from fashion.data.schema import ADDRESS, VERSION, digests_file, items_file, rows_file, stats_file
@@ -36,6 +38,16 @@ class Earlier:
         return f"{split}/shard-{self.numbers[split] - 1:05d}"
 
     @property
+    def flat(self) -> bool:
+        """Whether the shards of a split are ranges of hashes that do not overlap, and nothing is gone of them."""
+        return not any(shard.layer or shard.gone for plan in self.plans for shard in plan)
+
+    @property
+    def images(self) -> int:
+        """Of the newest plan."""
+        return sum(shard.images for shard in self.plans[0]) if self.plans else 0
+
+    @property
     def starts(self) -> Starts | None:
         """Where the shards of the newest plan begin."""
         if not self.plans:
@@ -54,17 +66,20 @@ class Earlier:
         return None
 
     def stats(self, shards: list[PlannedShard]) -> dict[str, dict]:
-        """Name -> stats of those that are finished; one of which something is damaged or gone is not."""
+        """Name -> stats of those that are finished, of what the table has of them; one of which something is damaged or
+        missing is not."""
 
-        def read(name: str) -> dict | None:
+        def read(shard: PlannedShard) -> dict | None:
             with suppress(InputError):
-                stats = self.out.read_json(stats_file(name))
-                return stats if not stats["items"] or items_file(name) in self.files else None
+                stats = self.out.read_json(stats_file(shard.name))
+                whole = not stats["items"] or items_file(shard.name) in self.files
+                return live_stats(self.out, shard, stats) if whole else None
             return None
 
-        names = [shard.name for shard in shards if shard.name in self.written]
+        written = [shard for shard in shards if shard.name in self.written]
         with ThreadPoolExecutor(READERS) as pool:
-            return {name: stats for name, stats in zip(names, pool.map(read, names), strict=True) if stats}
+            pairs = zip(written, pool.map(read, written), strict=True)
+            return {shard.name: stats for shard, stats in pairs if stats}
 
 
 class Changes:
@@ -91,6 +106,11 @@ class Changes:
             self.changed += len(changed)
             versions = [(now[key][1], before[key][1]) for key in both - changed]
             self.replaced += sum(None not in pair and pair[0] != pair[1] for pair in versions)
+
+    def of(self, counts: Mapping[str, int]) -> None:
+        """As counted elsewhere."""
+        self.added, self.changed = counts["added"], counts["changed"]
+        self.replaced, self.known = counts["replaced"], counts["known"]
 
     def message(self, shards: int, packed: int, *, pictures_alone: bool) -> str | None:
         """The line for the user; None where it is the first plan, or nothing that the table holds is another.

@@ -12,10 +12,10 @@ from fashion.data.prepare.counts import FIELDS
 from fashion.data.prepare.planned import WEB, PlannedShard, TablePlan
 from fashion.data.schema import (
     ADDRESS,
-    FORMAT,
     MANIFEST,
     REJECTED,
     digests_file,
+    gone_file,
     items_file,
     quarantine_file,
     rows_file,
@@ -36,7 +36,7 @@ def finish(source: Store, out: Store, settings: TableSettings, plan: TablePlan, 
     """Write the manifest; then delete what no shard of it needs."""
     stats = [plan.finished[shard.name] for shard in plan.shards]
     kept = [field.name for field in fields(ShardInfo)]
-    shards = [{name: row[name] for name in kept} for row in stats if row["items"]]
+    shards = [{name: row[name] for name in kept if name in row} for row in stats if row["items"]]
     identity = {
         "annotations": [shard.annotations for shard in plan.shards],
         "shards": [row["digest"] for row in shards],
@@ -46,7 +46,7 @@ def finish(source: Store, out: Store, settings: TableSettings, plan: TablePlan, 
         MANIFEST,
         {
             "kind": "item-table",
-            "format": FORMAT,
+            "format": plan.format,
             "fingerprint": hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).hexdigest(),
             "source": source.uri,
             "settings": asdict(settings),
@@ -76,6 +76,8 @@ def _forget_addresses(out: Store, plan: TablePlan) -> None:
         rows = out.read_table(rows_file(shard.rows))
         addresses = rows[ADDRESS.name]
         kept = pc.if_else(pc.starts_with(addresses, WEB), pa.scalar(None, addresses.type), addresses)
+        if kept.null_count == addresses.null_count:  # of an earlier run
+            return
         out.write_table(
             rows_file(shard.rows), rows.set_column(rows.schema.get_field_index(ADDRESS.name), ADDRESS, kept)
         )
@@ -89,9 +91,10 @@ def _tidy(out: Store, plan: TablePlan) -> None:
     files = (items_file, quarantine_file, stats_file, digests_file)
     needed = {file(shard.name) for shard in plan.shards for file in files} | {REJECTED}
     needed |= {rows_file(shard.rows) for shard in plan.shards}
+    needed |= {gone_file(shard.gone) for shard in plan.shards if shard.gone}
     there = [
         name
-        for folder in ("items", "quarantine", "stats", "digests", "plan")
+        for folder in ("items", "quarantine", "stats", "digests", "plan", "gone")
         for name in out.names(folder, recursive=True)
     ]
     with ThreadPoolExecutor(READERS) as pool:

@@ -14,9 +14,10 @@ from fashion.data.codecs import encode_jpeg, is_jpeg
 from fashion.data.decode import BadPicture, check, decode
 from fashion.data.pictures.folder import Pictures, pictures_of
 from fashion.data.pictures.places import scheme_of
-from fashion.data.prepare.earlier import comparable
 from fashion.data.prepare.garments import picture_of
+from fashion.data.prepare.gone import live_stats
 from fashion.data.prepare.planned import PlannedShard
+from fashion.data.prepare.taken import Key, Taken, keys_of
 from fashion.data.schema import (
     ADDRESS,
     ANNOTATIONS,
@@ -31,15 +32,11 @@ from fashion.data.schema import (
     stats_file,
 )
 from fashion.data.settings import TableSettings
-from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.sealed import digest_of, parquet_parts
 from fashion.storage import READERS, Store
 
 QUALITY = 92  # of pictures that are written anew; others keep their bytes
-
-
-Key = tuple[str, str]  # item, image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,49 +52,42 @@ class ShardPacker:
 
     def __init__(self, source: Store, out: Store | None, settings: TableSettings):
         self.source, self.out, self.settings = source, out, settings
+        self.taken = Taken(out)
 
     def pack(self, shard: PlannedShard, drop: Collection[Key] | None = None) -> dict:
-        """Write the shard without the pictures `drop` (default: those left out of its `old`); returns its stats.
+        """Write the shard without the pictures `drop` (default: those left out where they are taken over from); returns
+        the stats of what the table has of it.
 
-        Pictures whose annotation is as in `old` are taken over from it. Where nothing is other than a second try of the
-        pictures in its quarantine, and they fail again, the stats of `old` are returned: it stays.
+        Pictures whose annotation is as in `old` or in one of `sources` are taken over from there. Where nothing is other
+        than a second try of the pictures in the quarantine of `old`, and they fail again, `old` stays.
         """
+        return live_stats(self.out, shard, self._packed_files(shard, drop))
+
+    def _packed_files(self, shard: PlannedShard, drop: Collection[Key] | None) -> dict:
+        """Stats of the shard's files."""
         rows = self.out.read_table(rows_file(shard.rows))
         if not shard.old:
-            return self._write(shard, self.make(rows, drop=drop or ()), drop or ())
+            packed, dropped = self.taken.of_sources(rows, shard.sources)
+            drop = dropped if drop is None else drop
+            return self._write(shard, self.make(rows, packed=packed, drop=drop), drop)
         old, old_rows = shard.old
         stats = self.out.read_json(stats_file(old))
         before = list(map(tuple, stats["dropped"]))
-        keys = _keys(rows)
-        drop = sorted(set(before) & set(keys) if drop is None else drop)
+        keys = keys_of(rows)
+        drop = sorted(set(before) & set(keys)) if drop is None else drop
         if old_rows == shard.rows and drop == before:
-            bad = set(_keys(self.out.read_table(quarantine_file(old))))
+            bad = set(keys_of(self.out.read_table(quarantine_file(old))))
             again = rows.filter(pa.array([key in bad for key in keys], pa.bool_()))
             if not self.make(again).images:
                 return stats
-        same = None
-        if old_rows != shard.rows:
-            now, then = comparable(rows, self.out.read_table(rows_file(old_rows)))
-            was = _by_key(then)
-            same = {key for key, row in _by_key(now).items() if was.get(key) == row}
-        return self._write(shard, self.make(rows, packed=self._packed(old, same), drop=drop), drop)
+        same = None if old_rows == shard.rows else self.taken.same(rows, old_rows)
+        return self._write(shard, self.make(rows, packed=self.taken.pictures(old, same), drop=drop), drop)
 
     def make(self, rows: pa.Table, **options) -> PackedShard:
         """Rows of annotations, packed in memory."""
         pictures, *annotated = pictures_of(self.source, self.settings)
         sizes = {"crop": self.settings.crop, "size": self.settings.size}
         return pack_shard(rows, pictures, **sizes, annotated=annotated[0] if annotated else None, **options)
-
-    def _packed(self, old: str, same: Collection[Key] | None) -> dict[Key, tuple[dict, str]]:
-        """The pictures of the finished shard `old`, and their digests; of the images `same` alone, where that is given."""
-        if not self.out.exists(items_file(old)):  # every picture of it was bad
-            return {}
-        digests = {key: row["digest"] for key, row in _by_key(self.out.read_table(digests_file(old))).items()}
-        return {
-            key: ({name: value for name, value in row.items() if name != "item"}, digests[key])
-            for key, row in _by_key(ItemTable(self.out).image_rows(old)).items()
-            if same is None or key in same
-        }
 
     def _write(self, shard: PlannedShard, packed: PackedShard, drop: Collection[Key]) -> dict:
         # Nearly all of it is pictures: not compressible, and the minimum and maximum of a page are two of them.
@@ -131,14 +121,6 @@ def stats_of(shard: PlannedShard, packed: PackedShard, *, size: int, digest: str
         "bytes": size,
         "digest": digest,
     }
-
-
-def _keys(rows: pa.Table) -> list[Key]:
-    return list(zip(rows["item"].to_pylist(), rows["image"].to_pylist(), strict=True))
-
-
-def _by_key(rows: pa.Table) -> dict[Key, dict]:
-    return dict(zip(_keys(rows), rows.to_pylist(), strict=True))
 
 
 def pack_shard(

@@ -4,27 +4,33 @@
     plan/3f2a....parquet  the annotations of one shard, named by their digest
 
 A shard whose annotations are as before keeps its files. Another gets new files under a new name, so that the earlier
-table can be read until the new manifest is there. A shard with pictures in quarantine is tried again.
+table can be read until the new manifest is there. A shard with pictures in quarantine is tried again. Where that would
+pack too much of the table again, it grows by a layer of shards instead: `layers`.
 """
 
-import json
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 
 from fashion.data.formats.benchmarks import annotation_files, digest_of_files, read_annotations
 from fashion.data.formats.rejects import Rejects
 from fashion.data.formats.text_table import Warn
+from fashion.data.prepare.addresses import refresh_addresses
 from fashion.data.prepare.counts import TableCounts
 from fashion.data.prepare.earlier import Changes, Earlier
+from fashion.data.prepare.growth import Growth
+from fashion.data.prepare.layers import decide_layers, in_order, new_layer, packed_in_place
 from fashion.data.prepare.planned import PLAN, PlannedShard, TablePlan
-from fashion.data.prepare.shards import Shard, plan_shards
-from fashion.data.prepare.versions import Versions, digest_of
-from fashion.data.schema import ADDRESS, FORMAT, MANIFEST, REJECTED, rows_file
+from fashion.data.prepare.shards import Shard, cut_shards
+from fashion.data.prepare.spool import SLOT_ROWS
+from fashion.data.prepare.spread import Slot, spread
+from fashion.data.prepare.versions import Versions, digest_of_rows
+from fashion.data.schema import ANNOTATIONS, FORMATS, MANIFEST, REJECTED, rows_file
 from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
-from fashion.domain import SPLITS
 from fashion.errors import InputError
 from fashion.identity import check_same, difference
 from fashion.storage import Store
@@ -60,16 +66,10 @@ def plan_table(
             return plan
     rejects, counts, changes = Rejects(), TableCounts(source, settings), Changes(earlier)
     keep = keep or (lambda digest, rows: out.write_table(rows_file(digest), rows))
-    shards = []
-    for shard in _shards(source, settings, earlier, rejects, warn, progress):
-        planned, rows = _placed(shard, earlier, versions)
-        keep(planned.rows, rows)
-        counts.add(shard.split, rows)
-        changes.add(planned, rows)
-        shards.append(planned)
-    shards.sort(key=lambda shard: (SPLITS.index(shard.split), shard.start))
+    slots = _counted(_slots(source, settings, earlier, rejects, warn, progress), counts)
+    shards = _planned(slots, settings, earlier, versions, changes, keep, warn)
     plan = TablePlan(
-        shards=tuple(shards),
+        shards=tuple(in_order(shards)),
         settings=identity,
         sources=sources,
         pictures=versions.state() if versions else None,
@@ -101,7 +101,7 @@ def _records(out: Store, identity: dict, warn: Warn) -> list[tuple[dict, bool]]:
     """The plan that was not carried out and that of the finished table, as far as they are there, and whether each is
     unfinished. Raises InputError where the table is of other settings."""
     records = []
-    if (plan := _unfinished(out, warn)) and plan.get("format") == FORMAT and "sources" in plan:
+    if (plan := _unfinished(out, warn)) and plan.get("format") in FORMATS and "sources" in plan:
         records.append((plan, True))
     if out.exists(MANIFEST):
         manifest = ItemTable(out).manifest
@@ -135,42 +135,97 @@ def _again(plan: TablePlan, earlier: Earlier) -> TablePlan:
     """The plan with the stats of its finished shards; those with pictures in quarantine get a new name and are left."""
     finished = earlier.stats(plan.shards)
     shards = [
-        replace(s, name=earlier.new_name(s.split), old=(s.name, s.rows)) if finished.get(s.name, {}).get("bad") else s
+        replace(s, name=earlier.new_name(s.split), old=(s.name, s.rows), sources=())
+        if finished.get(s.name, {}).get("bad")
+        else s
         for s in plan.shards
     ]
     return replace(plan, shards=tuple(shards), finished=finished)
 
 
-def _shards(
+def _slots(
     source: Store,
     settings: TableSettings,
     earlier: Earlier,
     rejects: Rejects,
     warn: Warn,
     progress: Callable[[int], None],
-) -> Iterator[Shard]:
-    """The annotations, shard by shard."""
+) -> Iterator[Slot]:
+    """The annotations, in the order of their items' hashes."""
     names = ("fine", "manifest", "columns", "domains")
     options = {name: getattr(settings, name) for name in names if getattr(settings, name)}
     batches = read_annotations(settings.benchmark, source, warn=warn, reject=rejects.line, **options)
-    return plan_shards(
+    return spread(
         _usable(batches, settings, rejects, progress),
-        shard_images=settings.shard_images,
         holdout=settings.holdout,
         seed=settings.seed,
-        earlier=earlier.starts,
+        least_slots=-(-earlier.images // SLOT_ROWS) or 1,
         warn=warn,
         reject=rejects.row,
     )
+
+
+def _counted(slots: Iterable[Slot], counts: TableCounts) -> Iterator[Slot]:
+    for slot in slots:
+        for split, rows in slot.parts:
+            counts.add(split, rows)
+        yield slot
+
+
+def _planned(
+    slots: Iterator[Slot],
+    settings: TableSettings,
+    earlier: Earlier,
+    versions: Versions | None,
+    changes: Changes,
+    keep: Keep,
+    warn: Warn,
+) -> list[PlannedShard]:
+    """All shards of the table, `keep` having received the annotations of those that are not there yet."""
+    if versions is None or (earlier.flat and earlier.images <= settings.rewrite_images):
+        return _in_ranges(slots, settings, earlier, versions, changes, keep)
+    with tempfile.TemporaryDirectory(prefix="fashion-growth-") as folder:
+        growth = Growth(earlier, Path(folder), seed=settings.seed)
+        growth.add(slots, versions)
+        if earlier.flat and packed_in_place(growth) <= settings.rewrite_images:
+            return _in_ranges(growth.today(), settings, earlier, versions, changes, keep)
+        changes.of(growth.changes)
+        layers = decide_layers(growth, settings.shard_images, settings.seed)
+        shards = list(layers.stay.values())
+        refresh_addresses(growth, layers.stay, Path(folder))
+        for planned, rows in new_layer(growth, layers, settings.shard_images, earlier.new_name):
+            keep(planned.rows, rows)
+            shards.append(planned)
+        warn(layers.message(new=len(shards) - len(layers.stay)))
+        return shards
+
+
+def _in_ranges(
+    slots: Iterable[Slot],
+    settings: TableSettings,
+    earlier: Earlier,
+    versions: Versions | None,
+    changes: Changes,
+    keep: Keep,
+) -> list[PlannedShard]:
+    """The shards, each the items of a range of hashes."""
+    shards = []
+    for shard in cut_shards(slots, settings.shard_images, earlier.starts):
+        planned, rows = _placed(shard, earlier, versions)
+        keep(planned.rows, rows)
+        changes.add(planned, rows)
+        shards.append(planned)
+    return shards
 
 
 def _placed(shard: Shard, earlier: Earlier, versions: Versions | None) -> tuple[PlannedShard, pa.Table]:
     """The shard under the name of its files: that of the finished one in its place where it is the same, else a new one;
     and its rows, with the versions of the pictures where they are versions."""
     old = earlier.covering(shard.split, shard.start)
-    unsigned = shard.rows.drop_columns(ADDRESS.name)  # addresses may be signed anew each day
-    annotations = digest_of(json.dumps(unsigned.to_pylist()))
-    rows, digest = versions.with_versions(shard.rows, annotations, old) if versions else (shard.rows, annotations)
+    rows, annotations = shard.rows.select(ANNOTATIONS.names), digest_of_rows(shard.rows)
+    digest = annotations
+    if versions:
+        rows, digest = versions.with_versions(rows, annotations, old)
     same = old and old.rows in (digest, annotations)  # the latter where no version was known
     planned = PlannedShard(
         split=shard.split,

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from fashion.data.schema import FORMAT
+from fashion.data.schema import FORMAT, LAYERED
 
 PLAN = "plan/plan.json"
 WEB = "http"  # how addresses of pictures begin that may hold keys
@@ -17,6 +17,7 @@ _KEYS = {
     "about": "metadata",
     "reasons": "reasons",
 }
+_LAYERS = ("layer", "gone", "sources")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,18 +30,23 @@ class PlannedShard:
     annotations: str  # their digest
     rows: str  # the same with the versions of the pictures, by which their file is named
     name: str  # of its files
-    old: tuple[str, str] | None = None  # name and rows of the finished shard that pictures are taken over from
+    old: tuple[str, str] | None = None  # name and rows of the finished shard in whose place it is
+    layer: int = 0  # 0, or by which growth of the table it came: the ranges of a layer are apart, those of two are not
+    gone: str | None = None  # digest of the list of its items that the table does not have any more
+    sources: tuple[tuple[str, str], ...] = ()  # names and rows of finished shards that hold pictures of it
 
     @property
     def record(self) -> dict:
-        """As JSON, whose numbers have 53 bits."""
-        return {**vars(self), "start": f"{self.start:016x}"}
+        """As JSON, whose numbers have 53 bits; as it was before there were layers where there are none."""
+        record = {**vars(self), "start": f"{self.start:016x}"}
+        return {name: value for name, value in record.items() if name not in _LAYERS or value}
 
     @staticmethod
     def of(record: dict) -> "PlannedShard":
         old = tuple(record["old"]) if record["old"] else None
+        sources = tuple((name, rows) for name, rows in record.get("sources", ()))
         record = {"annotations": record["rows"], **record}  # older plans know no versions of pictures
-        return PlannedShard(**{**record, "start": int(record["start"], 16), "old": old})
+        return PlannedShard(**{**record, "start": int(record["start"], 16), "old": old, "sources": sources})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +86,15 @@ class TablePlan:
         return [shard for shard in self.shards if shard.name not in self.finished]
 
     @property
+    def format(self) -> int:
+        """Of the table."""
+        return LAYERED if any(shard.layer or shard.gone for shard in self.shards) else FORMAT
+
+    @property
     def record(self) -> dict:
         """As JSON; `finished` lies in the folder."""
         kept = {key: getattr(self, name) for key, name in _KEYS.items()}
-        return {"format": FORMAT, **kept, "shards": [shard.record for shard in self.shards]}
+        return {"format": self.format, **kept, "shards": [shard.record for shard in self.shards]}
 
     @staticmethod
     def of(record: dict, *, changed: bool, finished: dict[str, dict]) -> "TablePlan":
@@ -93,5 +104,5 @@ class TablePlan:
 
     def packed_as(self, stats: list[dict]) -> "TablePlan":
         """The plan with the names of the files that the shards, in their order, are in now."""
-        shards = [replace(s, name=row["name"], old=None) for s, row in zip(self.shards, stats, strict=True)]
+        shards = [replace(s, name=row["name"], old=None, sources=()) for s, row in zip(self.shards, stats, strict=True)]
         return replace(self, shards=tuple(shards), finished={row["name"]: row for row in stats})

@@ -15,9 +15,11 @@ import pyarrow.compute as pc
 from fashion.data.prepare.duplicates import describe_duplicates, find_duplicates, with_shard
 from fashion.data.prepare.earlier import Earlier
 from fashion.data.prepare.finish import counts_of, finish
-from fashion.data.prepare.pack import Key, ShardPacker
+from fashion.data.prepare.gone import without_gone
+from fashion.data.prepare.pack import ShardPacker
 from fashion.data.prepare.plan import plan_table
 from fashion.data.prepare.planned import PLAN, PlannedShard, TablePlan
+from fashion.data.prepare.taken import Key
 from fashion.data.prepare.tasks import run_tasks
 from fashion.data.schema import DUPLICATES, digests_file
 from fashion.data.settings import TableSettings
@@ -123,7 +125,7 @@ def _digests(out: Store, plan: TablePlan) -> Iterator[pa.Table]:
     """Of all pictures that could be used, shard by shard: `item`, `image`, `digest`, `split`, `shard`."""
 
     def read(shard: PlannedShard) -> pa.Table:
-        return with_shard(out.read_table(digests_file(shard.name)), shard)
+        return with_shard(without_gone(out, shard, out.read_table(digests_file(shard.name))), shard)
 
     with ThreadPoolExecutor(READERS) as pool:
         for i in range(0, len(plan.shards), READERS):  # not all at once: the tables that wait would be held

@@ -5,6 +5,7 @@ A replacement that keeps size and time is not noticed, nor are pictures at addre
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +17,7 @@ from fashion.data.pictures.folder import Pictures, folded, pictures_of
 from fashion.data.pictures.places import scheme_of
 from fashion.data.prepare.garments import picture_of
 from fashion.data.prepare.planned import PlannedShard
-from fashion.data.schema import ADDRESS, VERSION, rows_file
+from fashion.data.schema import ADDRESS, ANNOTATIONS, VERSION, rows_file
 from fashion.data.settings import TableSettings
 from fashion.errors import InputError
 from fashion.storage import READERS, Store
@@ -39,25 +40,25 @@ class Versions:
         """Whether the folders are as an earlier run found them."""
         return state is not None and self.files.state(state["folders"]) == state
 
-    def with_versions(self, rows: pa.Table, annotations: str, old: PlannedShard | None) -> tuple[pa.Table, str]:
-        """(`rows` with VERSION, their digest) of a shard's annotations with this digest; where no version is known, both
-        as they were.
-
-        A picture that is not in the source any more keeps the version that it was packed from into `old`.
-        """
+    def of(self, rows: pa.Table) -> tuple[list[int | None], list[bool]]:
+        """Of the picture of each of these annotations its version, where it is known, and whether it would be, were the
+        picture there."""
         here = rows[ADDRESS.name].is_null().to_pylist()
         names = [picture_of(image) for image in rows["image"].to_pylist()]
         here = [own and not scheme_of(name) for own, name in zip(here, names, strict=True)]
-        known = [self.files.of(name, *self.places) if own else None for own, name in zip(here, names, strict=True)]
+        return [self.files.of(name, *self.places) if own else None for own, name in zip(here, names, strict=True)], here
+
+    def with_versions(self, rows: pa.Table, annotations: str, old: PlannedShard | None) -> tuple[pa.Table, str]:
+        """`versioned` rows of a shard's annotations with this digest. A picture that is not in the source any more keeps
+        the version that it was packed from into `old`."""
+        known, here = self.of(rows)
         gone = [i for i, version in enumerate(known) if version is None and here[i]]
         if gone and old:
             before = self._versions_of(old)
             keys = list(zip(rows["item"].to_pylist(), rows["image"].to_pylist(), strict=True))
             for i in gone:
                 known[i] = before.get(keys[i])
-        if not any(known):
-            return rows, annotations
-        return rows.append_column(VERSION, pa.array(known, VERSION.type)), digest_of(f"{annotations}{known}")
+        return versioned(rows, annotations, known)
 
     def _versions_of(self, old: PlannedShard) -> dict[tuple[str, str], int]:
         """Item and image -> version, of a finished shard."""
@@ -66,6 +67,13 @@ class Versions:
             return {}
         columns = (rows[name].to_pylist() for name in ("item", "image", VERSION.name))
         return {(item, image): version for item, image, version in zip(*columns, strict=True)}
+
+
+def versioned(rows: pa.Table, annotations: str, known: list[int | None]) -> tuple[pa.Table, str]:
+    """(`rows` with VERSION, their digest) of annotations with this digest; where no version is known, both as they were."""
+    if not any(known):
+        return rows, annotations
+    return rows.append_column(VERSION, pa.array(known, VERSION.type)), digest_of(f"{annotations}{known}")
 
 
 class Listed:
@@ -155,6 +163,12 @@ class Listed:
 def _number(value: object) -> int:
     """64 bits of a hash of a text or a list of numbers."""
     return int.from_bytes(hashlib.blake2b(str(value).encode(), digest_size=8).digest(), "little")
+
+
+def digest_of_rows(rows: pa.Table) -> str:
+    """Of annotations but their addresses, which may be signed anew each day."""
+    names = [name for name in ANNOTATIONS.names if name != ADDRESS.name]
+    return digest_of(json.dumps(rows.select(names).to_pylist()))
 
 
 def digest_of(text: str) -> str:
