@@ -1,11 +1,11 @@
 """One shard of the item table to one shard of embeddings: read, decode, embed, write; without Ray."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from threading import Lock
 
@@ -53,12 +53,12 @@ class Shown:
 class Seconds:
     """Time spent, by stage; stages run beside each other, so their sum may exceed the whole."""
 
-    def __init__(self):
-        self.by_stage: Counter = Counter()
+    def __init__(self) -> None:
+        self.by_stage: defaultdict[str, float] = defaultdict(float)
         self.lock = Lock()
 
     @contextmanager
-    def of(self, stage: str):
+    def of(self, stage: str) -> Iterator[None]:
         began = time.perf_counter()
         yield
         with self.lock:
@@ -110,7 +110,7 @@ class ShardEmbedder:
                     self._look(waiting, vectors, labels, seconds)
             if waiting:
                 self._look(waiting, vectors, labels, seconds)
-            if known:
+            if known and self.earlier:
                 with seconds.of("read"):
                     carried = [digests[place] for place in known]
                     for name, x_ND in self.earlier.vectors(carried).items():
@@ -151,28 +151,29 @@ class ShardEmbedder:
     def _show(self, row: Row, seconds: Seconds) -> Shown:
         with seconds.of("decode"):
             digest = self.embedder.digest(row.jpeg, row.box, row.domain)
-            if self.space:
+            if self.space and row.truth:
                 digest = row.truth.digest(digest, self.space)
-            shown = {"domain": row.domain, "digest": digest, "truth": row.truth}
+            shown = Shown(domain=row.domain, digest=digest, truth=row.truth)
             if self.earlier is not None and digest in self.earlier:
-                return Shown(**shown)
+                return shown
             try:
-                return Shown(**shown, pixels=self.embedder.decode(row.jpeg, row.box))
+                return replace(shown, pixels=self.embedder.decode(row.jpeg, row.box))
             except BadPicture as fault:
-                return Shown(**shown, reason=str(fault))
+                return replace(shown, reason=str(fault))
 
     def _look(
         self, waiting: list[tuple[int, Shown]], vectors: dict[str, np.ndarray], labels: LabelRows, seconds: Seconds
     ) -> None:
         """Embed the waiting pictures into `vectors` and `labels`, at their places; none waits afterwards."""
         with seconds.of("network"):
-            images = torch.from_numpy(np.stack([picture.pixels for _, picture in waiting]))
-            found, predicted = self.networks(images, [picture.domain for _, picture in waiting])
-            places = [place for place, _ in waiting]
-            for name, x_ND in found.items():
+            places, pictures = [place for place, _ in waiting], [picture for _, picture in waiting]
+            images = torch.from_numpy(np.stack([p.pixels for p in pictures if p.pixels is not None]))
+            embedded, predicted = self.networks(images, [picture.domain for picture in pictures])
+            for name, x_ND in embedded.items():
                 vectors[name][places] = x_ND
-            if self.space:
-                labels.add(places, label_columns(predicted, [picture.truth for _, picture in waiting], self.space))
+            if self.space and predicted:
+                truths = [picture.truth for picture in pictures if picture.truth]
+                labels.add(places, label_columns(predicted, truths, self.space))
         waiting.clear()
 
     def _write(

@@ -13,8 +13,9 @@ import torch
 
 from fashion.data.decode import TRANSFORM, decode
 from fashion.domain import DOMAINS
+from fashion.networks.fashionnet import FashionNet
 from fashion.networks.files import load_network
-from fashion.networks.model import EmbeddingNetwork, build_network
+from fashion.networks.model import Network, build_network
 from fashion.networks.outputs import Outputs
 from fashion.networks.transform import Transform
 from fashion.retrieval.baselines import HISTOGRAM as HISTOGRAM_LENGTH
@@ -76,7 +77,7 @@ class Embedder:
     def load(self, device: torch.device) -> "Networks":
         """Raises InputError where the file is not there or damaged."""
         network, about = load_network(self.folder, self.file)
-        networks = {EMBEDDING: network}
+        networks: dict[str, Network] = {EMBEDDING: network}
         if self.baselines:
             networks[UNTRAINED] = (
                 load_network(*self.first)[0]
@@ -90,10 +91,10 @@ class Networks:
     """Networks on a device, ready to embed. Where the trained one has a vocabulary, it also predicts labels, and the
     scores of its categories are one more kind of vector."""
 
-    def __init__(self, networks: dict[str, EmbeddingNetwork], device: torch.device, *, histogram: bool, bf16: bool):
+    def __init__(self, networks: dict[str, Network], device: torch.device, *, histogram: bool, bf16: bool):
         self.device, self.histogram, self.bf16 = device, histogram, bf16
         self.networks = {
-            name: network.eval().to(device, memory_format=torch.channels_last) for name, network in networks.items()
+            name: network.eval().to(device).to(memory_format=torch.channels_last) for name, network in networks.items()
         }
 
     @property
@@ -119,7 +120,7 @@ class Networks:
             x = images.contiguous(memory_format=torch.channels_last)
             found = {}
             for name, network in self.networks.items():
-                if name == EMBEDDING and self.vocabulary:
+                if name == EMBEDDING and isinstance(network, FashionNet):
                     outputs = network.outputs(x, coded)
                     found[name], labels = outputs.z_ND, _predictions(outputs)
                 else:
@@ -128,6 +129,7 @@ class Networks:
                 found[HISTOGRAM] = colour_histogram(images)
         vectors = {name: _array(z) for name, z in found.items()}
         if CATEGORY_SCORES in self.dimensions():
+            assert labels and labels.category_NC is not None  # it has a vocabulary with categories
             vectors[CATEGORY_SCORES] = category_scores(labels.category_NC)
         return vectors, labels
 

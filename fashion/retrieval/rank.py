@@ -7,6 +7,7 @@ place where they are searched.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -97,28 +98,30 @@ class Engine:
             groups = self._scored(self._expanded(groups))
             for group, answer in zip(groups, self._scanned(groups, done), strict=True):
                 turn, better = group.turn, answer.better
-                found = as_lists(answer.best, len(group.queries), turn.width)
+                best = as_lists(answer.best, len(group.queries), turn.width)
                 if turn.reranking:
                     source = self._source(turn)
-                    found, better = reranked(source, group.queries, found, group.matches, better, turn.reranking)
-                lists[group.number].append(found if turn.k == turn.width else join_lists([found.cut(turn.k)]))
+                    best, better = reranked(source, group.queries, best, group.matches, better, turn.reranking)
+                lists[group.number].append(best if turn.k == turn.width else join_lists([best.cut(turn.k)]))
                 measures[group.number].append(_measures(better, group.matches, len(group.queries)))
         return [_ranking(*whole) for whole in zip(lists, measures, surveys, strict=True)]
 
     def _expanded(self, groups: list[Group]) -> list[Group]:
         """The queries moved towards what they find, where that is asked for."""
-        wanted = [group for group in groups if group.turn.expansion]
         wide = [
-            replace(group, turn=replace(group.turn, k=group.turn.expansion.columns, reranking=None)) for group in wanted
+            replace(group, turn=replace(group.turn, k=group.turn.expansion.columns, reranking=None))
+            for group in groups
+            if group.turn.expansion
         ]
-        if not wanted:
+        if not wide:
             return groups
         answers = iter(zip(wide, self._scanned(wide), strict=True))
         return [self._moved(group, *next(answers)) if group.turn.expansion else group for group in groups]
 
     def _moved(self, group: Group, wide: Group, answer: Scanned) -> Group:
-        found = as_lists(answer.best, len(group.queries), wide.turn.k)
-        moved = expanded(self._source(group.turn), group.queries, found, group.turn.expansion)
+        assert group.turn.expansion
+        lists = as_lists(answer.best, len(group.queries), wide.turn.k)
+        moved = expanded(self._source(group.turn), group.queries, lists, group.turn.expansion)
         return replace(group, queries=moved)
 
     def _scored(self, groups: list[Group]) -> list[Group]:
@@ -155,11 +158,11 @@ class Engine:
 
 
 def _ranking(lists: list[Lists], measures: list[Measures], known: Survey) -> Ranking:
-    found = lists[0] if len(lists) == 1 else join_lists(lists)
+    whole = lists[0] if len(lists) == 1 else join_lists(lists)
     return Ranking(
-        top=found.top,
-        scores=found.scores,
-        listed=found.columns.table(),
+        top=whole.top,
+        scores=whole.scores,
+        listed=whole.columns.table(),
         measures=Measures.join(measures),
         matches=known.matches,
         columns=known.columns - known.left_out,
@@ -173,16 +176,16 @@ def _measures(better: np.ndarray, matches: Matches | None, queries: int) -> Meas
     return Measures.of(better[order] + 1, np.searchsorted(matches.query, np.arange(queries + 1)))
 
 
-def _survey(part: Part, asked: Asked, earlier) -> list[Survey]:
+def _survey(part: Part, asked: Asked, earlier: Any) -> list[Survey]:
     return survey_part(part.number, part.open([turn.view for turn in asked.turns]), asked)
 
 
-def _find(part: Part, asked: list[tuple[Any, Queries]], earlier) -> list[Matches]:
+def _find(part: Part, asked: list[tuple[Any, Queries]], earlier: Any) -> list[Matches]:
     opened = part.open([view for view, _ in asked])
     return [find_matches(opened.block(view), queries) for view, queries in asked]
 
 
-def _join_found(answers: list[list[Matches]], asked) -> list[Matches]:
+def _join_found(answers: list[list[Matches]], asked: Any) -> list[Matches]:
     return [join_matches(list(parts)) for parts in zip(*answers, strict=True)]
 
 
@@ -190,7 +193,7 @@ def _scan(part: Part, asked: list[tuple[Any, Search]], earlier: list[Scanned] | 
     opened = part.open([view for view, _ in asked])
     return [
         scan(opened.block(view), search.raised(known.best) if known else search)
-        for (view, search), known in zip(asked, earlier or [None] * len(asked), strict=True)
+        for (view, search), known in zip(asked, earlier or repeat(None, len(asked)), strict=True)
     ]
 
 

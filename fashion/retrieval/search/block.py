@@ -100,11 +100,11 @@ def join_matches(parts: list[Matches]) -> Matches:
     parts = [part for part in parts if len(part)] or parts[:1]
     if len(parts) == 1:
         return parts[0]
-    offsets = np.cumsum([0, *(len(part.ids) for part in parts[:-1])])
+    ids = [part.ids for part in parts if part.ids is not None]  # all: each has matches
+    offsets = np.cumsum([0, *map(len, ids[:-1])])
     codes = [part.id_codes + offset for part, offset in zip(parts, offsets, strict=True)]
     joined = {name: np.concatenate([getattr(p, name) for p in parts]) for name in ("query", "scores", "places")}
-    ids = pa.concat_arrays([part.ids for part in parts])
-    return Matches(**joined, id_codes=np.concatenate(codes), ids=ids)
+    return Matches(**joined, id_codes=np.concatenate(codes), ids=pa.concat_arrays(ids))
 
 
 def in_order(matches: Matches) -> Matches:

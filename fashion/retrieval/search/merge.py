@@ -1,6 +1,7 @@
 """Lists of the best columns of each query: merged in any order to the same list, and as rectangles, a row a query."""
 
 from dataclasses import dataclass, replace
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,19 @@ COLUMN_BITS = 40  # of a place: the number of the part stands above, the column 
 LISTED = 4  # rows that are known for each listed entry, up to which none is dropped
 
 
-def place_of(number: int, columns: np.ndarray) -> np.ndarray:
+@overload
+def place_of(number: int, columns: int) -> int: ...
+
+
+@overload
+def place_of(number: np.ndarray, columns: int) -> np.ndarray: ...
+
+
+@overload
+def place_of(number: int, columns: np.ndarray) -> np.ndarray: ...
+
+
+def place_of(number: Any, columns: Any) -> Any:
     """(N,) int64: where columns of a block are in the gallery."""
     return (number << COLUMN_BITS) + columns
 
@@ -47,24 +60,24 @@ class Columns:
 
     def only(self, places: np.ndarray) -> "Columns":
         """Of these ascending places alone."""
-        kept = {}
+        kept: dict[int, tuple[np.ndarray, pa.Table]] = {}
         for number in sorted(self.parts):
             own, table = self.parts[number]
             some = places[slice(*np.searchsorted(places, place_of(np.array([number, number + 1]), 0)))]
             if len(some) < len(own):
                 table = table.take(arrow_rows(np.searchsorted(own, some)))
             if len(some) or not kept:
-                kept = {n: (held, rows) for n, (held, rows) in kept.items() if len(held)} | {number: (some, table)}
+                kept = {n: (at, rows) for n, (at, rows) in kept.items() if len(at)} | {number: (some, table)}
         return Columns(parts=kept)
 
     def listed(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The distinct places among these, ascending, and the row of each in them."""
         numbers = np.array(sorted(self.parts))
-        known = [self.parts[number][0] for number in numbers.tolist()]
-        starts = np.cumsum([0, *map(len, known)])
+        own_places = [self.parts[number][0] for number in numbers.tolist()]
+        starts = np.cumsum([0, *map(len, own_places)])
         part = np.searchsorted(numbers, places >> COLUMN_BITS)
-        rows = starts[part] + places - np.array([own[0] if len(own) else 0 for own in known])[part]
-        known = np.concatenate(known)
+        rows = starts[part] + places - np.array([own[0] if len(own) else 0 for own in own_places])[part]
+        known = np.concatenate(own_places)
         gaps = np.flatnonzero((rows >= len(known)) | (known[np.minimum(rows, len(known) - 1)] != places))
         rows[gaps] = np.searchsorted(known, places[gaps])  # where a part has not all columns of its range
         listed = np.zeros(len(known), bool)

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -62,10 +62,10 @@ def map_reduce_here(
     ask: Ask,
     join: Join,
     parts: Sequence[Part],
-    asked,
+    asked: Any,
     done: Callable[[int], None] = lambda parts: None,
     earlier: Any = None,
-):
+) -> Any:
     """`done(n)`: n more parts have answered. `earlier`: an answer of other parts, which is joined too."""
     answers = [] if earlier is None else [earlier]
     for part in parts:
@@ -83,9 +83,10 @@ class ThreadMapReduce:
     threads: int
 
     def __call__(
-        self, ask: Ask, join: Join, parts: Sequence[Part], asked, done: Callable[[int], None] = lambda parts: None
-    ):
-        answers, running = [], deque()
+        self, ask: Ask, join: Join, parts: Sequence[Part], asked: Any, done: Callable[[int], None] = lambda parts: None
+    ) -> Any:
+        answers: list[Any] = []
+        running: deque[Future] = deque()
         with ThreadPoolExecutor(self.threads) as pool:
             for part in parts:
                 running.append(pool.submit(ask, part, asked, answers[0] if answers else None))
@@ -95,6 +96,6 @@ class ThreadMapReduce:
                 answers = self._folded(join, asked, [*answers, answer.result()], done)
         return answers[0]
 
-    def _folded(self, join: Join, asked, answers: list, done: Callable[[int], None]) -> list:
+    def _folded(self, join: Join, asked: Any, answers: list, done: Callable[[int], None]) -> list:
         done(1)
         return [join(answers, asked)]

@@ -27,7 +27,8 @@ class Group:
 
 def passes(turns: Sequence[Turn], surveys: Sequence[Survey]) -> Iterator[list[Group]]:
     """The queries by pass: groups of at most AT_ONCE matches and listed columns together, or single queries."""
-    together, size = [], 0
+    together: list[Group] = []
+    size = 0
     for number, (turn, known) in enumerate(zip(turns, surveys, strict=True)):
         sizes = known.matches + turn.width
         for rows in _groups(sizes):

@@ -30,7 +30,7 @@ def even_slices(total: int, longest: int) -> Iterator[slice]:
 class Float32:
     """Products of full float32 precision: the keys are the products."""
 
-    lowest = np.float32(-np.inf)
+    lowest: np.float32 | np.int16 = np.float32(-np.inf)
     packed = 1  # keys in the room of a float32
     coarse = False  # whether a float32 product of a pair is much nearer to its score
 
@@ -92,7 +92,7 @@ class Float32:
 class Bfloat16(Float32):
     """Products of vectors rounded to bfloat16, themselves rounded so: the keys are their bits, read as int16."""
 
-    lowest = np.iinfo(np.int16).min
+    lowest = np.int16(np.iinfo(np.int16).min)
     packed, coarse = 2, True
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +32,7 @@ class Queries:
     images: pa.Array | None = None  # distinct, of `wanted`
 
     @classmethod
-    def of(cls, vectors: np.ndarray, labels, pairs: list[list[str]] | None = None) -> "Queries":
+    def of(cls, vectors: np.ndarray, labels: Any, pairs: list[list[str]] | None = None) -> "Queries":
         """`labels` (Q,): items or categories of any type; `pairs`: the images that each query is annotated to match.
         Raises InputError where a vector is not finite."""
         labels = _array(labels)
@@ -60,7 +61,7 @@ class Queries:
         """(Q,) Euclidean lengths of the vectors."""
         return lengths(self.vectors)
 
-    def take(self, rows: np.ndarray) -> "Queries":
+    def take(self, rows: np.ndarray | slice) -> "Queries":
         """The queries of these rows."""
         wanted = self.wanted
         if wanted is not None:
@@ -75,10 +76,10 @@ def relate(queries: Queries, labels: pa.Array, images: pa.Array | None) -> tuple
     if queries.wanted is None:
         return same, Pairs(np.empty(0, np.int64), np.empty(0, np.int64))
     wanted, at = queries.wanted
-    found = _pairs(wanted, places(images, queries.images))
-    owner = np.repeat(np.arange(len(queries)), np.diff(at))[found.query]
+    annotated = _pairs(wanted, places(images, queries.images))
+    owner = np.repeat(np.arange(len(queries)), np.diff(at))[annotated.query]
     width = len(labels)
-    match = np.unique(owner * width + found.column)
+    match = np.unique(owner * width + annotated.column)
     rest = np.setdiff1d(same.query * width + same.column, match, assume_unique=True)
     return Pairs(*np.divmod(match, width)), Pairs(*np.divmod(rest, width))
 
@@ -86,10 +87,10 @@ def relate(queries: Queries, labels: pa.Array, images: pa.Array | None) -> tuple
 def count_relations(queries: Queries, labels: pa.Array, images: pa.Array | None) -> tuple[np.ndarray, np.ndarray]:
     """(Q,) numbers of columns that match, and that are left out; in memory O(Q + columns) for plain labels."""
     if queries.wanted is not None:
-        match, rest = relate(queries, labels, images)
-        return tuple(np.bincount(pairs.query, minlength=len(queries)) for pairs in (match, rest))
-    held = places(labels, queries.labels)
-    per_label = np.bincount(held[held >= 0], minlength=len(queries.labels) + 1)  # the last, for no label, stays empty
+        match, rest = (np.bincount(pairs.query, minlength=len(queries)) for pairs in relate(queries, labels, images))
+        return match, rest
+    codes = places(labels, queries.labels)
+    per_label = np.bincount(codes[codes >= 0], minlength=len(queries.labels) + 1)  # the last, for no label, stays empty
     return per_label[queries.codes], np.zeros(len(queries), np.int64)
 
 
@@ -99,13 +100,14 @@ def is_match(queries: Queries, labels: pa.Array, images: pa.Array | None, top: n
         return np.zeros(top.shape, bool)
     listed = top >= 0
     if queries.wanted is None:
-        held = places(labels, queries.labels)
-        return listed & (held[top] == queries.codes[:, None]) & (queries.codes[:, None] >= 0)
+        codes = places(labels, queries.labels)
+        return listed & (codes[top] == queries.codes[:, None]) & (queries.codes[:, None] >= 0)
     wanted, at = queries.wanted
+    assert queries.images is not None  # they come with `wanted`
     width = len(queries.images) + 1
     owner = np.repeat(np.arange(len(queries)), np.diff(at))
-    held = places(images, queries.images)[top]
-    asked = np.arange(len(queries))[:, None] * width + np.where(held >= 0, held, width - 1)
+    place = places(images, queries.images)[top]
+    asked = np.arange(len(queries))[:, None] * width + np.where(place >= 0, place, width - 1)
     return listed & np.isin(asked, owner * width + wanted)
 
 
@@ -113,8 +115,8 @@ def places(values: pa.Array, among: pa.Array) -> np.ndarray:
     """(N,) int64 place of each value in `among`, -1 where it is not there or null."""
     if not len(among):
         return np.full(len(values), -1, np.int64)
-    found = pc.index_in(values, value_set=among, skip_nulls=True)
-    return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    place = pc.index_in(values, value_set=among, skip_nulls=True)
+    return pc.fill_null(place, -1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def spans(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -123,16 +125,16 @@ def spans(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.repeat(starts - (ends - counts), counts) + np.arange(ends[-1] if len(ends) else 0)
 
 
-def _pairs(codes: np.ndarray, held: np.ndarray) -> Pairs:
+def _pairs(codes: np.ndarray, others: np.ndarray) -> Pairs:
     """Pairs of rows with equal codes; negative codes are equal to none."""
-    order = np.argsort(held, kind="stable")
-    ordered = held[order]
+    order = np.argsort(others, kind="stable")
+    ordered = others[order]
     low = np.searchsorted(ordered, codes, side="left")
     counts = np.where(codes >= 0, np.searchsorted(ordered, codes, side="right") - low, 0)
     return Pairs(np.repeat(np.arange(len(codes)), counts), order[spans(low, counts)])
 
 
-def _array(values) -> pa.Array:
+def _array(values: Any) -> pa.Array:
     if isinstance(values, pa.ChunkedArray):
         return values.combine_chunks()
     return values if isinstance(values, pa.Array) else pa.array(values)

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 from ray.exceptions import RayTaskError
@@ -26,8 +27,8 @@ class RayMapReduce:
     gpus: float = 0.0
 
     def __call__(
-        self, ask: Ask, join: Join, parts: Sequence[Part], asked, done: Callable[[int], None] = lambda parts: None
-    ):
+        self, ask: Ask, join: Join, parts: Sequence[Part], asked: Any, done: Callable[[int], None] = lambda parts: None
+    ) -> Any:
         """The answer of all parts. Raises what a part raises."""
         options = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": RETRIES}
         given = ray.put(asked)
@@ -69,12 +70,12 @@ def ray_map_reduce() -> tuple[RayMapReduce, str | None]:
 
 
 @ray.remote
-def _ask(ask: Ask, join: Join, parts: Sequence[Part], asked, earlier):
+def _ask(ask: Ask, join: Join, parts: Sequence[Part], asked: Any, earlier: Any) -> Any:
     return map_reduce_here(ask, join, parts, asked, earlier=earlier)
 
 
 @ray.remote
-def _join(join: Join, asked, *answers):
+def _join(join: Join, asked: Any, *answers: Any) -> Any:
     return join(list(answers), asked)
 
 

@@ -74,7 +74,7 @@ class _Asked:
     settings: Reranking
 
 
-def _rerank(run: _Run, asked: _Asked, earlier) -> list[tuple[int, np.ndarray]]:
+def _rerank(run: _Run, asked: _Asked, earlier: Any) -> list[tuple[int, np.ndarray]]:
     answers = []
     for q in range(run.start, min(run.start + TOGETHER, len(asked.top))):
         own = asked.top[q][asked.top[q] >= 0]
@@ -106,7 +106,7 @@ def _chunks(total: int, columns: int, dimension: int) -> Iterator[slice]:
         yield slice(start, min(start + size, total))
 
 
-def _pick(part: Part, asked: tuple[Any, np.ndarray], earlier) -> tuple[np.ndarray, np.ndarray]:
+def _pick(part: Part, asked: tuple[Any, np.ndarray], earlier: Any) -> tuple[np.ndarray, np.ndarray]:
     """Places and vectors (n, D) of the part's columns at the ascending places that are asked for."""
     view, places = asked
     first, end = np.searchsorted(places, (place_of(part.number, 0), place_of(part.number + 1, 0)))
@@ -119,6 +119,7 @@ def _pick(part: Part, asked: tuple[Any, np.ndarray], earlier) -> tuple[np.ndarra
     return own, block.vectors[own - place_of(part.number, 0)]
 
 
-def _join_picked(picked: list[tuple[np.ndarray, np.ndarray]], asked) -> tuple[np.ndarray, np.ndarray]:
+def _join_picked(picked: list[tuple[np.ndarray, np.ndarray]], asked: Any) -> tuple[np.ndarray, np.ndarray]:
     some = [one for one in picked if len(one[0])] or picked[:1]
-    return tuple(np.concatenate(parts) for parts in zip(*some, strict=True))
+    places, vectors = (np.concatenate(parts) for parts in zip(*some, strict=True))
+    return places, vectors

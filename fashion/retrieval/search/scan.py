@@ -60,7 +60,9 @@ def scan(block: Block, search: Search) -> Scanned:
     counts = np.zeros(len(matches) if matches else 0, np.int64)
 
     def some(rows: slice) -> Best:
-        better = BetterRanked(block, queries, matches, ranks, rows, fast, search.tails[rows]) if matches else None
+        better = (
+            BetterRanked(block, queries, matches, ranks, rows, fast, search.tails[rows]) if matches and ranks else None
+        )
         listing = _Listing(block, search, rows, fast)
         lowest = np.minimum(listing.thresholds, better.lowest) if better else listing.thresholds
         negative = np.flatnonzero(lowest <= 0)
@@ -91,7 +93,7 @@ def scan(block: Block, search: Search) -> Scanned:
 
 def join_scanned(parts: list[Scanned], k: int) -> Scanned:
     """The answer of several blocks together, of the same queries and matches."""
-    return Scanned(best=merge([part.best for part in parts], k), better=sum(part.better for part in parts))
+    return Scanned(best=merge([part.best for part in parts], k), better=np.sum([part.better for part in parts], axis=0))
 
 
 class _Listing:
@@ -133,13 +135,12 @@ class _Listing:
 
     def _chosen(self, query: np.ndarray, column: np.ndarray, earlier: Best | None = None) -> Best:
         block, query = self.block, query + self.rows.start
-        entries = query, block.scores(self.search.queries, query, column), place_of(block.number, column)
+        scores, places = block.scores(self.search.queries, query, column), place_of(block.number, column)
         if earlier:
-            entries = (
-                np.concatenate(pair)
-                for pair in zip((earlier.query, earlier.scores, earlier.places), entries, strict=True)
-            )
-        return choose(*entries, block.columns, self.search.k)
+            query = np.concatenate([earlier.query, query])
+            scores = np.concatenate([earlier.scores, scores])
+            places = np.concatenate([earlier.places, places])
+        return choose(query, scores, places, block.columns, self.search.k)
 
     def _worth(self, query: np.ndarray, values: np.ndarray, errors: np.ndarray) -> np.ndarray:
         """Rows of the candidates, ordered by query, without those that k others of the query surely beat. `errors`: of
@@ -166,7 +167,7 @@ def _above(tile: np.ndarray, under: np.ndarray, mask: np.ndarray) -> tuple[np.nd
     return row, column, tile.reshape(-1)[row * width + column]
 
 
-def _leave_out(tile: np.ndarray, left_out: Pairs, rows: slice, columns: slice, lowest: float) -> None:
+def _leave_out(tile: np.ndarray, left_out: Pairs, rows: slice, columns: slice, lowest: np.number) -> None:
     low, high = np.searchsorted(left_out.query, (rows.start, rows.stop))
     query, column = left_out.query[low:high] - rows.start, left_out.column[low:high] - columns.start
     here = (column >= 0) & (column < columns.stop - columns.start)

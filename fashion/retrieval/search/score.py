@@ -8,6 +8,7 @@ vectors of length 1). Fast products only choose which pairs are worth scoring so
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -85,6 +86,6 @@ def check_finite(x_ND: np.ndarray, side: str, names: Sequence | None = None) -> 
     return x_ND
 
 
-def _text(name) -> str:
+def _text(name: Any) -> str:
     """A name as it is shown; the id of a gallery's image is the image and its item."""
     return str(name.as_py() if hasattr(name, "as_py") else name).replace("\0", " of item ")

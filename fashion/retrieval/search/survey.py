@@ -99,7 +99,8 @@ def survey_part(number: int, opened: Opened, asked: Asked) -> list[Survey]:
         queries = turn.queries
         labels, images = opened.labels(turn.view, images=queries.wanted is not None)
         matches, left_out = count_relations(queries, labels, images)
-        pairs, sample = NO_MATCHES, None
+        pairs: Matches | None = NO_MATCHES
+        sample: Sample | None = None
         if turn.expansion or matches.sum() > AT_ONCE:
             pairs = None
         elif matches.any():
@@ -110,17 +111,18 @@ def survey_part(number: int, opened: Opened, asked: Asked) -> list[Survey]:
     return surveys
 
 
-def join_surveys(answers: list[list[Survey]], asked=None) -> list[Survey]:
+def join_surveys(answers: list[list[Survey]], asked: Any = None) -> list[Survey]:
     """Of several parts, a survey a turn."""
     return [_joined_survey(surveys) for surveys in zip(*answers, strict=True)]
 
 
 def _joined_survey(surveys: Sequence[Survey]) -> Survey:
     totals = {name: sum(getattr(one, name) for one in surveys) for name in ("columns", "matches", "left_out")}
-    few = all(one.pairs is not None for one in surveys) and totals["matches"].sum() <= AT_ONCE
+    scored = [one.pairs for one in surveys if one.pairs is not None]
+    few = len(scored) == len(surveys) and totals["matches"].sum() <= AT_ONCE
     return Survey(
         **totals,
-        pairs=join_matches([one.pairs for one in surveys]) if few else None,
+        pairs=join_matches(scored) if few else None,
         sample=Sample.join([one.sample for one in surveys if one.sample]),
     )
 
@@ -135,11 +137,12 @@ class Guess:
 
 def guess(queries: Queries, sample: Sample | None, columns: int, k: int, precision: str | None = None) -> Guess:
     """`sample`: of a gallery that has so many columns. `precision`: of the fast products, as in `products`."""
-    Q, sampled = len(queries), len(sample.starts) if sample else 0
+    Q = len(queries)
     thresholds = np.full(Q, ALL if k else np.inf, np.float32)
     tails = np.full(Q, np.inf, np.float32)  # of a small gallery every row is soon counted
-    if not sampled:
+    if sample is None or not len(sample.starts):
         return Guess(thresholds=thresholds, tails=tails)
+    sampled = len(sample.starts)
     # Of the gallery's k best, so many are expected in the sample. With a margin of three standard deviations, the score
     # of that place in the sample is nearly always below the gallery's k-th.
     expected = k * sampled / columns
