@@ -18,9 +18,11 @@ import ray.data
 from ray.data import ActorPoolStrategy, DataContext, ExecutionOptions, ExecutionResources
 
 from fashion.data.decoded import DecodedPictures
+from fashion.data.hard_plan import HardPlan
 from fashion.data.label_pictures import LabelFeed, LabelTables
 from fashion.data.labels import Labeller
 from fashion.data.plan import Group, Plan, Ticket
+from fashion.data.scattered import ScatteredReader
 from fashion.data.table import ItemGroup, ItemTable, read_columns
 from fashion.data.views import choose_pairs, choose_views
 from fashion.domain import DOMAINS
@@ -75,6 +77,7 @@ class Feed:
         fields += ["category"] if table.positives == "category" else []
         fields += self.labeller.columns if self.labeller else []
         self.columns = read_columns(fields)
+        self.scattered = ScatteredReader(table, self.columns) if isinstance(plan, HardPlan) else None
 
     def __call__(self, rows: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
         for epoch, number in zip(rows["epoch"], rows["ticket"], strict=True):
@@ -87,7 +90,10 @@ class Feed:
         K); `images` (1, T, b, K, 3, size, size) uint8; with a vocabulary, the arrays of `Labeller.blank` (1, T, b, K, ...);
         with tables for their labels alone, those of `label_pictures.Chosen` (1, T, m, ...).
         """
-        tables = self.table.read_groups([(group.shard, group.index) for group in ticket.groups], self.columns)
+        if self.scattered:
+            tables = self.scattered.read(ticket)
+        else:
+            tables = self.table.read_groups([(group.shard, group.index) for group in ticket.groups], self.columns)
         groups = [ItemGroup(rows) for rows in tables]
         of_run = ticket.epoch * self.plan.steps + ticket.first_step
         labelled = self.labelled.choose(of_run, ticket.steps) if self.labelled else None
@@ -115,7 +121,7 @@ class Feed:
                 at = group.start[place]
                 domain[0, t, i] = [DOMAINS.index(group.columns["domain"][at + j]) for j, _ in views]
                 for k, (j, _) in enumerate(views):
-                    picture = ticket.groups[number].start, at + j
+                    picture = ticket.groups[number].start + place, j
                     pixels[0, t, i, k] = self.decoded.get(picture, partial(self._pixels, group, at + j))
                     if self.labeller:
                         self.labeller.put(labels, (0, t, i, k), group.columns, at + j)

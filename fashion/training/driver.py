@@ -24,6 +24,7 @@ from ray.train import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from fashion.causes import cause, line_of
+from fashion.data.neighbours import forget_after
 from fashion.data.stream import steps, stream_options, training_stream
 from fashion.errors import InputError, TrainingDiverged
 from fashion.ray_seam.faults import no_retries_in_vain
@@ -128,6 +129,8 @@ def next_epoch(job: Job) -> int:
 def _stream(job: Job, workers: int) -> ray.data.Dataset:
     """Called at every start of the workers: the stream goes on after the newest checkpoint."""
     r = job.resources
+    if job.settings.mining.every:
+        forget_after(job.run, next_epoch(job))
     return training_stream(
         job.table,
         job.plan,
@@ -161,16 +164,28 @@ def _worker(config: dict) -> None:
     from fashion.losses import build_loss
     from fashion.networks.files import load_network
     from fashion.training.loop import Hooks, Trainer
+    from fashion.training.miner import Miner
     from fashion.training.validate import Validation
 
-    stream = steps(_begun(shard.iter_torch_batches(batch_size=1, drop_last=True, prefetch_batches=2)))
     job, board = config["job"], config["board"]
+    # With hard batches, Ray would wait for rows ahead whose neighbours this worker has yet to find.
+    ahead = 0 if job.settings.mining.every else 2
+    stream = steps(_begun(shard.iter_torch_batches(batch_size=1, drop_last=True, prefetch_batches=ahead)))
     settings, device = job.settings, get_device()
     torch.set_num_threads(job.resources.threads)
     classes = job.plan.items if job.table.positives == "item" else len(job.table.categories)
     loss = build_loss(settings.loss, dimension=settings.network.dimension, classes=classes, seed=settings.seed)
     begun = job.start and Checkpoint(job.start.path, job.start.fs)
     about = {"steps": job.plan.steps, "device": device, "balance": job.balance, "start": job.first_network}
+    if settings.mining.every:
+        about["miner"] = Miner(
+            job.table,
+            job.plan,
+            domains=settings.loss.domains,
+            size=settings.batch.size,
+            crop=settings.batch.crop,
+            threads=job.resources.threads,
+        )
     if resumed := ray.train.get_checkpoint() or begun:
         with resumed.as_directory() as folder:
             network, _ = load_network(Store(folder), NETWORK)

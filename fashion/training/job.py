@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fashion.capacity import computing, cores, machines, total
+from fashion.data.hard_plan import HardPlan
 from fashion.data.label_pictures import LabelTables
 from fashion.data.labels import count_attributes, vocabulary_of
+from fashion.data.mining import MiningSettings
 from fashion.data.plan import Plan
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
@@ -190,6 +192,7 @@ def draft_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: S
     settings = settle(with_epochs(settings, run), table, plan.steps)
     table.shards("val")
     table.check_categories("train", "val")
+    plan = hard_plan(settings.mining, plan, table, run)
     job = Job(settings=settings, table=table, run=run, plan=plan)
     if not labelled:
         return job
@@ -198,6 +201,18 @@ def draft_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: S
     settings.check_shares("labels")
     labels = LabelTables.of(labelled, pictures=settings.batch.labels, steps=plan.ticket_steps, seed=settings.seed)
     return replace(job, labels=labels)
+
+
+def hard_plan(mining: MiningSettings, plan: Plan, table: ItemTable, run: Store) -> Plan:
+    """The plan with hard batches, where they are asked for. Raises InputError where there can be none."""
+    if not mining.every:
+        return plan
+    if table.positives != "item":
+        raise InputError(
+            f"mining.every: found {mining.every}, but {table.store.uri} matches by {table.positives}, so an item's nearest "
+            "others are no negatives; leave it out"
+        )
+    return HardPlan.over(plan, mining, run, table.fingerprint)
 
 
 def settle(settings: TrainSettings, table: ItemTable, steps: int) -> TrainSettings:

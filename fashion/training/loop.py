@@ -16,6 +16,7 @@ from fashion.training.batches import Batches, Stream
 from fashion.training.checkpoint import score
 from fashion.training.distributed import average_gradients, bare, replicate, share_buffers, world
 from fashion.training.events import StepDone
+from fashion.training.miner import Miner
 from fashion.training.optimise import Backbone, build_optimizer, rate_at, set_rate
 from fashion.training.precision import BF16, quicker, settled
 from fashion.training.settings import TrainSettings
@@ -51,10 +52,12 @@ class Trainer:
         device: torch.device,
         balance: Balance | None = None,
         start: Callable[[], torch.nn.Module] | None = None,
+        miner: Miner | None = None,
     ):
         """`balance`: of the attributes, for a network that predicts labels. `start`: makes the network that the run began
-        with, for settings.interpolate."""
+        with, for settings.interpolate. `miner`: finds the neighbours of hard batches."""
         self.settings, self.steps, self.device, self.start = settings, steps, device, start
+        self.miner = miner
         network = network.to(device, memory_format=torch.channels_last)
         if device.type == "cuda" and world() > 1:
             network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
@@ -108,6 +111,8 @@ class Trainer:
     def run(self, stream: Stream, validation: Validation, hooks: Hooks) -> None:
         """Train from `next_epoch` to the last epoch."""
         pairs = self.settings.loss.positives == "pair"
+        if self.miner and self.miner.lacking(self.next_epoch):
+            self._mine(self.next_epoch)
         batches = Batches(stream, self.device, pairs=pairs, truth=self.tasks is not None)
         for epoch in range(self.next_epoch, self.settings.epochs):
             row = self._epoch(epoch, batches, hooks)
@@ -117,9 +122,15 @@ class Trainer:
                 began = time.perf_counter()
                 row |= self._validate(validation, last)
                 row["validation_s"] = time.perf_counter() - began
+            if self.miner and not last and self.miner.due(epoch + 1):
+                row |= self._mine(epoch + 1)
             self.next_epoch = epoch + 1
             self.history.append(row)
             hooks.epoch(row, judged)
+
+    def _mine(self, epoch: int) -> dict:
+        share_buffers(self.kept)
+        return self.miner.refresh(self.kept, epoch, autocast=self.precision == BF16)
 
     def _validate(self, validation: Validation, last: bool) -> dict:
         """In the precision of the training: epochs are compared with one another only."""

@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
+from fashion.data.mining import MiningSettings
 from fashion.errors import InputError
 from fashion.losses.settings import LossSettings
 from fashion.networks.settings import RESNET10, NetworkSettings
@@ -126,6 +127,7 @@ class TrainSettings:
     tasks: TaskSettings = field(default_factory=TaskSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    mining: MiningSettings = field(default_factory=MiningSettings)
     validation: ValidationSettings = field(default_factory=ValidationSettings)
     resources: ResourceSettings = field(default_factory=ResourceSettings)
 
@@ -195,9 +197,11 @@ class TrainSettings:
 
     def identity(self) -> dict:
         """All that decides the result; a run is resumed only with the same. A plain network's run says nothing of tasks,
-        as none did before there were any."""
+        as none did before there were any, and one of random batches nothing of mining."""
         settings = asdict(self) | {"network": self.network.identity()}
         del settings["resources"]
         if self.network.design == "plain":
             del settings["tasks"], settings["batch"]["labels"]
+        if not self.mining.every:
+            del settings["mining"]
         return settings
