@@ -9,14 +9,14 @@ import pyarrow as pa
 from fashion.data.plan import Ticket
 from fashion.data.table import ItemTable
 
-KEPT = 256 << 20  # bytes of row groups that a feed keeps: all of a small table
 AT_ONCE = 16  # row groups in memory beside those, whole
 
 
 class ScatteredReader:
-    """Reads the row groups of tickets, keeps the last used ones whole, and of each hands on what the ticket needs."""
+    """Reads the row groups of tickets, keeps the last used ones whole, up to `kept` bytes, and of each hands on what the
+    ticket needs."""
 
-    def __init__(self, table: ItemTable, columns: Sequence[str], *, kept: int = KEPT):
+    def __init__(self, table: ItemTable, columns: Sequence[str], *, kept: int):
         self.table, self.columns, self.limit = table, list(columns), kept
         self.held = 0
         self.groups: OrderedDict[tuple[str, int], pa.Table] = OrderedDict()

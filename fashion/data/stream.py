@@ -77,7 +77,7 @@ class Feed:
         fields += ["category"] if table.positives == "category" else []
         fields += self.labeller.columns if self.labeller else []
         self.columns = read_columns(fields)
-        self.scattered = ScatteredReader(table, self.columns) if isinstance(plan, HardPlan) else None
+        self.scattered = ScatteredReader(table, self.columns, kept=s.cache) if isinstance(plan, HardPlan) else None
 
     def __call__(self, rows: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
         for epoch, number in zip(rows["epoch"], rows["ticket"], strict=True):

@@ -91,7 +91,8 @@ class ResourceSettings:
     feed_memory: int = setting(1024, least=1, unit="MiB")
     """Decoded batches that may wait in the object store."""
     feed_cache: int = setting(128, least=0, unit="MiB")
-    """Decoded pictures that a feed actor keeps for the next epochs; 0: none. 128 MiB are 10,000 pictures at 64 pixels."""
+    """Decoded pictures that a feed actor keeps for the next epochs; 0: none. 128 MiB are 10,000 pictures at 64 pixels.
+    With hard batches (mining.every), as much again of the table itself, in which neighbours lie far apart."""
     max_failures: int = setting(3, least=0)
     """Restarts from the newest checkpoint after a fault, before the run gives up."""
 
