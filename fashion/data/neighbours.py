@@ -1,6 +1,7 @@
 """The files in which a run keeps its items' neighbours, one for each time that they were found.
 
 neighbours/epoch=0004.safetensors    for the batches from epoch 4 on, from the network as it was before it
+duplicates.csv
 """
 
 import json
@@ -16,6 +17,7 @@ from fashion.errors import InputError
 from fashion.storage import Store
 
 FOLDER = "neighbours"
+DUPLICATES = "duplicates.csv"  # items that may be one garment listed twice, as they were found last
 FORMAT = "fashion-neighbours-1"
 _NAME = re.compile(rf"{FOLDER}/epoch=(\d+)\.safetensors")
 _POLL = (0.1, 2.0)  # seconds between two looks for a file, at first and at most

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from cluster.gauges import Gauges
+from fashion.data.neighbours import DUPLICATES
 from fashion.losses.settings import TASKS
 from fashion.pipelines.progress import Progress
 from fashion.storage import Store
@@ -76,5 +77,17 @@ class TrainLines:
         log.info(line)
         if "loss_embedding" in row:
             log.info("  losses: " + "  ".join(f"{name} {row[f'loss_{name}']:.4f}" for name in (EMBEDDING, *TASKS)))
+        if "mining_s" in row:
+            log.info(_mined(row))
         if row["advice"]:
             log.warning(f"warning: {row['advice']}")
+
+
+def _mined(row: dict) -> str:
+    """What the search for the neighbours of hard batches cost, and what it found."""
+    seconds = row["mining_s"]
+    line = f"  neighbours of hard batches found in {seconds:.1f} s, {seconds / row['seconds']:.2f} of an epoch"
+    line += f"; an item's nearest has a similarity of {row['near']:.3f}" if row["near"] is not None else ""
+    if row["near_duplicates"]:
+        line += f"; {row['near_duplicates']:,} pairs may be one garment listed twice: {DUPLICATES}"
+    return line

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from fashion.data.hard_plan import HardPlan
-from fashion.data.neighbours import Neighbours, file_of, write_neighbours
+from fashion.data.neighbours import DUPLICATES, Neighbours, file_of, write_neighbours
 from fashion.data.table import ItemGroup, ItemTable, read_columns
 from fashion.data.views import choose_views
 from fashion.domain import DOMAINS
@@ -20,8 +20,6 @@ from fashion.networks.model import Network
 from fashion.text import cell
 from fashion.training.distributed import gather_rows, rank, world
 from fashion.training.nearest import Nearest, block_rows, most_alike, nearest
-
-DUPLICATES = "duplicates.csv"  # in a run's folder
 
 
 class Miner:

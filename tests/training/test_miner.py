@@ -12,7 +12,7 @@ import torch
 
 from fashion.data.hard_plan import HardPlan
 from fashion.data.mining import MiningSettings
-from fashion.data.neighbours import FOLDER, file_of, forget_after, read_neighbours
+from fashion.data.neighbours import DUPLICATES, FOLDER, file_of, forget_after, read_neighbours
 from fashion.data.plan import Plan
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
@@ -25,7 +25,7 @@ from fashion.training import miner, nearest
 from fashion.training.checkpoint import NETWORK, read_training_state, write_checkpoint
 from fashion.training.job import hard_plan
 from fashion.training.loop import Trainer
-from fashion.training.miner import DUPLICATES, Miner
+from fashion.training.miner import Miner
 from fashion.training.recipe import OptimizerSettings
 from fashion.training.settings import BatchSettings, TrainSettings
 from fashion.training.validate import Validation
