@@ -19,6 +19,7 @@ SMALLEST = {
     "losses.py": ["--batches", "32", "--views", "4", "--seconds", "0.01"],
     "metrics.py": ["--queries", "40", "--gallery", "400", "--items", "40", "--rounds", "1", "--turns", "1"],
     "nodes.py": ["--nodes", "1", "1", "--wait", "0.01"],
+    "prepare_length.py": ["--rows", "80", "--times", "2", "--plan", "--folder", "OUT_FOLDER"],
     "rates.py": ["--images", "30", "--size", "32", "--side", "16"],
     "peer.py": ["--source", "CATALOGUE", "--peer", "mark", "--steps", "2", "--items", "4"],
     "search.py": [
@@ -53,6 +54,7 @@ PRINTED = {
     "losses.py": [r"\| all \| 32 \| 4 \|", r"\| semi-hard \| 32 \| 4 \|"],
     "metrics.py": [r"AccuracyCalculator / ours +\d", r"recall@1 \d\.\d+, precision at 1"],
     "nodes.py": [r"prepare, pictures/s +\d.*x", r"search, gallery parts/s +\d.*x"],
+    "prepare_length.py": [r"160 rows and 1 %: peak MB: all \d"],
     "rates.py": [r"core\.pack: \d", r"core\.scores_M: \d"],
     "peer.py": [r'"peer": "mark".*"recall": \{"1": \d'],
     "search.py": [
@@ -72,7 +74,12 @@ def places(tmp_path_factory):
     root = tmp_path_factory.mktemp("benchmarks")
     write_demo(root / "catalogue", items=20, workers=1)
     make_table(Store(root / "table"), photos(192, splits=("train", "train", "train", "test", "val", "train")))
-    return {"CATALOGUE": root / "catalogue", "TABLE": root / "table", "OUT": root / "runs.jsonl"}
+    return {
+        "CATALOGUE": root / "catalogue",
+        "TABLE": root / "table",
+        "OUT": root / "runs.jsonl",
+        "OUT_FOLDER": root / "lists",
+    }
 
 
 @pytest.mark.parametrize("script", SMALLEST)

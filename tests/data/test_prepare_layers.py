@@ -228,6 +228,25 @@ def test_a_shard_that_lost_a_quarter_is_packed_anew_without_a_look_at_its_pictur
 
 
 @ONE_STORE
+def test_a_picture_that_is_not_there_any_more_stays_as_it_was_packed_when_its_item_changes(shop):
+    listed = rows(shop, range(60))
+    shop.list(listed)
+    held = images(shop.prepare())
+    for name in ("shop/7-0.jpg", "consumer/30-1.jpg", "shop/40-0.jpg"):
+        shop.source.delete(name)
+    extra = [f"{shop.picture(f'more-{i}.jpg')},{i},consumer" for i in (7, 30)]
+    shop.list([*listed, *extra])
+    table = shop.prepare(**GROW)
+    assert set(shop.read) == {"more-7.jpg", "more-30.jpg"} and table.manifest["counts"]["bad"] == 0
+    now = images(table)
+    assert {image: row["jpeg"] for image, row in now.items() if image in held} == {
+        image: row["jpeg"] for image, row in held.items()
+    }
+    shop.list([*listed, *extra, *rows(shop, range(200, 203))])  # its version is known from the new shard too
+    assert images(shop.prepare(**GROW)).items() > now.items() and len(shop.read) == 6
+
+
+@ONE_STORE
 def test_quarantine_and_left_out_duplicates_follow_in_a_grown_table(shop, tmp_path):
     listed = rows(shop, range(60))
     shop.picture("twin-a.jpg", 5), shop.picture("twin-b.jpg", 5)
@@ -395,15 +414,15 @@ def test_embeddings_of_a_grown_table_are_those_of_one_prepared_anew_and_only_new
     network = embedder(make_run(tmp_path / "run"))
     catalogue = Store(tmp_path / "first")
     splits = ("train", "val", "test")
-    shards = [row["name"] for row in embed_here(first, network, catalogue, splits=splits)["shards"]]
+    shards = [row.name for row in embed_here(first, network, catalogue, splits=splits).shards]
     shop.list([*listed[8:], *rows(shop, range(100, 110))])
     grown, fresh = shop.prepare(**GROW), anew(shop, tmp_path / "anew")
     manifest = embed_here(grown, network, Store(tmp_path / "grown"), splits=splits, earlier=Earlier(catalogue, shards))
-    assert manifest["images"] == 132 and manifest["carried"] == 112
+    assert (manifest.images, manifest.carried) == (132, 112)
     whole = embed_here(fresh, network, Store(tmp_path / "whole"), splits=splits)
     vectors = []
     for name, made in (("grown", manifest), ("whole", whole)):
-        held = read_embeddings(Store(tmp_path / name), [row["name"] for row in made["shards"]])
+        held = read_embeddings(Store(tmp_path / name), [row.name for row in made.shards])
         images_of = held.column("image").tolist()
         vectors.append(dict(zip(images_of, held.vectors["embedding"].tolist(), strict=True)))
     assert vectors[0].keys() == vectors[1].keys()

@@ -64,6 +64,9 @@ def spread(
         for line in hold_out.notes():
             warn(line)
         slots = max(least_slots, -(-total // slot_images))
+        if slots > 1:
+            place = tempfile.gettempdir()
+            warn(f"{total:,} rows of annotations are put in order on disk, in {slots} parts under {place} (TMPDIR)")
         paths = distribute([spool], Path(folder) / "pictures", slots, seed, "image")
         linked = _name(paths, warn)
         paths = distribute(paths, Path(folder) / "items", slots, seed, "item")
