@@ -22,6 +22,7 @@ from fashion.provenance import now
 from fashion.storage import Store
 
 CLAIM = "_job.json"  # readers of Parquet folders leave out what begins with _
+SHAPE = {"id": str, "host": str, "place": str, "pid": int, "begun": str | None, "since": str}
 BEAT_S = 10.0
 STALE_S = 60.0
 LOOK_S = 1.0  # between looks at a claim that may be dead, and until the first look at one's own
@@ -104,12 +105,12 @@ def _refusal(store: Store, claim: dict) -> InputError:
 def _read(store: Store) -> dict | None:
     """The claim there; None where there is none, {} beside which nothing is known where it cannot be read as one."""
     try:
-        claim = store.read_json(CLAIM)
+        claim = store.read_json(CLAIM, SHAPE)
     except FileNotFoundError:
         return None
     except ValueError:
         return {"host": "an unknown machine"}
-    return claim if isinstance(claim, dict) and claim else {"host": "an unknown machine"}
+    return claim
 
 
 def _known_dead(claim: dict) -> bool:
@@ -130,7 +131,7 @@ def _begun(pid: int) -> str | None:
     """When a process of this machine began, in ticks of its clock; on others than Linux only that it lives. None: dead."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return None
     except PermissionError:
         pass

@@ -21,6 +21,7 @@ from fashion.addresses import check_key, normalise, open_filesystem
 from fashion.errors import InputError
 from fashion.json_values import of_plain, to_plain
 from fashion.sealed import from_json, parquet_parts, read_footer, to_json
+from fashion.shapes import Shape, misfit
 
 Content = TypeVar("Content")
 
@@ -111,17 +112,24 @@ class Store:
             Path(temporary).unlink(missing_ok=True)
             raise
 
-    def read_json(self, name: str) -> Any:
-        """What was written. Raises FileNotFoundError, and InputError where it is damaged."""
+    def read_json(self, name: str, shape: Shape = object) -> Any:
+        """What was written. Raises FileNotFoundError, and InputError where it is damaged, or not of this shape."""
 
         def read() -> Any:
             data = self.read(name)
             try:
-                return from_json(data)
+                value = from_json(data)
             except (ValueError, RecursionError) as fault:
                 raise damage(f"{self.uri}/{name}", fault) from None
+            self.check(name, value, shape)
+            return value
 
         return self.looked_at_twice(read)
+
+    def check(self, name: str, value: Any, shape: Shape) -> None:
+        """Raises InputError where the value of this file is not of the shape."""
+        if fault := misfit(value, shape):
+            raise damage(f"{self.uri}/{name}", ValueError(fault))
 
     def write_json(self, name: str, value: Any) -> None:
         self.write(name, to_json(value))

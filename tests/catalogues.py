@@ -104,6 +104,7 @@ def make_table(
     digest = f"{hash(tuple(rows)) & (1 << 64) - 1:016x}"
     manifest = {"kind": "item-table", "format": FORMAT, "fingerprint": digest, "shards": listed, **labels.fields()}
     manifest |= {"categories": sorted({row.category for row in rows} - {None})}
+    manifest |= {"domains": sorted({row.domain for row in rows})}
     store.write_json("manifest.json", manifest | {"settings": {"benchmark": "manifest", "crop": False}})
     return ItemTable(store)
 

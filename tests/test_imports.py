@@ -25,6 +25,7 @@ BASE = (
     "seeds",
     "setting_ranges",
     "setting_types",
+    "shapes",
     "storage",
     "text",
     "text_table",

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,17 @@ from fashion.errors import InputError
 from fashion.sealed import read_footer
 from fashion.storage import READERS, Store, undamaged
 
+# Of the manifest, what is read.
+SHARD = {
+    "split": str, "name": str, "groups": [int], "items": int, "images": int, "bytes": int, "digest": str,
+    "gone?": str | None,
+}  # fmt: skip
+COUNTS = {"images": int, "attributes": int, "category?": int, "boxes?": int}
+SHAPE = {
+    "fingerprint": str, "settings": {"benchmark": str, "crop": bool}, "shards": [SHARD], "domains": [str],
+    "categories": [str], "attributes": [str], "attribute_types": {"*": str}, "labels": dict,
+    "category_counts": {"*": int}, "attribute_counts": {"*": int}, "splits?": {"*": {"*": int}}, "plan?": dict,
+}  # fmt: skip
 SHARDS_KEPT = 256  # a few KB each
 
 
@@ -38,6 +49,9 @@ class ShardInfo:
         return items_file(self.name)
 
 
+FIELDS = [field.name for field in fields(ShardInfo)]
+
+
 class ItemTable:
     """A finished item table. Pickles as its address, and what is gone where that is known: rows that one process has
     planned are those that another reads. The manifest is read once a process."""
@@ -56,7 +70,7 @@ class ItemTable:
     def manifest(self) -> dict:
         """Raises InputError where there is no finished table or one of another format."""
         try:
-            manifest = self.store.read_json(MANIFEST)
+            manifest = self.store.read_json(MANIFEST, dict)
         except FileNotFoundError:
             raise InputError(
                 f"{self.store.uri}: no {MANIFEST} there, so no finished item table; make one with jobs/prepare.py"
@@ -66,6 +80,9 @@ class ItemTable:
                 f"{self.store.uri}/{MANIFEST}: found {manifest.get('kind')} format {manifest.get('format')}, expected "
                 f"item-table format {' or '.join(map(str, FORMATS))}; prepare the data again with this version"
             )
+        self.store.check(MANIFEST, manifest, SHAPE)
+        splits = {shard["split"] for shard in manifest["shards"]}
+        self.store.check(MANIFEST, manifest, {"labels": dict.fromkeys(splits, COUNTS)})
         return manifest
 
     @property
@@ -101,7 +118,9 @@ class ItemTable:
         shards = []
         for split in splits:
             rows = [
-                ShardInfo(**{**s, "groups": tuple(s["groups"])}) for s in self.manifest["shards"] if s["split"] == split
+                ShardInfo(**{name: s[name] for name in FIELDS if name in s} | {"groups": tuple(s["groups"])})
+                for s in self.manifest["shards"]
+                if s["split"] == split
             ]
             if not rows:
                 splits_there = {s["split"]: 0 for s in self.manifest["shards"]}

@@ -26,6 +26,11 @@ if TYPE_CHECKING:  # whoever looks for a run's files needs no torch
 RUN, HISTORY, CHECKPOINT, NETWORK, TRAINING = (
     "run.json", "history.json", "checkpoint.json", "network.safetensors", "training.pt",
 )  # fmt: skip
+# What is read of them.
+HISTORY_SHAPE = [{"epoch": int, "seconds?": float, "validation_s?": float, "recall?": {"*": float}, "queries?": int}]
+SHAPE = {"epoch": int, "fingerprint": str, "crop": str | None, "history": [*HISTORY_SHAPE, ...], "files?": {"*": str}}
+RUN_SHAPE = {"settings": {"epochs": int}, "data": {"fingerprint": str, "labels?": [{"fingerprint": str}]}}
+JUDGED = {"settings": {"validation": {"metric": str}}}
 CHUNK = 64 << 20  # bytes read at once
 _NAME = re.compile(r"checkpoint_epoch=(\d+)")
 
@@ -68,7 +73,7 @@ def read_training_state(folder: str) -> tuple[dict, list[dict]]:
     it is damaged."""
     import torch
 
-    found = Found(store=Store(folder), about=Store(folder).read_json(CHECKPOINT))
+    found = Found(store=Store(folder), about=Store(folder).read_json(CHECKPOINT, SHAPE))
     if reason := found.damaged(TRAINING):
         raise InputError(
             f"{checkpoint_name(found.epoch)}/{reason}; take it from a copy, or begin another --run with "
@@ -139,7 +144,7 @@ def checkpoints(run: Store) -> list[Found]:
         folder = name.removesuffix(f"/{CHECKPOINT}")
         if _NAME.match(name) and name != folder and f"{folder}/{NETWORK}" in names:
             with suppress(InputError):
-                found.append(Found(store=run / folder, about=(run / folder).read_json(CHECKPOINT)))
+                found.append(Found(store=run / folder, about=(run / folder).read_json(CHECKPOINT, SHAPE)))
     return found
 
 
@@ -151,7 +156,7 @@ def best_checkpoint(run: Store, metric: str | None = None, note: Callable[[str],
     items it was worth 3 points on the test part. One whose network is damaged is left out, and `note` told so. Raises
     InputError where there is none."""
     if metric is None:
-        metric = run.read_json(RUN)["settings"]["validation"]["metric"] if run.exists(RUN) else "recall@1"
+        metric = run.read_json(RUN, JUDGED)["settings"]["validation"]["metric"] if run.exists(RUN) else "recall@1"
     found, reason = checkpoints(run), None
     while found:
         chosen = _best(found, metric)
@@ -180,7 +185,7 @@ def open_run(store: Store, run: dict) -> None:
     if not store.exists(RUN):
         store.write_json(RUN, run)
         return
-    held = store.read_json(RUN)
+    held = store.read_json(RUN, RUN_SHAPE)
     epochs = {"epochs": run["settings"]["epochs"]}
     check_same(store, "a run", _fingerprints(held), _fingerprints(run), "choose another --run")
     advice = "use its settings, or choose another --run"

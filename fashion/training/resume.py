@@ -7,14 +7,16 @@ from fashion.storage import Store
 from fashion.training.checkpoint import RUN, checkpoints
 from fashion.training.settings import TrainSettings
 
+SHAPE = {"settings": {"epochs": int, "validation": {"every?": int | None}}}  # of run.json, what is read
+
 
 def with_epochs(settings: TrainSettings, run: Store) -> TrainSettings:
     """The settings with the epochs of the run and how often they are validated, where it has begun and none are asked for.
     More than it was begun with are trained after those that are done. Raises InputError for fewer than are done."""
     if not run.exists(RUN):
         return settings
-    begun = run.read_json(RUN)["settings"]
-    held, every = begun["epochs"], settings.validation.every or begun["validation"]["every"]
+    begun = run.read_json(RUN, SHAPE)["settings"]
+    held, every = begun["epochs"], settings.validation.every or begun["validation"].get("every")
     settings = replace(settings, validation=replace(settings.validation, every=every))
     if settings.epochs in (None, held):
         return replace(settings, epochs=held)
@@ -33,7 +35,7 @@ def with_epochs(settings: TrainSettings, run: Store) -> TrainSettings:
 
 def held_epochs(run: Store) -> int | None:
     """The epochs that the run is to have as its folder says; None where it has not begun."""
-    return run.read_json(RUN)["settings"]["epochs"] if run.exists(RUN) else None
+    return run.read_json(RUN, SHAPE)["settings"]["epochs"] if run.exists(RUN) else None
 
 
 def goes_on(settings: TrainSettings, *, done: int, held: int | None, steps: int) -> str | None:

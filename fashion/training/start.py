@@ -69,7 +69,7 @@ def find_start(settings: NetworkSettings, run: Store | None = None) -> Start:
 
 def _transform_of(run: Store, name: str) -> Transform:
     """What a run that has begun shows its network; one of before networks carried a transform shows the usual."""
-    held = run.read_json(RUN)["settings"]["network"]
+    held = run.read_json(RUN, {"settings": {"network": dict}})["settings"]["network"]
     return replace(usual(name), **{key: value for key, value in held.items() if key in asdict(usual(name))})
 
 

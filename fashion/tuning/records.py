@@ -6,16 +6,21 @@ trials/trial-0007/          a training run (fashion.training.checkpoint), and
     trial.json              its searched settings and how it ended
 """
 
+import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Literal, NamedTuple
 
 from fashion.identity import check_same
 from fashion.storage import Store
-from fashion.training.checkpoint import HISTORY, score
+from fashion.training.checkpoint import HISTORY, HISTORY_SHAPE, score
 from fashion.tuning.overrides import Values
 
 SWEEP, CLOCK, TRIALS, TRIAL = "sweep.json", "clock.json", "trials", "trial.json"
+RECORD_SHAPE = {
+    "number": int, "values": dict, "status": re.compile("open|finished|stopped|failed"), "error?": str | None,
+    "generation?": int, "parent?": str | None, "parent_epochs?": int,
+}  # fmt: skip
 Status = Literal["open", "finished", "stopped", "failed"]
 
 
@@ -84,7 +89,7 @@ def scored(trials: Iterable[Trial]) -> list[tuple[Trial, Best]]:
 def trial_of(record: TrialRecord, history: list[dict], metric: str) -> Trial:
     own = [row for row in history if row["epoch"] >= record.parent_epochs]
     scores = tuple((row["epoch"] + 1, score(row, metric)) for row in own if "recall" in row)
-    seconds = sum(row["seconds"] + row.get("validation_s", 0) for row in own)
+    seconds = sum(row.get("seconds", 0) + row.get("validation_s", 0) for row in own)
     return Trial(record=record, scores=scores, seconds=seconds, history=tuple(own))
 
 
@@ -98,16 +103,21 @@ def read_trials(sweep: Store, metric: str) -> list[Trial]:
     names = set(sweep.names(TRIALS, recursive=True))
     for name in sorted(n for n in names if n.endswith(f"/{TRIAL}")):
         run = name.removesuffix(f"/{TRIAL}")
-        history = sweep.read_json(f"{run}/{HISTORY}") if f"{run}/{HISTORY}" in names else []
-        trials.append(trial_of(TrialRecord(**sweep.read_json(name)), history, metric))
+        history = sweep.read_json(f"{run}/{HISTORY}", HISTORY_SHAPE) if f"{run}/{HISTORY}" in names else []
+        trials.append(trial_of(_record(sweep, name), history, metric))
     return sorted(trials, key=lambda t: (t.record.number, t.record.generation))
+
+
+def _record(sweep: Store, name: str) -> TrialRecord:
+    held = sweep.read_json(name, RECORD_SHAPE)
+    return TrialRecord(**{field.name: held[field.name] for field in fields(TrialRecord) if field.name in held})
 
 
 def newest(sweep: Store, number: int) -> TrialRecord | None:
     """The last generation's record of a trial; None where it was never begun."""
     record, generation = None, 1
     while sweep.exists(name := f"{TRIALS}/{trial_name(number, generation)}/{TRIAL}"):
-        record, generation = TrialRecord(**sweep.read_json(name)), generation + 1
+        record, generation = _record(sweep, name), generation + 1
     return record
 
 
@@ -122,7 +132,7 @@ def open_sweep(store: Store, about: dict) -> None:
     if not store.exists(SWEEP):
         store.write_json(SWEEP, about)
         return
-    theirs = store.read_json(SWEEP)
+    theirs = store.read_json(SWEEP, {"settings": dict, "data": {"fingerprint": str}})
     advice = "use its data and settings, or choose another --run (budget, resources and concurrent may change)"
     check_same(
         store, "a sweep", {"data": theirs["data"]["fingerprint"]}, {"data": about["data"]["fingerprint"]}, advice
@@ -131,4 +141,4 @@ def open_sweep(store: Store, about: dict) -> None:
 
 
 def seconds_spent(store: Store) -> float:
-    return store.read_json(CLOCK)["seconds"] if store.exists(CLOCK) else 0.0
+    return store.read_json(CLOCK, {"seconds": float})["seconds"] if store.exists(CLOCK) else 0.0

@@ -3,7 +3,7 @@
 from ray.train import Result
 
 from fashion.storage import Store
-from fashion.training.checkpoint import HISTORY, checkpoints
+from fashion.training.checkpoint import HISTORY, HISTORY_SHAPE, checkpoints
 from fashion.tuning.records import TRIALS, Trial
 from fashion.tuning.trial import START
 
@@ -21,7 +21,7 @@ def tidy(sweep: Store, trials: list[Trial]) -> None:
         if trial.record.done:
             run.delete_folder(START)
         if saved := checkpoints(run):
-            rows = run.read_json(HISTORY) if run.exists(HISTORY) else []
+            rows = run.read_json(HISTORY, HISTORY_SHAPE) if run.exists(HISTORY) else []
             if len(rows) < len(saved[-1].history):
                 run.write_json(HISTORY, saved[-1].history)
 

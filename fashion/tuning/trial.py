@@ -11,6 +11,7 @@ from ray.tune.trainable.function_trainable import wrap_function
 
 from fashion.data.table import ItemTable
 from fashion.storage import Store
+from fashion.training.checkpoint import HISTORY_SHAPE
 from fashion.training.settings import TrainSettings
 from fashion.tuning.overrides import Values, override
 from fashion.tuning.records import HISTORY, TRIALS, TrialRecord, end_trial, newest, trial_number, trial_of, write_trial
@@ -76,7 +77,7 @@ class TrialFunction:
                 self._report(record, epoch, score)
 
         # Ray Train goes on after the newest checkpoint, and Tune has to hear of what is before it.
-        history = run.read_json(HISTORY) if run.exists(HISTORY) else []
+        history = run.read_json(HISTORY, HISTORY_SHAPE) if run.exists(HISTORY) else []
         for epoch, score in trial_of(record, history, self.base.validation.metric).scores:
             tell(epoch, score)
         settings = override(self.base, record.values)

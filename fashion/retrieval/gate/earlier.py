@@ -10,6 +10,17 @@ from fashion.storage import Store
 METRICS, QUERIES = "metrics.json", "queries.parquet"
 COLUMNS = ("image", "item", "rank", "average_precision", "r_precision")  # r_precision: not in older files
 
+# What is read of the metrics.
+NUMBER = float | int | None
+LABELS = {
+    "category?": {"top?": {"*": NUMBER}}, "attributes?": {"recall?": {"*": NUMBER}},
+    "landmarks?": {"error?": NUMBER, "visibility?": NUMBER},
+}  # fmt: skip
+SHAPE = {
+    "model": {"fingerprint": str}, "data?": {"fingerprint?": str}, "queries": int, "gallery?": int, "protocol?": dict,
+    "created?": str | None, "labels?": LABELS,
+}  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
@@ -38,13 +49,12 @@ def read_earlier(uri: str) -> Scored:
                 f"folder; {folder.uri}/{needed} is not there; evaluate that run first"
             )
     try:
-        metrics = folder.read_json(name)
-        fingerprint = metrics["model"]["fingerprint"]
-        queries = folder.read_table(QUERIES)
-        queries = queries.select([column for column in COLUMNS if column in queries.column_names])
-        missing = [column for column in COLUMNS[:4] if column not in queries.column_names]
-    except (KeyError, TypeError) as fault:
-        raise InputError(f"against: {folder.uri}: not an evaluation ({type(fault).__name__}: {fault})") from None
+        metrics = folder.read_json(name, SHAPE)
+    except InputError as fault:
+        raise InputError(f"against: {folder.uri}: not an evaluation: {fault}") from None
+    fingerprint, queries = metrics["model"]["fingerprint"], folder.read_table(QUERIES)
+    queries = queries.select([column for column in COLUMNS if column in queries.column_names])
+    missing = [column for column in COLUMNS[:4] if column not in queries.column_names]
     if missing:
         raise InputError(f"against: {folder.uri}/{QUERIES}: has no column {missing[0]}; evaluate that run again")
     network = (queries.schema.metadata or {}).get(b"network", fingerprint.encode()).decode()
