@@ -4,9 +4,12 @@ retries."""
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
 
 from fashion.addresses import azure_account, split
 from fashion.errors import InputError
@@ -14,6 +17,7 @@ from fashion.storage import Store
 
 PATIENCE_S = 10
 MISSING = "there is no such bucket"
+CLOCKS_S = 300  # apart; AWS refuses requests of a quarter of an hour
 BUSY = ("429", "500", "502", "503", "504")
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it in the process that `ray job submit` starts
 # In a process of its own: where no credentials are found, Azure's client ends the process that asks.
@@ -60,12 +64,19 @@ def _s3(bucket: str) -> str | None:
         boto3.client("s3", config=quick).head_bucket(Bucket=bucket)
     except ClientError as fault:
         code = fault.response.get("Error", {}).get("Code", "?")
-        if code in BUSY:  # it is there, and what follows waits for it
-            return None
+        if code in BUSY or (code == "403" and _by_another_clock(fault.response)):
+            return None  # it is there, and what follows waits for it, or goes by its clock
         return _refused({"404": MISSING, "403": "these credentials may not use it"}.get(code, f"error {code}"))
     except BotoCoreError as fault:
         return _unreachable(fault, "AWS_ENDPOINT_URL, AWS_REGION")
     return None
+
+
+def _by_another_clock(response: Mapping[str, Any]) -> bool:
+    """Whether a request was refused, perhaps, for its time: this clock is not the storage's. Of a HEAD no reason is
+    told."""
+    date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    return date is not None and abs(parsedate_to_datetime(date).timestamp() - time.time()) > CLOCKS_S
 
 
 def _gs(bucket: str) -> str | None:

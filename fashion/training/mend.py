@@ -10,13 +10,13 @@ def mend_run(run: Store, metric: str) -> str | None:
     """Make the run one that can go on; returns what was wrong in a line, None where nothing was. `metric`: that its
     checkpoints are judged by. Raises InputError where no checkpoint is whole."""
     names = registered(run)
-    if names == []:
-        return None
     held = {found.name: found for found in checkpoints(run)}
+    if not held and names == []:
+        return None
     fault = _fault(run, held, names)
     if fault is None:
         return None
-    whole = [f for f in held.values() if (names is None or f.name in names) and not f.damaged(NETWORK, TRAINING)]
+    whole = [f for f in held.values() if (not names or f.name in names) and not f.damaged(NETWORK, TRAINING)]
     if not whole:
         raise InputError(
             f"{run.uri}: {fault}, and no other checkpoint is whole; take it from a copy, or begin another --run with "
@@ -32,6 +32,8 @@ def mend_run(run: Store, metric: str) -> str | None:
 def _fault(run: Store, held: dict[str, Found], names: list[str] | None) -> str | None:
     if names is None:
         return "the list of its checkpoints is damaged"
+    if not names:  # deleted, or the run was broken off before it was first written
+        return "the list of its checkpoints is not there"
     for name in names:
         if name not in held:
             return f"{name} is damaged: it is not there, or not all of it"

@@ -74,10 +74,13 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(run, file, how)
     assert mend_run(run, "recall@1") is None
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b'{"ray_version": "2.', b"[]"])
+@pytest.mark.parametrize("data", [b"", b"{}", b'{"ray_version": "2.', b"[]", None])
 def test_a_damaged_list_of_checkpoints_is_made_anew(run, data):
-    """Ray Train would try to start for ever."""
-    run.write(SNAPSHOT, data)
+    """Ray Train would try to start for ever; without the list (None), begin anew over the checkpoints."""
+    if data is None:
+        run.delete(SNAPSHOT)
+    else:
+        run.write(SNAPSHOT, data)
     spoil(run, f"{checkpoint_name(2)}/{TRAINING}", "flipped")
     assert f"goes on from {checkpoint_name(1)}" in mend_run(run, "recall@1") and newest(run) == checkpoint_name(1)
 

@@ -1,8 +1,15 @@
 """Storage that fails: tried again where that can help, else one error in bounded time; never a part of a file."""
 
+import json
 import pickle
+import re
+import threading
 import time
 import uuid
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +19,7 @@ from cluster.storage import check_storage
 from fashion import addresses
 from fashion.errors import InputError
 from fashion.storage import Store
-from tests.faults.proxy import flipped, lost, reset, short, silent, status, torn
+from tests.faults.proxy import Answer, flipped, lost, reset, short, silent, status, torn
 
 DATA = np.random.default_rng(0).bytes(300_000)
 TABLE = pa.table({"a": np.arange(200_000), "b": [str(i) for i in range(200_000)]})
@@ -106,6 +113,82 @@ def test_other_bytes_than_were_written_are_asked_for_again_and_then_refused(stor
         with pytest.raises(InputError, match=f"{name}: is damaged"):
             read(name)
         assert fault.hits > 1
+
+
+def test_credentials_that_are_renewed_are_renewed_in_what_is_open(s3, s3_proxy, monkeypatch):
+    """A container's: told to last eight seconds, of which a client renews them five ahead; refused after six."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    s3.create_bucket(Bucket="renewed")
+    first_used = {}
+
+    def by_their_age(handler):
+        key = re.search(r"Credential=(\w+)/", handler.headers["Authorization"])[1]
+        first_used.setdefault(key, time.monotonic())
+        if time.monotonic() - first_used[key] > 6:
+            status(400, "ExpiredToken")(handler)
+        else:
+            handler.answer(handler.forward())
+
+    with credentials_server(8) as address:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", address)
+        store = Store("s3://renewed/x")
+        with s3_proxy.faulty(by_their_age, "^(PUT|GET|HEAD) /renewed"):
+            ends = time.monotonic() + 8
+            while time.monotonic() < ends:
+                store.write("data", DATA)
+                assert store.read("data") == DATA
+                time.sleep(0.3)
+    assert len(first_used) >= 2
+
+
+@contextmanager
+def credentials_server(seconds):
+    """New credentials at each request, which say that they last so long."""
+    given = []
+
+    class Credentials(BaseHTTPRequestHandler):
+        def do_GET(self):
+            given.append(f"KEY{len(given)}")
+            ends = (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+            held = {"AccessKeyId": given[-1], "SecretAccessKey": "secret", "Token": "token", "Expiration": ends}
+            body = json.dumps(held).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Credentials) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_machine_whose_clock_is_an_hour_off_is_let_in(s3, s3_proxy, hours):
+    """S3 refuses what was signed a quarter of an hour ago, or will be, by its own clock."""
+    s3.create_bucket(Bucket="clocks")
+
+    def by_its_clock(handler):
+        here = datetime.now(UTC) + timedelta(hours=hours)
+        signed = datetime.strptime(handler.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        date = ("Date", format_datetime(here, usegmt=True))
+        if abs((here - signed).total_seconds()) < 900:
+            found = handler.forward()
+            headers = [header for header in found.headers if header[0] != "Date"]
+            handler.answer(Answer(found.status, [*headers, date], found.body, found.length))
+            return
+        body = b"" if handler.command == "HEAD" else b"<Error><Code>RequestTimeTooSkewed</Code></Error>"
+        handler.answer(Answer(403, [("Content-Type", "application/xml"), date], body, len(body)))
+
+    with s3_proxy.faulty(by_its_clock, "^[A-Z]+ /clocks"):
+        check_storage("data", "s3://clocks/x")
+        store = Store("s3://clocks/x")
+        store.write("data", DATA)
+        assert store.read("data") == DATA and store.names() == ["data"]
 
 
 def test_a_bucket_that_is_busy_is_there(store, s3_proxy):
