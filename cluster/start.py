@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
+from cluster.alike import check_alike
 from fashion.capacity import OWN
 from fashion.processes import descendants, kill, ray_runs
 from fashion.ray_seam.start import lean_start, session_folder, stoppable_start
@@ -74,6 +75,8 @@ def ray_cluster(*, cpus: int | None = None) -> Iterator[ModuleType]:
     log.debug(f"Ray {'joined' if joined else 'started'}: {ray.cluster_resources()}")
     folder = None if joined else session_folder()
     try:
+        if joined:
+            check_alike()
         yield ray
     except BaseException:
         folder = None  # what failed is told by its logs too

@@ -11,7 +11,7 @@ from typing import Any
 
 Shape = type | UnionType | dict | list | re.Pattern
 
-_WORDS = {
+_WORDS: dict[Any, str] = {
     str: "text",
     int: "a whole number",
     float: "a number",

@@ -46,7 +46,7 @@ def test_a_folder_that_another_machine_does_not_see_is_refused(tmp_path, monkeyp
         asked.append(path)
         return answers
 
-    monkeypatch.setattr(shared, "_others", lambda: nodes)
+    monkeypatch.setattr(shared, "others", lambda: nodes)
     monkeypatch.setattr(shared, "_without", without)
     answers = []
     check_shared({"out": str(place), "data": None, "run": "s3://bucket/x"})
@@ -59,7 +59,7 @@ def test_a_folder_that_another_machine_does_not_see_is_refused(tmp_path, monkeyp
 
 
 def test_one_machine_has_nobody_to_ask(tmp_path, monkeypatch):
-    monkeypatch.setattr(shared, "_others", list)
+    monkeypatch.setattr(shared, "others", list)
     check_shared({"out": str(tmp_path / "not made")})
     assert not list(tmp_path.iterdir())
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pillow_heif import register_heif_opener
 from torch import hub
 from torchvision import models
 
@@ -97,6 +98,9 @@ def test_a_network_file_is_itself_or_refused(network_file, data):
         assert all(torch.equal(a, b) for a, b in zip(network.parameters(), whole.parameters(), strict=True))
 
 
+register_heif_opener()
+
+
 def encoded(kind: str, size=(40, 50), **options) -> bytes:
     data = io.BytesIO()
     picture(3, *size).save(data, kind, **options)
@@ -107,6 +111,7 @@ PICTURES = {
     "jpeg": encoded("JPEG"), "progressive": encoded("JPEG", progressive=True), "png": encoded("PNG"),
     "webp": encoded("WEBP"), "tiff": encoded("TIFF", compression="tiff_adobe_deflate"), "gif": encoded("GIF"),
     "bmp": encoded("BMP"), "avif": encoded("AVIF"), "jpeg2000": encoded("JPEG2000"), "ppm": encoded("PPM"),
+    "heic": encoded("HEIF"),
 }  # fmt: skip
 
 
@@ -159,7 +164,7 @@ def test_a_png_that_unpacks_to_much_beside_its_pixels_is_bad_or_read_without(nam
         decode(small[:33] + chunk(name, packed) + small[33:], (16, 16))
 
 
-@pytest.mark.parametrize("kind", ["TIFF", "WEBP", "AVIF", "GIF", "JPEG"])
+@pytest.mark.parametrize("kind", ["TIFF", "WEBP", "AVIF", "HEIF", "GIF", "JPEG"])
 def test_a_picture_of_too_many_pixels_is_refused_by_its_header(kind, monkeypatch):
     """The format's own limit may be lower than ours: ours is lowered."""
     data = encoded(kind, (400, 300))

@@ -1,0 +1,40 @@
+"""Have all machines of the cluster the same code and the same libraries? Else results hang on where a task has run."""
+
+import functools
+import hashlib
+import socket
+from pathlib import Path
+
+from cluster.machines import answers, others
+from fashion.causes import cause, line_of
+from fashion.errors import InputError
+from fashion.provenance import PACKAGES, versions
+
+FOLDERS = ("fashion", "cluster")
+ADVICE = "install the same on all machines, or send the code with the job (ray job submit --working-dir)"
+
+
+@functools.cache
+def about() -> dict[str, str]:
+    """This machine's versions of the packages that results hang on, whatever they were built for, and a digest of our
+    code."""
+    held = versions()
+    digest = hashlib.blake2b(digest_size=8)
+    root = Path(__file__).resolve().parent.parent
+    for file in sorted(file for folder in FOLDERS for file in (root / folder).rglob("*.py")):
+        digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
+    return {name: held[name].partition("+")[0] for name in PACKAGES} | {"code": digest.hexdigest()}
+
+
+def check_alike() -> None:
+    """Raise InputError, naming the machine and what differs, where another one has other code or other libraries. Ray runs;
+    machines that start later are not asked."""
+    nodes = others()
+    for machine, there in sorted(answers(about, nodes=nodes).items() if nodes else ()):
+        if isinstance(there, Exception):
+            raise InputError(f"{machine} cannot run this code ({line_of(cause(there))}); {ADVICE}")
+        for name, here in about().items():
+            if there.get(name) != here:
+                raise InputError(
+                    f"{machine} has {name} {there.get(name)}, and {socket.gethostname()} has {here}; {ADVICE}"
+                )
