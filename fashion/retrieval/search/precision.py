@@ -8,7 +8,7 @@ import numpy as np
 
 from fashion.retrieval.search.score import error_bound, lengths
 
-FLOAT32, BFLOAT16 = "float32", "bfloat16"
+FLOAT32, BFLOAT16, INT8 = "float32", "bfloat16", "int8"
 ENOUGH = 1e11  # operations that a process does in float32 before it loads torch to ask: loading costs about as much
 LOADED = 1e10  # the same where torch is loaded
 SHAPE = (256, 2048, 128)  # queries, vectors, dimension
@@ -24,6 +24,11 @@ def fastest(operations: float, device: str | None, kinds: dict, gain: float) -> 
     if _done["operations"] < (LOADED if "torch" in sys.modules else ENOUGH):
         return FLOAT32
     return BFLOAT16 if _measured(device, kinds[FLOAT32], kinds[BFLOAT16]) >= gain else FLOAT32
+
+
+def warm() -> bool:
+    """Whether so much was multiplied that it is worth to measure."""
+    return "torch" in sys.modules and _done["operations"] >= LOADED
 
 
 @cache

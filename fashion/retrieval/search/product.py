@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from fashion.retrieval.search import bfloat16, score
-from fashion.retrieval.search.precision import BFLOAT16, fastest
+from fashion.retrieval.search.precision import BFLOAT16, INT8, fastest
 
 QUERY_ROWS, TILE_ROWS = 512, 2048  # of a tile: larger ones leave the cache, smaller ones are slow
 WIDE_ROWS = 4096  # of a tile whose rows are looked at one by one
@@ -130,15 +130,15 @@ def products(
 ) -> Float32:  # fmt: skip
     """`query_lengths` (Q,) and `longest`, of the vectors: as `score.lengths` gives them.
 
-    `precision`: float32 or bfloat16; None for the one that this machine is faster with, bfloat16 where it multiplies at
-    least `gain` times as fast.
+    `precision`: float32 or bfloat16, which int8 means where no sieve is used; None for the one that this machine is faster
+    with, bfloat16 where it multiplies at least `gain` times as fast.
     """
     if device is None and threads() > 1 and "torch" in sys.modules:
         device = "cpu"
     operations = 2.0 * len(queries_QD) * vectors_ND.size
     chosen = precision or fastest(operations, device, {"float32": Float32, "bfloat16": Bfloat16}, gain)
     overflows = query_lengths.max(initial=0.0) * longest > bfloat16.LARGEST
-    kind = Bfloat16 if chosen == BFLOAT16 and not overflows else Float32
+    kind = Bfloat16 if chosen in (BFLOAT16, INT8) and not overflows else Float32
     return kind(queries_QD, query_lengths, vectors_ND, longest, device)
 
 

@@ -12,8 +12,10 @@ import numpy as np
 from fashion.retrieval.search.block import Block, Matches
 from fashion.retrieval.search.count import BetterRanked, id_ranks
 from fashion.retrieval.search.merge import Best, choose, merge, place_of
+from fashion.retrieval.search.precision import INT8
 from fashion.retrieval.search.product import QUERY_ROWS, TILE_ROWS, WIDE_ROWS, Float32, even_slices, products
 from fashion.retrieval.search.queries import Pairs, Queries, relate
+from fashion.retrieval.search.sieve import pays, sieve
 from fashion.retrieval.search.tail import true_entries
 
 WAITING = 4_000_000  # candidates held before they are scored exactly
@@ -51,6 +53,8 @@ class Scanned:
 def scan(block: Block, search: Search) -> Scanned:
     """Memory: the block, half as much again where products are of bfloat16, and a tile and its candidates a thread."""
     queries, matches = search.queries, search.matches
+    if sifted := _sifted(block, search):
+        return Scanned(best=sifted, better=np.zeros(0, np.int64))
     fast = products(
         queries.vectors, queries.lengths, block.vectors, block.longest,
         device=search.device, precision=search.precision, gain=COUNTING if matches else LISTING,
@@ -94,6 +98,26 @@ def scan(block: Block, search: Search) -> Scanned:
 def join_scanned(parts: list[Scanned], k: int) -> Scanned:
     """The answer of several blocks together, of the same queries and matches."""
     return Scanned(best=merge([part.best for part in parts], k), better=np.sum([part.better for part in parts], axis=0))
+
+
+def _sifted(block: Block, search: Search) -> Best | None:
+    """The best columns by a sieve of 8 bits; None where it does not pay, or more is asked for than lists with thresholds."""
+    queries, k = search.queries, search.k
+    if search.matches or not k or block.starts is not None or queries.wanted is not None or search.device == "cuda":
+        return None
+    wanted = search.precision == INT8 or (search.precision is None and pays(len(queries)))
+    if not wanted or (search.thresholds <= ALL).any():
+        return None
+    made = sieve(queries.vectors, queries.lengths, block.longest)
+    passing = made.passing(block.vectors, block.longest, search.thresholds) if made else None
+    if passing is None:
+        return None
+    query, column = passing
+    scores = block.scores(queries, query, column)
+    kept = np.flatnonzero(scores >= search.thresholds[query])
+    query, scores, places = query[kept], scores[kept], place_of(block.number, column[kept])
+    columns = block.columns if len(kept) else block.columns.only(places)
+    return choose(query, scores, places, columns, k)
 
 
 class _Listing:
