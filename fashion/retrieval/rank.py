@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from fashion.retrieval.metrics import Measures
 from fashion.retrieval.search.block import Matches, find_matches, in_order, join_matches
+from fashion.retrieval.search.kept import Kept
 from fashion.retrieval.search.merge import Lists, as_lists, join_lists
 from fashion.retrieval.search.parts import MapReduce, Part, map_reduce_here
 from fashion.retrieval.search.plan import Group, completed, incomplete, once_more, passes
@@ -47,16 +48,18 @@ def rank(
     map_reduce: MapReduce = map_reduce_here,
     device: str | None = None,
     precision: str | None = None,
+    kept: Kept | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Ranking:
     """Rank all columns of the gallery's parts for every query, and list the best k (0: none).
 
     `map_reduce` asks the parts; `device` computes the fast products, in the precision that it does fastest or in the given
-    one (float32, bfloat16): the ranking is the same. `progress(parts scanned, parts to scan)`.
+    one (float32, bfloat16, int8): the ranking is the same. `kept`: where a search that is stopped goes on.
+    `progress(parts scanned, parts to scan)`.
     """
     turns = [Turn(queries=queries, k=k, expansion=expansion, reranking=reranking)]
     surveys = map_reduce(_survey, join_surveys, parts, Asked.of(turns, parts))
-    engine = Engine(parts=parts, map_reduce=map_reduce, device=device, precision=precision)
+    engine = Engine(parts=parts, map_reduce=map_reduce, device=device, precision=precision, kept=kept)
     return engine.rank(turns, surveys, progress)[0]
 
 
@@ -75,6 +78,7 @@ class Engine:
     map_reduce: MapReduce
     device: str | None = None  # of the fast products
     precision: str | None = None
+    kept: Kept | None = None  # a pass that is there is not made again
 
     def rank(
         self,
@@ -94,17 +98,33 @@ class Engine:
 
         lists: list[list[Lists]] = [[] for _ in turns]
         measures: list[list[Measures]] = [[] for _ in turns]
-        for groups in planned:
-            groups = self._scored(self._expanded(groups))
-            for group, answer in zip(groups, self._scanned(groups, done), strict=True):
-                turn, better = group.turn, answer.better
-                best = as_lists(answer.best, len(group.queries), turn.width)
-                if turn.reranking:
-                    source = self._source(turn)
-                    best, better = reranked(source, group.queries, best, group.matches, better, turn.reranking)
-                lists[group.number].append(best if turn.k == turn.width else join_lists([best.cut(turn.k)]))
-                measures[group.number].append(_measures(better, group.matches, len(group.queries)))
+        if self.kept:
+            self.kept.claim(turns)
+        for number, groups in enumerate(planned):
+            answers = self.kept.read(number, len(groups)) if self.kept else None
+            if answers is None:
+                answers = self._pass(groups, done)
+                if self.kept:
+                    self.kept.write(number, answers)
+            else:
+                done(len(self.parts))
+            for group, (found, measured) in zip(groups, answers, strict=True):
+                lists[group.number].append(found)
+                measures[group.number].append(measured)
         return [_ranking(*whole) for whole in zip(lists, measures, surveys, strict=True)]
+
+    def _pass(self, groups: list[Group], done: Callable[[int], None]) -> list[tuple[Lists, Measures]]:
+        """The lists and measures of each group's queries."""
+        groups, answers = self._scored(self._expanded(groups)), []
+        for group, answer in zip(groups, self._scanned(groups, done), strict=True):
+            turn, better = group.turn, answer.better
+            found = as_lists(answer.best, len(group.queries), turn.width)
+            if turn.reranking:
+                source = self._source(turn)
+                found, better = reranked(source, group.queries, found, group.matches, better, turn.reranking)
+            found = found if turn.k == turn.width else join_lists([found.cut(turn.k)])
+            answers.append((found, _measures(better, group.matches, len(group.queries))))
+        return answers
 
     def _expanded(self, groups: list[Group]) -> list[Group]:
         """The queries moved towards what they find, where that is asked for."""

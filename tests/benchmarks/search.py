@@ -132,7 +132,9 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--faiss", choices=("true", "false"), default="true")
-    parser.add_argument("--precision", choices=("float32", "bfloat16", "int8"), help="of the first pass; default: the faster")
+    parser.add_argument(
+        "--precision", choices=("float32", "bfloat16", "int8"), help="of the first pass; default: the faster"
+    )
     options = parser.parse_args()
     best_kernel()
     queries_QD = unit(np.random.default_rng(3), options.queries, options.dimension)
