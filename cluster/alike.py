@@ -1,6 +1,5 @@
 """Have all machines of the cluster the same code and the same libraries? Else results hang on where a task has run."""
 
-import functools
 import hashlib
 import socket
 from pathlib import Path
@@ -14,7 +13,6 @@ FOLDERS = ("fashion", "cluster")
 ADVICE = "install the same on all machines, or send the code with the job (ray job submit --working-dir)"
 
 
-@functools.cache
 def about() -> dict[str, str]:
     """This machine's versions of the packages that results hang on, whatever they were built for, and a digest of our
     code."""
@@ -29,12 +27,14 @@ def about() -> dict[str, str]:
 def check_alike() -> None:
     """Raise InputError, naming the machine and what differs, where another one has other code or other libraries. Ray runs;
     machines that start later are not asked."""
-    nodes = others()
-    for machine, there in sorted(answers(about, nodes=nodes).items() if nodes else ()):
+    if not (nodes := others()):
+        return
+    here = about()
+    for machine, there in sorted(answers(about, nodes=nodes).items()):
         if isinstance(there, Exception):
             raise InputError(f"{machine} cannot run this code ({line_of(cause(there))}); {ADVICE}")
-        for name, here in about().items():
-            if there.get(name) != here:
+        for name, value in here.items():
+            if there.get(name) != value:
                 raise InputError(
-                    f"{machine} has {name} {there.get(name)}, and {socket.gethostname()} has {here}; {ADVICE}"
+                    f"{machine} has {name} {there.get(name)}, and {socket.gethostname()} has {value}; {ADVICE}"
                 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster import alike
+from cluster.machines import answers
 from fashion.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +36,12 @@ def test_machines_that_are_alike_pass(told, tmp_path):
     alike.check_alike()  # none
     told["blue"] = about_elsewhere(tmp_path)
     alike.check_alike()
+
+
+def test_a_machine_is_asked(ray_running):
+    """This one, by way of Ray."""
+    found = answers(alike.about, nodes=ray_running.nodes())
+    assert list(found.values()) == [alike.about()]
 
 
 def test_another_torch_is_refused(told, tmp_path):
