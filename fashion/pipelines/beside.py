@@ -10,13 +10,13 @@ Result = TypeVar("Result")
 
 def beside(function: Callable[..., Result], *arguments: Any) -> "Future[Result]":
     """The function's result, or what it raised, to come from a thread that no exit waits for."""
-    found: Future[Result] = Future()
+    result: Future[Result] = Future()
 
     def run() -> None:
         try:
-            found.set_result(function(*arguments))
+            result.set_result(function(*arguments))
         except BaseException as fault:
-            found.set_exception(fault)
+            result.set_exception(fault)
 
     threading.Thread(target=run, daemon=True, name=function.__name__).start()
-    return found
+    return result

@@ -88,7 +88,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
     cropped = best.about["crop"] == "box" or table.manifest["settings"]["crop"]
     map_reduce, device = ray_map_reduce()
     with Progress("search", unit="shards") as bar:
-        found = rank(
+        evaluation = rank(
             folder,
             {split: [shard.name for shard in shards[split]] for split in splits},
             table,
@@ -107,11 +107,11 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
             table.manifest,
             vocabulary,
             split=settings.protocol.query_split,
-            crop=found.metrics["protocol"]["crop"],
+            crop=evaluation.metrics["protocol"]["crop"],
             seed=settings.seed,
             map_reduce=map_reduce,
         )
-    about = {
+    origin = {
         "model": {
             "fingerprint": best.about["fingerprint"],
             "network": network.settings.identity() | asdict(network.settings.transform),
@@ -124,7 +124,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
         "created": now(),
     }
     history = [{**row, "epoch": row["epoch"] + 1} for row in best.history]
-    metrics = write_results(out, found, about, table, history, seed=settings.seed, gate=gate, labels=labels)
+    metrics = write_results(out, evaluation, origin, table, history, seed=settings.seed, gate=gate, labels=labels)
     said = metrics["protocol"]
     log.info(
         f"\n{said['benchmark']}: {metrics['queries']:,} queries of {said['query_split']} in {metrics['gallery']:,} "

@@ -20,19 +20,19 @@ def best_network(run: Store) -> Found:
     return best_checkpoint(run, note=lambda line: log.warning(f"note: {line}"))
 
 
-def embedder_of(found: Found, settings: EmbedSettings, *, baselines: bool = False) -> "Embedder":
+def embedder_of(checkpoint: Found, settings: EmbedSettings, *, baselines: bool = False) -> "Embedder":
     """The checkpoint's network, shown pictures as in its training."""
     from fashion.retrieval.embedder import Embedder
 
-    network, _ = found.network()
-    run = Store(found.store.uri.rpartition("/")[0])
+    network, _ = checkpoint.network()
+    run = Store(checkpoint.store.uri.rpartition("/")[0])
     used = {name: getattr(settings, name) for name in ("batch", "precision", "dtype")}
     return Embedder(
-        folder=found.store,
+        folder=checkpoint.store,
         file=NETWORK,
-        fingerprint=found.about["fingerprint"],
+        fingerprint=checkpoint.about["fingerprint"],
         size=network.settings.side,
-        crop=found.about["crop"],
+        crop=checkpoint.about["crop"],
         transform=network.settings.transform,
         first=(run, START) if baselines and run.exists(START) else None,
         baselines=baselines,
@@ -42,12 +42,12 @@ def embedder_of(found: Found, settings: EmbedSettings, *, baselines: bool = Fals
 
 def network_with(run: Store, fingerprint: str) -> Found:
     """The run's checkpoint whose network has this fingerprint. Raises InputError where it has no such one."""
-    found = checkpoints(run)
-    for checkpoint in found:
+    there = checkpoints(run)
+    for checkpoint in there:
         if checkpoint.about["fingerprint"] == fingerprint:
             return checkpoint
-    held = ", ".join(checkpoint.about["fingerprint"] for checkpoint in found) or "none"
+    fingerprints = ", ".join(checkpoint.about["fingerprint"] for checkpoint in there) or "none"
     raise InputError(
-        f"run: the catalogue was embedded by network {fingerprint}, {run.uri} has {held}; give the run that it was "
+        f"run: the catalogue was embedded by network {fingerprint}, {run.uri} has {fingerprints}; give the run that it was "
         "embedded with, or embed it again with jobs/embed.py"
     )

@@ -87,7 +87,7 @@ class Photo:
 class Answers:
     """Each photo's most similar images of the catalogue, best first, and a line for each photo that cannot be used."""
 
-    found: list[tuple[Photo, list["Hit"]]]
+    hits: list[tuple[Photo, list["Hit"]]]
     unusable: list[str]
 
 
@@ -112,19 +112,19 @@ def search(settings: PhotoSearchSettings) -> Answers:
     table = _pictures_of(catalogue, settings.data) if settings.sheet else None
     embedder = embedder_of(network_with(Store(settings.run), catalogue.manifest.network), EmbedSettings())
     photos, unusable = _read(files, settings.corners, embedder)
-    found = []
+    answers = []
     if photos:
         hits_of = nearest(
             catalogue, _embed(embedder, photos, settings.query_domain), settings.k, domain=settings.domain
         )
         if not any(hits_of):
             raise InputError(f"domain: found {settings.domain!r}, but the catalogue has no such images; set any")
-        found = list(zip(photos, hits_of, strict=True))
-        for photo, hits in found:
+        answers = list(zip(photos, hits_of, strict=True))
+        for photo, hits in answers:
             log.info(f"{photo.name}\n{hit_table(hits)}\n")
         if settings.sheet and table:
-            _write_sheet(Path(settings.sheet), table, found)
-    return Answers(found=found, unusable=unusable)
+            _write_sheet(Path(settings.sheet), table, answers)
+    return Answers(hits=answers, unusable=unusable)
 
 
 def hit_table(hits: list["Hit"]) -> str:
@@ -182,11 +182,11 @@ def _pictures_of(catalogue: Catalogue, data: str | None) -> ItemTable:
     return table
 
 
-def _write_sheet(file: Path, table: ItemTable, found: list[tuple[Photo, list["Hit"]]]) -> None:
+def _write_sheet(file: Path, table: ItemTable, answers: list[tuple[Photo, list["Hit"]]]) -> None:
     from fashion.retrieval.photos import hit_pictures
     from fashion.retrieval.sheet import PICTURE, Cell, draw_sheet
 
-    shown = found[:SHEET_ROWS]
+    shown = answers[:SHEET_ROWS]
     pictures = hit_pictures(table, [hit for _, hits in shown for hit in hits], PICTURE)
     rows = []
     for photo, hits in shown:
@@ -198,5 +198,5 @@ def _write_sheet(file: Path, table: ItemTable, found: list[tuple[Photo, list["Hi
         rows.append((query, cells))
     file.parent.mkdir(parents=True, exist_ok=True)
     draw_sheet(rows).save(file, quality=90)
-    left_out = f" (the first {SHEET_ROWS} of {len(found)} photos)" if len(found) > SHEET_ROWS else ""
+    left_out = f" (the first {SHEET_ROWS} of {len(answers)} photos)" if len(answers) > SHEET_ROWS else ""
     log.info(f"sheet {file}{left_out}")

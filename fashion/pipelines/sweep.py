@@ -128,10 +128,10 @@ def _evaluated(best: Trial, plan: SweepPlan, table: ItemTable, store: Store) -> 
     """The best trial's metrics on the test part; measured once for each network."""
     run, out = store / f"{TRIALS}/{best.record.name}", store / "evaluation"
     if out.exists(METRICS):
-        held = out.read_json(METRICS)
+        metrics = out.read_json(METRICS)
         network = best_checkpoint(run, plan.metric).about["fingerprint"]
-        if (held["model"]["fingerprint"], held["data"]["fingerprint"]) == (network, table.fingerprint):
-            return held
+        if (metrics["model"]["fingerprint"], metrics["data"]["fingerprint"]) == (network, table.fingerprint):
+            return metrics
     return evaluate_run(EvaluateSettings(data=table.store.uri, run=run.uri, out=out.uri), table, run)
 
 

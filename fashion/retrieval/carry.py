@@ -15,9 +15,11 @@ class Earlier:
 
     def __init__(self, store: Store, shards: list[str]):
         self.store, self.shards = store, shards
-        held = [store.read_table(f"{shard}.parquet", ["digest"])["digest"].to_numpy().astype("S32") for shard in shards]
-        sizes = [len(part) for part in held]
-        digests = np.concatenate(held) if held else np.empty(0, "S32")
+        parts = [
+            store.read_table(f"{shard}.parquet", ["digest"])["digest"].to_numpy().astype("S32") for shard in shards
+        ]
+        sizes = [len(part) for part in parts]
+        digests = np.concatenate(parts) if parts else np.empty(0, "S32")
         order = np.argsort(digests, kind="stable")
         self.digests = digests[order]
         self.shard = np.repeat(np.arange(len(sizes)), sizes)[order]
@@ -28,13 +30,13 @@ class Earlier:
 
     def vectors(self, digests: list[str]) -> dict[str, np.ndarray]:
         """name -> (N, D) float32 of N digests that are contained; each shard is read once."""
-        found: dict[str, np.ndarray] = {}
+        carried: dict[str, np.ndarray] = {}
         for shard, places, rows in self._by_shard(digests):
-            held = read_embeddings(self.store, [shard]).vectors
-            for name, x_ND in held.items():
-                all_ND = found.setdefault(name, np.empty((len(digests), x_ND.shape[1]), np.float32))
+            embedded = read_embeddings(self.store, [shard]).vectors
+            for name, x_ND in embedded.items():
+                all_ND = carried.setdefault(name, np.empty((len(digests), x_ND.shape[1]), np.float32))
                 all_ND[places] = x_ND[rows]
-        return found
+        return carried
 
     def rows(self, digests: list[str], columns: list[str]) -> pa.Table:
         """These columns of N digests that are contained, N rows in their order; each shard is read once."""

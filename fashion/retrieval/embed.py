@@ -51,22 +51,25 @@ def decide_embed_resources(nodes: list[tuple[float, float]], settings: EmbedSett
         return EmbedResources(
             actors=actors, cpus=max(1.0, cpus // 2), gpus=1 / each, threads=settings.threads or max(1, int(cpus))
         )
-    held = [cpus for cpus, _ in nodes if cpus >= 1] or [1.0]
+    cpus_of_nodes = [cpus for cpus, _ in nodes if cpus >= 1] or [1.0]
     if settings.actors:
-        share = sum(held) / settings.actors
+        share = sum(cpus_of_nodes) / settings.actors
         cpus = max(1.0, share // 2)
     else:
-        share = min(held)
+        share = min(cpus_of_nodes)
         cpus = share // 2 + 1 if share > 1 else 1.0  # more than half, so that no machine gets two
     return EmbedResources(
-        actors=settings.actors or len(held), cpus=cpus, gpus=0.0, threads=settings.threads or max(1, int(share))
+        actors=settings.actors or len(cpus_of_nodes),
+        cpus=cpus,
+        gpus=0.0,
+        threads=settings.threads or max(1, int(share)),
     )
 
 
 def unfinished(out: Store, shards: list[ShardInfo]) -> list[ShardInfo]:
     """The shards of which `out` has not both embeddings and stats: somebody may have deleted what was damaged."""
-    held = set(out.names(recursive=True))
-    return [shard for shard in shards if not {stats_file(shard.name), f"{shard.name}.parquet"} <= held]
+    names = set(out.names(recursive=True))
+    return [shard for shard in shards if not {stats_file(shard.name), f"{shard.name}.parquet"} <= names]
 
 
 def embed(

@@ -90,13 +90,13 @@ class ShardEmbedder:
         the Parquet file, and seconds by stage (`decode` summed over the threads)."""
         seconds = Seconds()
         with seconds.of("total"):
-            about: list[pa.Table] = []
+            annotations: list[pa.Table] = []
             digests, reasons, known = [], {}, []
             dimensions = self.networks.dimensions()
             vectors = {name: np.zeros((shard.images, D), np.float32) for name, D in dimensions.items()}
             labels = LabelRows()
             waiting: list[tuple[int, Shown]] = []
-            rows = self._rows(shard, about, seconds)
+            rows = self._rows(shard, annotations, seconds)
             shown = ahead(self.decoders, lambda row: self._show(row, seconds), rows, 2 * self.embedder.batch)
             for place, picture in enumerate(shown):
                 digests.append(picture.digest)
@@ -118,7 +118,7 @@ class ShardEmbedder:
                     if self.space:
                         labels.add(known, self.earlier.rows(carried, SCHEMA.names))
             with seconds.of("write"):
-                rows = pa.concat_tables(about).append_column("digest", pa.array(digests, pa.string()))
+                rows = pa.concat_tables(annotations).append_column("digest", pa.array(digests, pa.string()))
                 written = self._write(shard, rows, vectors, labels, reasons)
         stats = ShardStats(
             name=shard.name,
@@ -132,7 +132,7 @@ class ShardEmbedder:
         self.out.write_value(stats_file(shard.name), stats)
         return stats
 
-    def _rows(self, shard: ShardInfo, about: list[pa.Table], seconds: Seconds) -> Iterator[Row]:
+    def _rows(self, shard: ShardInfo, annotations: list[pa.Table], seconds: Seconds) -> Iterator[Row]:
         """The shard's images; `about` receives the columns that are kept of them."""
 
         def read(group: int) -> pa.Table:
@@ -142,7 +142,7 @@ class ShardEmbedder:
         for group, rows in enumerate(ahead(self.reader, read, range(len(shard.groups)), GROUPS_AHEAD)):
             part = rows.select(COLUMNS)
             part = part.append_column("shard", pa.array([shard.name] * len(rows)).dictionary_encode())
-            about.append(part.append_column("group", pa.array([group] * len(rows), pa.int32())))
+            annotations.append(part.append_column("group", pa.array([group] * len(rows), pa.int32())))
             columns = (rows[name].to_pylist() for name in ("jpeg", "box", "domain"))
             annotated = truths(rows, crop=self.embedder.crop == "box") if self.space else repeat(None)
             for jpeg, box, domain, truth in zip(*columns, annotated, strict=False):
@@ -179,25 +179,28 @@ class ShardEmbedder:
     def _write(
         self,
         shard: ShardInfo,
-        about: pa.Table,
+        annotations: pa.Table,
         vectors: dict[str, np.ndarray],
         labels: LabelRows,
         reasons: dict[int, str],
     ) -> str:
         """Returns the digest of the file of embeddings."""
-        good = np.ones(len(about), bool)
+        good = np.ones(len(annotations), bool)
         if reasons:
             bad = list(reasons)
             good[bad] = False
-            rows = about.take(pa.array(bad)).select(["item", "image"]).to_pylist()
+            rows = annotations.take(pa.array(bad)).select(["item", "image"]).to_pylist()
             split = shard.split
             rows = [row | {"split": split, "reason": reasons[place]} for row, place in zip(rows, bad, strict=True)]
             self.out.write_table(quarantine_file(shard.name), pa.Table.from_pylist(rows, QUARANTINE))
-            about, vectors = about.filter(pa.array(good)), {name: x_ND[good] for name, x_ND in vectors.items()}
+            annotations, vectors = (
+                annotations.filter(pa.array(good)),
+                {name: x_ND[good] for name, x_ND in vectors.items()},
+            )
         if self.space:
-            about = labels.beside(about)
+            annotations = labels.beside(annotations)
         identity = self.embedder.identity(self.table.fingerprint)
-        rows = to_table(about, vectors, identity, self.embedder.dtype)
+        rows = to_table(annotations, vectors, identity, self.embedder.dtype)
         pages, seal, footer = parquet_parts(rows, **layout(rows))
         self.out.write(f"{shard.name}.parquet", pages, seal, footer)
         return digest_of(pages, footer)

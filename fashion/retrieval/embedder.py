@@ -118,16 +118,16 @@ class Networks:
         labels = None
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             x = images.contiguous(memory_format=torch.channels_last)
-            found = {}
+            embedded = {}
             for name, network in self.networks.items():
                 if name == EMBEDDING and isinstance(network, FashionNet):
                     outputs = network.outputs(x, coded)
-                    found[name], labels = outputs.z_ND, _predictions(outputs)
+                    embedded[name], labels = outputs.z_ND, _predictions(outputs)
                 else:
-                    found[name] = network(x, coded)
+                    embedded[name] = network(x, coded)
             if self.histogram:
-                found[HISTOGRAM] = colour_histogram(images)
-        vectors = {name: _array(z) for name, z in found.items()}
+                embedded[HISTOGRAM] = colour_histogram(images)
+        vectors = {name: _array(z) for name, z in embedded.items()}
         if CATEGORY_SCORES in self.dimensions():
             assert labels and labels.category_NC is not None  # it has a vocabulary with categories
             vectors[CATEGORY_SCORES] = category_scores(labels.category_NC)

@@ -159,12 +159,12 @@ def write_manifest(store: Store, identity: dict, stats: Sequence[ShardStats], *,
     return manifest
 
 
-def to_table(about: pa.Table, vectors: dict[str, np.ndarray], identity: dict, dtype: str = "float32") -> pa.Table:
+def to_table(annotations: pa.Table, vectors: dict[str, np.ndarray], identity: dict, dtype: str = "float32") -> pa.Table:
     """One row an image; the table's schema says what it is of."""
     for name, x_ND in vectors.items():
         flat = pa.array(np.ascontiguousarray(x_ND, dtype).reshape(-1))
-        about = about.append_column(name, pa.FixedSizeListArray.from_arrays(flat, x_ND.shape[1]))
-    return about.replace_schema_metadata({"identity": json.dumps(identity)})
+        annotations = annotations.append_column(name, pa.FixedSizeListArray.from_arrays(flat, x_ND.shape[1]))
+    return annotations.replace_schema_metadata({"identity": json.dumps(identity)})
 
 
 def layout(table: pa.Table) -> dict:

@@ -20,7 +20,7 @@ FRAME = (214, 39, 40)
 def photo_files(names: Iterable[str]) -> tuple[list[Path], list[Path]]:
     """The files, and the pictures (by their endings) in the folders; and what else lies in the folders, but for hidden
     files: Macs leave a `._photo.jpg` beside photos, which is none. Raises InputError where there are no pictures."""
-    found, skipped = [], []
+    files, skipped = [], []
     for name in names:
         path = Path(name).expanduser()
         if path.is_dir():
@@ -28,13 +28,13 @@ def photo_files(names: Iterable[str]) -> tuple[list[Path], list[Path]]:
             photos = [file for file in inside if file.suffix.lower() in ENDINGS and file.is_file()]
             if not photos:
                 raise InputError(f"image: {name}: no pictures in that folder; expected {', '.join(ENDINGS)}")
-            found += photos
+            files += photos
             skipped += sorted(set(inside) - set(photos))
         elif path.is_file():
-            found.append(path)
+            files.append(path)
         else:
             raise InputError(f"image: {name}: no such file or folder")
-    return found, skipped
+    return files, skipped
 
 
 def read_photo(
@@ -66,16 +66,16 @@ def hit_pictures(table: ItemTable, hits: Iterable[Hit], side: int) -> dict[tuple
     places: dict[tuple[str, int], set[str]] = defaultdict(set)
     for hit in hits:
         places[hit.shard, hit.group].add(hit.image)
-    found = {}
+    pictures = {}
     for (shard, group), images in sorted(places.items()):
         for row in flatten(table.read(shard, group)).select(["image", "item", "jpeg"]).to_pylist():
             if row["image"] not in images:
                 continue
             try:
-                found[row["image"], row["item"]] = _image(shrunk(row["jpeg"], side))
+                pictures[row["image"], row["item"]] = _image(shrunk(row["jpeg"], side))
             except BadPicture:
                 continue
-    return found
+    return pictures
 
 
 def _image(pixels_3HW: np.ndarray) -> Image.Image:

@@ -32,8 +32,8 @@ PREDICTED = ("category_top", "category_rank", "attribute_top")
 
 def write_results(
     out: Store,
-    found: Evaluation,
-    about: dict,
+    evaluation: Evaluation,
+    origin: dict,
     table: ItemTable,
     history: list[dict],
     *,
@@ -46,21 +46,21 @@ def write_results(
 
     Raises InputError, once all is written, where the gate's earlier evaluation cannot be compared with.
     """
-    metrics = found.metrics | ({"labels": labels.metrics} if labels else {}) | about
-    queries = query_table(found)
+    metrics = evaluation.metrics | ({"labels": labels.metrics} if labels else {}) | origin
+    queries = query_table(evaluation)
     out.write_table(QUERIES, queries.replace_schema_metadata({"network": metrics["model"]["fingerprint"]}))
     metrics, fault = gate.compare(metrics, queries)
-    listed = found.ranking.listed
+    listed = evaluation.ranking.listed
     categories = dict(zip(*(listed[name].to_pylist() for name in ("image", "category")), strict=True))
     report = ReportData(
         metrics=metrics,
         history=history,
         trend=gate.remember(metrics),
-        map_points=_map_points(found),
+        map_points=_map_points(evaluation),
         labelled=label_examples(labels.examples) if labels else {},
         **report_content(queries, categories, seed=seed),
     )
-    sides = [found.queries.about, found.ranking.listed, found.sample.about]
+    sides = [evaluation.queries.about, evaluation.ranking.listed, evaluation.sample.about]
     shown = list(labels.examples.values()) if labels else []
     large = {row.image for rows in report.labelled.values() for row in rows}
     report = replace(report, thumbnails=_thumbnails([*sides, *shown], table, set(pictured(report)), large))
@@ -71,10 +71,10 @@ def write_results(
     return metrics
 
 
-def query_table(found: Evaluation) -> pa.Table:
+def query_table(evaluation: Evaluation) -> pa.Table:
     """One row a query: what it is, the rank of its best match (null without one), its precisions, its top, and where the
     network predicts labels the best of them and the rank of its category."""
-    measures, top, listed = found.ranking.measures, found.ranking.top, found.ranking.listed
+    measures, top, listed = evaluation.ranking.measures, evaluation.ranking.top, evaluation.ranking.listed
     at = np.r_[0, np.cumsum((top >= 0).sum(1))].astype(np.int32)
     some = top >= 0
 
@@ -84,24 +84,28 @@ def query_table(found: Evaluation) -> pa.Table:
     rows = pa.array(top[some])
     return pa.table(
         {
-            **{name: found.queries.about[name] for name in ("image", "item", "domain", "category")},
-            **{name: found.queries.about[name] for name in PREDICTED if name in found.queries.about.column_names},
+            **{name: evaluation.queries.about[name] for name in ("image", "item", "domain", "category")},
+            **{
+                name: evaluation.queries.about[name]
+                for name in PREDICTED
+                if name in evaluation.queries.about.column_names
+            },
             "rank": pa.array([int(r) or None for r in measures.first], pa.int64()),
             "average_precision": measures.average_precision,
             "r_precision": measures.r_precision,
             "top_images": lists(listed["image"].take(rows)),
             "top_items": lists(listed["item"].take(rows)),
-            "top_scores": lists(pa.array(found.ranking.scores[some], pa.float32())),
-            "top_correct": lists(pa.array(found.correct[some])),
+            "top_scores": lists(pa.array(evaluation.ranking.scores[some], pa.float32())),
+            "top_correct": lists(pa.array(evaluation.correct[some])),
         }
     )
 
 
-def _map_points(found: Evaluation) -> list[MapPoint]:
+def _map_points(evaluation: Evaluation) -> list[MapPoint]:
     """The sampled images, laid out by their two principal components."""
-    about = found.sample.about.select(["image", "item", "domain", "category"])
-    xy = pca_2d(found.sample.vectors[EMBEDDING])
-    return [MapPoint(x=float(x), y=float(y), **row) for (x, y), row in zip(xy, about.to_pylist(), strict=True)]
+    rows = evaluation.sample.about.select(["image", "item", "domain", "category"])
+    xy = pca_2d(evaluation.sample.vectors[EMBEDDING])
+    return [MapPoint(x=float(x), y=float(y), **row) for (x, y), row in zip(xy, rows.to_pylist(), strict=True)]
 
 
 def _thumbnails(sides: list[pa.Table], table: ItemTable, images: set[str], large: set[str]) -> dict[str, bytes]:

@@ -33,12 +33,12 @@ class Average:
 def between(start: nn.Module, tuned: nn.Module, share: float) -> nn.Module:
     """A network with start + share * (tuned - start) as its backbone, statistics too. New layers have no start worth the
     name, and are the tuned ones."""
-    found = copy.deepcopy(tuned)
-    new = {id(p) for p in new_parameters(found)}
-    for own, first in zip(_tensors(found), _tensors(start), strict=True):
+    mixed = copy.deepcopy(tuned)
+    new = {id(p) for p in new_parameters(mixed)}
+    for own, first in zip(_tensors(mixed), _tensors(start), strict=True):
         if own.is_floating_point() and id(own) not in new:
             own.copy_(torch.lerp(first.to(own), own, share))
-    return found
+    return mixed
 
 
 def _tensors(network: nn.Module) -> list[torch.Tensor]:

@@ -34,8 +34,8 @@ def quicker(context: StepContext, batch: Batch) -> str:
 
     def seconds(bf16: bool) -> float:
         began = time.perf_counter()
-        found = look(network, images, domains, autocast=bf16, tasks=context.tasks is not None)
-        torch.autograd.grad(sum(x.sum() for x in found.values()), parameters, allow_unused=True)
+        outputs = look(network, images, domains, autocast=bf16, tasks=context.tasks is not None)
+        torch.autograd.grad(sum(x.sum() for x in outputs.values()), parameters, allow_unused=True)
         return time.perf_counter() - began
 
     with torch.random.fork_rng(devices=[]):
@@ -46,6 +46,6 @@ def quicker(context: StepContext, batch: Batch) -> str:
             # By turns, so that other work on the machine falls on both.
             float32 = seconds(False)
             shares.append(seconds(True) / float32)
-    for buffer, held in buffers:
-        buffer.copy_(held)
+    for buffer, before in buffers:
+        buffer.copy_(before)
     return BF16 if float(gather(torch.tensor(shares).median()).mean()) < GAIN else FLOAT32

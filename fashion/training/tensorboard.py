@@ -48,11 +48,11 @@ def _field(number: int, kind: int, data: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    found = bytearray()
+    octets = bytearray()
     while value > 127:
-        found.append(value & 127 | 128)
+        octets.append(value & 127 | 128)
         value >>= 7
-    return bytes([*found, value])
+    return bytes([*octets, value])
 
 
 def _record(data: bytes) -> bytes:

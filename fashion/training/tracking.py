@@ -81,8 +81,8 @@ class Tracker:
 
 def step_scalars(event: StepDone) -> Scalars:
     """Of one step."""
-    found = {"step/wait_s": event.wait_s, "step/seconds": event.step_s}
-    return found | ({"step/loss": event.loss} if event.loss is not None else {})
+    scalars = {"step/wait_s": event.wait_s, "step/seconds": event.step_s}
+    return scalars | ({"step/loss": event.loss} if event.loss is not None else {})
 
 
 def epoch_scalars(row: dict) -> Scalars:
@@ -136,11 +136,11 @@ class _Wandb:
 
 def flat(settings: dict, prefix: str = "") -> dict:
     """Nested settings as one level: {"loss": {"margin": 0.1}} -> {"loss.margin": 0.1}."""
-    found = {}
+    flattened = {}
     for name, value in settings.items():
         inner = isinstance(value, dict)
-        found |= flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
-    return found
+        flattened |= flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return flattened
 
 
 def all_of(*shows: Callable[[StepDone | EpochDone], None]) -> Callable[[StepDone | EpochDone], None]:

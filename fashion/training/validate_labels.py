@@ -18,18 +18,18 @@ class LabelTally:
         self.crop = crop
         self.sums = dict.fromkeys(("category_right", "categories", "landmark_error", "landmarks"), 0.0)
 
-    def add(self, found: Outputs, rows: list[dict]) -> None:
+    def add(self, outputs: Outputs, rows: list[dict]) -> None:
         """Outputs of N pictures and their N rows of the item table."""
         known = [n for n, row in enumerate(rows) if row["category"] is not None]
         if known and self.category:
-            best = found.category_NC.argmax(1).tolist()
+            best = outputs.category_NC.argmax(1).tolist()
             self.sums["category_right"] += sum(best[n] == self.category.get(rows[n]["category"]) for n in known)
             self.sums["categories"] += len(known)
         marked = [n for n, row in enumerate(rows) if row["landmarks"] is not None]
         if marked:
             parts = np.array([_part(rows[n], self.crop) for n in marked])
             true_N83 = as_fractions(np.array([rows[n]["landmarks"] for n in marked]).reshape(-1, 8, 3), parts)
-            estimate_N82 = found.landmarks_N82.float().cpu().numpy()[marked]
+            estimate_N82 = outputs.landmarks_N82.float().cpu().numpy()[marked]
             error_N8 = errors(np.concatenate([true_N83[..., :1], estimate_N82], 2), true_N83)
             self.sums["landmark_error"] += float(np.nansum(error_N8))
             self.sums["landmarks"] += int(np.isfinite(error_N8).sum())

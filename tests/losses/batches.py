@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fashion.losses import LossSettings, build_loss
-from fashion.losses.usual import USUAL
+from fashion.losses.settings import USUAL
 
 # Neighbours that float32 cannot tell apart.
 FIRST_ITEM = 2**24

@@ -7,7 +7,7 @@ import pytest
 
 from fashion.errors import InputError
 from fashion.losses import LossSettings, build_loss
-from fashion.losses.usual import USUAL
+from fashion.losses.settings import USUAL
 
 BAD = {
     "loss.name: found 'triplets', expected one of": {"name": "triplets"},

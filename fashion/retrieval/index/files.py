@@ -82,10 +82,10 @@ def digests(manifest: CatalogueManifest, shards: Iterable[str] | None = None) ->
 def gallery_of(store: Store, shards: list[str], domain: str) -> tuple[pa.Table, np.ndarray]:
     """image, item, domain (N rows) and the embeddings (N, D) of the shards' images of `domain`. Raises InputError where one
     is not finite."""
-    found = read_embeddings(store, shards, ["image", "item", "domain", EMBEDDING])
+    embeddings = read_embeddings(store, shards, ["image", "item", "domain", EMBEDDING])
     if domain != ANY:
-        found = found.take(np.flatnonzero(found.column("domain") == domain))
-    return found.about, check_finite(found.vectors[EMBEDDING], "catalogue image", found.about["image"])
+        embeddings = embeddings.take(np.flatnonzero(embeddings.column("domain") == domain))
+    return embeddings.about, check_finite(embeddings.vectors[EMBEDDING], "catalogue image", embeddings.about["image"])
 
 
 def build_part(catalogue: Catalogue, number: int, shards: list[str], settings: dict) -> PartManifest | None:

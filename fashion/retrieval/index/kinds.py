@@ -61,6 +61,6 @@ def merge(parts: list[tuple[np.ndarray, np.ndarray]], k: int) -> tuple[np.ndarra
 
 def agreement(found_QK: np.ndarray, exact_QK: np.ndarray, k: int) -> float:
     """Recall@k of an approximate answer against the exact one: the share of each exact top k that is found."""
-    found, exact = found_QK[:, :k], exact_QK[:, :k]
-    hit = (exact[:, :, None] == found[:, None, :]).any(2) & (exact >= 0)
+    listed, exact = found_QK[:, :k], exact_QK[:, :k]
+    hit = (exact[:, :, None] == listed[:, None, :]).any(2) & (exact >= 0)
     return float(hit.sum() / max(1, (exact >= 0).sum()))

@@ -81,12 +81,12 @@ class Float32:
             return [work(piece) for piece in pieces]
         import torch
 
-        held = torch.get_num_threads()
+        before = torch.get_num_threads()
         try:  # torch would start as many again for each of ours
             with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 return list(pool.map(work, pieces))
         finally:
-            torch.set_num_threads(held)
+            torch.set_num_threads(before)
 
 
 class Bfloat16(Float32):

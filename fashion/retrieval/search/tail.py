@@ -22,7 +22,7 @@ class TailCounts:
         """Count a (b, n) tile, and tell the entries between bounds: pairs of bounds, and the entries' columns."""
         width = keys.shape[1]
         low, high = np.zeros((2, min(PAIRS, len(self.rows)), -(-width // STEP) * STEP), bool)
-        pairs, columns, held = [], [], 0
+        pairs, columns, waiting = [], [], 0
         for start in range(0, len(self.rows), PAIRS):
             some = slice(start, start + PAIRS)
             rows = keys.take(self.rows[some], 0)
@@ -34,10 +34,10 @@ class TailCounts:
             if len(pair):
                 pairs.append(start + pair)
                 columns.append(column)
-                held += len(pair)
-            if held > HELD:
+                waiting += len(pair)
+            if waiting > HELD:
                 yield np.concatenate(pairs), np.concatenate(columns)
-                pairs, columns, held = [], [], 0
+                pairs, columns, waiting = [], [], 0
         if pairs:
             yield np.concatenate(pairs), np.concatenate(columns)
 
