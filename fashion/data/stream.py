@@ -80,11 +80,11 @@ class Feed:
         self.scattered = ScatteredReader(table, self.columns, kept=s.cache) if isinstance(plan, HardPlan) else None
 
     def __call__(self, rows: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-        for epoch, number in zip(rows["epoch"], rows["ticket"], strict=True):
-            yield from self.rows(self.plan.ticket(int(epoch), int(number)))
+        for epoch, number, skipped in zip(rows["epoch"], rows["ticket"], rows["skipped"], strict=True):
+            yield from self.rows(self.plan.ticket(int(epoch), int(number)), skipped=int(skipped))
 
-    def rows(self, ticket: Ticket) -> Iterator[dict[str, np.ndarray]]:
-        """The rows of one ticket, each array with a leading dimension of 1 and then T steps.
+    def rows(self, ticket: Ticket, *, skipped: int = 0) -> Iterator[dict[str, np.ndarray]]:
+        """The rows of one ticket but its first `skipped` steps, each array with a leading dimension of 1 and then T steps.
 
         `epoch`, `step`, `slot` (1, T); `label` (1, T, b); `domain`, `image` (its place in its item), `pair` (1, T, b,
         K); `images` (1, T, b, K, 3, size, size) uint8; with a vocabulary, the arrays of `Labeller.blank` (1, T, b, K, ...);
@@ -97,7 +97,7 @@ class Feed:
         groups = [ItemGroup(rows) for rows in tables]
         of_run = ticket.epoch * self.plan.steps + ticket.first_step
         labelled = self.labelled.choose(of_run, ticket.steps) if self.labelled else None
-        for first in range(0, ticket.steps, self.row_steps):
+        for first in range(skipped, ticket.steps, self.row_steps):
             steps = range(first, min(first + self.row_steps, ticket.steps))
             for slot in range(self.settings.slots):
                 row = self._row(ticket, groups, steps, slot)
@@ -180,25 +180,35 @@ def stream_options(memory: int) -> ExecutionOptions:
     )
 
 
+def _tickets(plan: Plan, steps: range) -> Iterator[dict[str, int]]:
+    """Those that hold the steps of the run, and how many of its own the first of them skips."""
+    epoch, step = divmod(steps.start, plan.steps)
+    number, skipped = divmod(step, plan.ticket_steps)
+    first = epoch * plan.tickets() + number
+    for i in range(first, steps.stop // plan.steps * plan.tickets()):
+        epoch, number = divmod(i, plan.tickets())
+        yield {"epoch": epoch, "ticket": number, "skipped": skipped if i == first else 0}
+
+
 def training_stream(
     table: ItemTable,
     plan: Plan,
     settings: FeedSettings,
     labels: LabelTables | None = None,
     *,
-    epochs: range,
+    steps: range,
     actors: int,
     actor_cpus: float,
 ) -> ray.data.Dataset:
-    """The stream of the given epochs. To be executed with `stream_options`: Ray Train takes those of its DataConfig,
-    not of the dataset."""
+    """The stream of the given `steps` of the run, counted through its epochs; it ends with an epoch. To be executed with
+    `stream_options`: Ray Train takes those of its DataConfig, not of the dataset."""
     context = DataContext.get_current()
     context.target_max_block_size = 1  # a row is a block, so that the equal split deals whole micro-batches in turn
     context.enable_progress_bars = False
     context.memory_usage_poll_interval_s = None  # walks every page of the actor once a second
     if Paced not in context.custom_execution_callback_classes:
         context.custom_execution_callback_classes = [*context.custom_execution_callback_classes, Paced]
-    tickets = [{"epoch": e, "ticket": t} for e in epochs for t in range(plan.tickets())]
+    tickets = list(_tickets(plan, steps))
     return ray.data.from_items(tickets, override_num_blocks=len(tickets)).map_batches(
         FeedActor,
         fn_constructor_args=(table, plan, settings, labels),

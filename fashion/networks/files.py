@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 
 import safetensors
 import safetensors.torch
@@ -17,10 +18,16 @@ from fashion.vocabulary import Vocabulary
 FORMAT = "fashion-network-1"
 
 
-def save_network(store: Store, name: str, network: Network, extra: dict | None = None) -> str:
+def save_network(
+    store: Store,
+    name: str,
+    network: Network,
+    extra: dict | None = None,
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> str:
     """Write weights, settings, vocabulary, fingerprint and `extra` (anything that JSON can hold) as file `name`. Returns the
-    fingerprint."""
-    tensors = _tensors(network)
+    fingerprint. `weights`: a copy of its state dict, to be written in place of what it has by now."""
+    tensors = _tensors(network.state_dict() if weights is None else weights)
     told = _told(network)
     digest = _digest(told, tensors)
     metadata = {"format": FORMAT, **told, "fingerprint": digest, "extra": json.dumps(extra or {})}
@@ -82,12 +89,12 @@ def read_network(data: bytes, where: str) -> tuple[Network, dict]:
 def fingerprint(network: Network) -> str:
     """16 hexadecimal digits over the settings, the vocabulary and every weight and buffer: equal for equal networks
     wherever they are, different when one bit differs."""
-    return _digest(_told(network), _tensors(network))
+    return _digest(_told(network), _tensors(network.state_dict()))
 
 
-def _tensors(network: Network) -> dict[str, torch.Tensor]:
+def _tensors(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     # Rows in the order of their indices, so that channels_last makes no difference.
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
 
 
 def _told(network: Network) -> dict[str, str]:

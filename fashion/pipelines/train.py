@@ -59,10 +59,11 @@ class TrainJobSettings(TrainSettings):
 
 def train_run(draft: "Job", start: Start, tracking: TrackingSettings) -> None:
     """Train with progress shown; Ray runs. `start`: what the network begins with, found before it did."""
-    from fashion.training.driver import fit, next_epoch
+    from fashion.training.driver import fit
     from fashion.training.job import equip
     from fashion.training.mend import mend_run
     from fashion.training.resume import goes_on, held_epochs
+    from fashion.training.resume_point import resume_point
 
     plan = equip(draft, start)
     s, r = plan.settings, plan.resources
@@ -72,15 +73,15 @@ def train_run(draft: "Job", start: Start, tracking: TrackingSettings) -> None:
     log.info(f"on {r.workers} {device} worker{'s' if r.workers > 1 else ''} and {r.feed_actors} feed actors")
     if line := mend_run(plan.run, s.validation.metric):
         log.warning(line)
-    done = next_epoch(plan)
-    if line := goes_on(s, done=done, held=held_epochs(plan.run), steps=plan.plan.steps):
+    steps = plan.plan.steps
+    done, within = divmod(resume_point(plan).step, steps)
+    if line := goes_on(s, done=done, held=held_epochs(plan.run), steps=steps, within=within):
         log.info(line)
     elif plan.begin.said:
         log.info(f"starts with the {plan.begin.said}")
     if plan.vocabulary:
         for line in labels_held(plan.tables):
             log.info(line)
-    steps = plan.plan.steps
     with (
         Progress("train", unit="steps", total=s.epochs * steps) as bar,
         Tracker(tracking, plan.run, s.identity(), steps=steps, warn=log.warning) as tracker,

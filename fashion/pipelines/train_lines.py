@@ -49,7 +49,8 @@ class TrainLines:
             return
         at = (event.epoch, event.step)
         if at <= self.last:
-            log.info(f"a fault ended the workers: goes on after epoch {event.epoch}")
+            where = f"step {event.step} of epoch {event.epoch + 1}" if event.step else f"epoch {event.epoch}"
+            log.info(f"a fault ended the workers: goes on after {where}")
         self.last = at
         self.loss = event.loss if event.loss is not None else self.loss
         figures = {"loss": f"{self.loss:.3f}"} if self.loss is not None else {}

@@ -1,6 +1,9 @@
 """Ray Train in a Ray of the job's own: fewer processes, which start and end sooner."""
 
+import signal
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
@@ -36,6 +39,27 @@ class _Lean(DataParallelTrainer):
     def _initialize_and_run_controller(self, **arguments: Any) -> Any:
         with patch.object(data_parallel_trainer, "get_env_vars_to_propagate", _Nothing):
             return super()._initialize_and_run_controller(**arguments)
+
+
+def before_abort(trainer: DataParallelTrainer, act: Callable[[], None]) -> None:
+    """Let the first Ctrl-C do `act` before Ray Train's handler, which ends the workers; the second no longer waits."""
+    register = trainer._register_sigint_handler
+
+    def registered(controller: Any) -> None:
+        register(controller)
+        handler = signal.getsignal(signal.SIGINT)
+        assert callable(handler)  # Ray Train's own
+        heard = []
+
+        def act_first(number: int, frame: FrameType | None) -> None:
+            heard.append(number)
+            if len(heard) == 1:
+                act()
+            handler(number, frame)
+
+        signal.signal(signal.SIGINT, act_first)
+
+    trainer._register_sigint_handler = registered  # type: ignore[method-assign]  # of this trainer alone
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,19 +1,27 @@
 """What a training run tells the process that started it: the workers and Ray Train's controller pin it up, and a thread
 there shows it."""
 
+import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from ray.train import UserCallback
 
 from fashion.errors import InputError
+from fashion.ray_seam.drained import drained_machines
 from fashion.ray_seam.trainer import ControllerStarted
-from fashion.training.events import CheckpointRegistered, EpochDone, Event, StepDone
+from fashion.training.events import CheckpointRegistered, EpochDone, Event, StepDone, Trouble
+from fashion.training.resume_point import ResumePoint
+
+log = logging.getLogger(__name__)
 
 POLL_S = 0.5
+DRAINED_S = 5.0  # between two looks at which machines are to go
+LAST_S = 20.0  # longest wait for a last checkpoint: a pod has thirty seconds, a machine in a cloud two minutes
 END_S = 30.0  # longest wait for a run that is to end
 Show = Callable[[StepDone | EpochDone], None]
 # Epoch, validation metric, and a function that ends the run there and then and frees what it holds of the cluster.
@@ -22,17 +30,50 @@ Saved = Callable[[int, float, Callable[[], None]], None]
 
 @ray.remote(num_cpus=0)
 class Board:
-    """Where figures are pinned up."""
+    """Where figures are pinned up, and what all the workers have to agree on."""
 
     def __init__(self):
         self.events: list[Event] = []
+        self.point = ResumePoint()
+        self.trains = False  # a step was done since the workers started
+        self.asked = False  # for a checkpoint, as soon as may be
 
-    def post(self, event: Event) -> None:
+    def post(self, event: Event) -> bool:
+        """Returns whether a checkpoint is asked for."""
         self.events.append(event)
+        self.trains |= isinstance(event, StepDone)
+        return self.asked
 
     def take(self) -> list[Event]:
         events, self.events = self.events, []
         return events
+
+    def begin(self, point: ResumePoint) -> None:
+        """Workers are about to start, and go on there."""
+        self.point, self.trains, self.asked = point, False, False
+
+    def resume_point(self) -> ResumePoint:
+        return self.point
+
+    def ask(self) -> None:
+        """For a checkpoint, of whoever trains."""
+        self.asked = self.trains
+
+    def answer(self) -> None:
+        """It is written, or cannot be."""
+        self.asked = False
+
+    def is_asked(self) -> bool:
+        return self.asked
+
+
+def last_checkpoint(board) -> None:
+    """Have one written before the run is ended, and wait for it while there is time."""
+    until = time.monotonic() + LAST_S
+    with suppress(RayError):
+        ray.get(board.ask.remote(), timeout=LAST_S)
+        while ray.get(board.is_asked.remote(), timeout=LAST_S) and time.monotonic() < until:
+            time.sleep(0.1)
 
 
 class Registered(UserCallback):
@@ -56,6 +97,8 @@ class Watcher(threading.Thread):
         self.controller = None
         self.fault: BaseException | None = None
         self.stop = threading.Event()
+        self.drained: set[str] = set()
+        self.looked = time.monotonic()
 
     def __enter__(self) -> "Watcher":
         self.start()
@@ -79,9 +122,18 @@ class Watcher(threading.Thread):
                     self._tell(event)
                 if last:
                     return
+                if time.monotonic() - self.looked >= DRAINED_S:
+                    self._look()
         except BaseException as fault:
             self.fault = fault
             self.end()
+
+    def _look(self) -> None:
+        """A cloud takes a machine back: what was trained is written before it goes."""
+        self.looked, drained = time.monotonic(), drained_machines()
+        if drained - self.drained:
+            self.board.ask.remote()
+        self.drained = drained
 
     def _tell(self, event: Event | ControllerStarted) -> None:
         match event:
@@ -90,6 +142,8 @@ class Watcher(threading.Thread):
             case CheckpointRegistered():
                 if self.saved:
                     self.saved(event.epoch, event.score, self.end)
+            case Trouble():
+                log.warning(event.line)
             case _:
                 self.show(event)
 

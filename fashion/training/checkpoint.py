@@ -3,11 +3,12 @@
 run.json                     settings, data, seed, versions: what the run is
 history.json                 one row an epoch
 checkpoint_epoch=0007/       network.safetensors, training.pt, checkpoint.json
+steps/                       the same between two epochs (step_checkpoints.py)
 """
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from fashion.retrieval.gate.statistics import wilson
 from fashion.storage import Store
 
 if TYPE_CHECKING:  # whoever looks for a run's files needs no torch
+    import torch
+
     from fashion.networks.model import EmbeddingNetwork
 
 RUN, HISTORY, CHECKPOINT, NETWORK, TRAINING = (
@@ -51,17 +54,27 @@ def score(row: dict, metric: str) -> float:
     return row.get(metric, -1.0)
 
 
-def write_checkpoint(folder: str, network: "EmbeddingNetwork", state: dict, *, history: list[dict], run: dict) -> str:
+def write_checkpoint(
+    folder: str,
+    network: "EmbeddingNetwork",
+    state: dict,
+    *,
+    history: list[dict],
+    run: dict,
+    weights: "Mapping[str, torch.Tensor] | None" = None,
+) -> str:
     """Fill a local folder with the network, the training state (tensors and plain values) and the history so far;
-    returns the network's fingerprint."""
+    returns the network's fingerprint. `weights`: a copy of the network's state dict, where it has changed since."""
     import torch
 
     from fashion.networks.files import save_network
 
     store = Store(folder)
-    about = {"epoch": history[-1]["epoch"], "seed": run["settings"]["seed"], "crop": run["settings"]["batch"]["crop"]}
+    within = state.get("tally")  # of an epoch that is under way
+    epoch = {"epoch": state["next_epoch"], "steps": within["steps"]} if within else {"epoch": history[-1]["epoch"]}
+    about = epoch | {"seed": run["settings"]["seed"], "crop": run["settings"]["batch"]["crop"]}
     about |= {"data": run["data"], "versions": run["versions"]}
-    digest = save_network(store, NETWORK, network, about)
+    digest = save_network(store, NETWORK, network, about, weights)
     torch.save(state, Path(folder) / TRAINING)
     about["files"] = {name: _digest(store, name) for name in (NETWORK, TRAINING)}
     store.write_json(CHECKPOINT, {"fingerprint": digest, "history": history, **about})
@@ -110,7 +123,13 @@ class Found:
 
     @property
     def epoch(self) -> int:
+        """The one that it was written after, or within."""
         return self.about["epoch"]
+
+    @property
+    def steps(self) -> int:
+        """Of its epoch, where it was written within one; else 0."""
+        return self.about.get("steps", 0)
 
     def damaged(self, *names: str) -> str | None:
         """The first of its files that is not what was written, in words; None where all are, as far as it says how they

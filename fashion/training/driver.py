@@ -16,7 +16,6 @@ from ray.train import (
     CheckpointConfig,
     DataConfig,
     FailureConfig,
-    Result,
     RunConfig,
     ScalingConfig,
     TrainingFailedError,
@@ -28,24 +27,26 @@ from fashion.data.neighbours import forget_after
 from fashion.data.stream import steps, stream_options, training_stream
 from fashion.errors import InputError, TrainingDiverged
 from fashion.ray_seam.faults import no_retries_in_vain
-from fashion.ray_seam.trainer import Announced, trainer_class
+from fashion.ray_seam.trainer import Announced, before_abort, trainer_class
 from fashion.storage import Store
-from fashion.training.board import Board, Registered, Saved, Show, Watcher
+from fashion.training.board import Board, Registered, Saved, Show, Watcher, last_checkpoint
 from fashion.training.checkpoint import (
     HISTORY,
     NETWORK,
-    checkpoint_epoch,
     checkpoint_name,
     open_run,
     read_training_state,
     score,
     write_checkpoint,
 )
-from fashion.training.events import EpochDone, Event
+from fashion.training.events import EpochDone
 from fashion.training.job import Job
+from fashion.training.resume_point import ResumePoint, resume_point
+from fashion.training.step_checkpoints import STEPS
 
 if TYPE_CHECKING:
     from fashion.training.loop import Trainer
+    from fashion.training.reporter import Reporter
 
 FAILURE = "failure.txt"  # in a run's folder: what it failed of, with tracebacks
 
@@ -58,7 +59,7 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     found, RuntimeError where training failed for good, and what `show` or `saved` raise, which ends the run.
     """
     open_run(job.run, job.about)
-    if next_epoch(job) >= job.settings.epochs:
+    if resume_point(job).step >= job.settings.epochs * job.plan.steps:
         return
     job = job.begun()
     # Beside this process: the death of any other machine must not take it away.
@@ -69,8 +70,8 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     trainer = trainer_class(group=r.gpu or r.workers > 1)(
         _worker,
         train_loop_config={"job": job, "board": board},
-        datasets={"train": lambda: _stream(job, r.workers)},
-        dataset_config=_Dealing(job),
+        datasets={"train": lambda: _begin(job, board)},
+        dataset_config=_Dealing(job, board),
         scaling_config=ScalingConfig(
             num_workers=r.workers if r.min_workers == r.workers else (r.min_workers, r.workers),
             use_gpu=r.gpu,
@@ -90,6 +91,7 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
             callbacks=[Announced(board), *([Registered(board)] if saved else [])],
         ),
     )
+    before_abort(trainer, lambda: last_checkpoint(board))
     try:
         with Watcher(board, show, saved), _interrupts(), no_retries_in_vain():
             trainer.fit()
@@ -97,6 +99,7 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
         raise _told(fault, job.run) from fault
     except RayActorError as fault:
         raise RuntimeError("the process that controls the training ended") from fault
+    job.run.delete_folder(STEPS)  # nothing goes on from there any more
 
 
 @contextmanager
@@ -115,28 +118,23 @@ def _interrupts():
         signal.signal(signal.SIGINT, before)
 
 
-def next_epoch(job: Job) -> int:
-    """The epoch after the newest checkpoint that Ray Train has registered, the one that its workers get back; else
-    after the one to start from."""
-    try:
-        newest = Result.from_path(job.run.path, job.run.fs).checkpoint
-    except RuntimeError:  # nothing registered yet
-        newest = None
-    found = newest or job.start
-    return checkpoint_epoch(found.path) + 1 if found else 0
+def _begin(job: Job, board) -> ray.data.Dataset:
+    """Called at every start of the workers, in the controller: they and the stream go on after the newest checkpoint."""
+    point = resume_point(job)
+    ray.get(board.begin.remote(point))
+    return _stream(job, point, job.resources.workers)
 
 
-def _stream(job: Job, workers: int) -> ray.data.Dataset:
-    """Called at every start of the workers: the stream goes on after the newest checkpoint."""
+def _stream(job: Job, point: ResumePoint, workers: int) -> ray.data.Dataset:
     r = job.resources
     if job.settings.mining.every:
-        forget_after(job.run, next_epoch(job))
+        forget_after(job.run, point.step // job.plan.steps)
     return training_stream(
         job.table,
         job.plan,
         job.feed(workers),
         job.labels,
-        epochs=range(next_epoch(job), job.settings.epochs),
+        steps=range(point.step, job.settings.epochs * job.plan.steps),
         actors=r.feed_actors,
         actor_cpus=r.feed_cpus,
     )
@@ -145,13 +143,14 @@ def _stream(job: Job, workers: int) -> ray.data.Dataset:
 class _Dealing(DataConfig):
     """Deals the stream to as many workers as there are. Elastic training knows their number only when they start."""
 
-    def __init__(self, job: Job):
+    def __init__(self, job: Job, board):
         super().__init__(execution_options=stream_options(job.resources.feed_memory))
-        self.job = job
+        self.job, self.board = job, board
 
     def configure(self, datasets, world_size: int, *others, **named):
         if world_size != self.job.resources.workers:
-            datasets = {"train": _stream(self.job, world_size)}
+            point = ray.get(self.board.resume_point.remote())
+            datasets = {"train": _stream(self.job, point, world_size)}
         return super().configure(datasets, world_size, *others, **named)
 
 
@@ -165,6 +164,7 @@ def _worker(config: dict) -> None:
     from fashion.networks.files import load_network
     from fashion.training.loop import Hooks, Trainer
     from fashion.training.miner import Miner
+    from fashion.training.reporter import Reporter
     from fashion.training.validate import Validation
 
     job, board = config["job"], config["board"]
@@ -175,7 +175,7 @@ def _worker(config: dict) -> None:
     torch.set_num_threads(job.resources.threads)
     classes = job.plan.items if job.table.positives == "item" else len(job.table.categories)
     loss = build_loss(settings.loss, dimension=settings.network.dimension, classes=classes, seed=settings.seed)
-    begun = job.start and Checkpoint(job.start.path, job.start.fs)
+    held = ray.get(board.resume_point.remote()).checkpoint
     about = {"steps": job.plan.steps, "device": device, "balance": job.balance, "start": job.first_network}
     if settings.mining.every:
         about["miner"] = Miner(
@@ -186,8 +186,8 @@ def _worker(config: dict) -> None:
             crop=settings.batch.crop,
             threads=job.resources.threads,
         )
-    if resumed := ray.train.get_checkpoint() or begun:
-        with resumed.as_directory() as folder:
+    if held:
+        with Checkpoint(held.path, held.fs).as_directory() as folder:
             network, _ = load_network(Store(folder), NETWORK)
             network.checkpointing = settings.network.checkpointing
             state, history = read_training_state(folder)
@@ -205,10 +205,10 @@ def _worker(config: dict) -> None:
         ks=settings.validation.ks,
         labelled=job.tables[1:],
     )
-    hooks = Hooks(
-        step=lambda event: _post(board, event), epoch=lambda row, save: _report(job, trainer, board, row, save)
-    )
+    reporter = Reporter(job, trainer, board)
+    hooks = Hooks(step=reporter.step, epoch=lambda row, save: _report(job, trainer, reporter, row, save))
     trainer.run(stream, validation, hooks)
+    reporter.end()
 
 
 def _begun(rows: Iterable[dict]) -> Iterator[dict]:
@@ -226,18 +226,11 @@ def _begun(rows: Iterable[dict]) -> Iterator[dict]:
     return all_of_them()
 
 
-def _post(board, event: Event) -> None:
-    from fashion.training.distributed import rank
-
-    if rank() == 0:
-        board.post.remote(event)
-
-
-def _report(job: Job, trainer: "Trainer", board, row: dict, save: bool) -> None:
+def _report(job: Job, trainer: "Trainer", reporter: "Reporter", row: dict, save: bool) -> None:
     from fashion.training.distributed import rank
 
     if not save:
-        _post(board, EpochDone(row=row))
+        reporter.post(EpochDone(row=row))
         return
     metric = score(row, job.settings.validation.metric)
     if rank() != 0:
@@ -250,7 +243,8 @@ def _report(job: Job, trainer: "Trainer", board, row: dict, save: bool) -> None:
             checkpoint=Checkpoint.from_directory(folder),
             checkpoint_dir_name=checkpoint_name(row["epoch"]),
         )
-    _post(board, EpochDone(row=row))  # last: an epoch that is not saved yet may come again
+    reporter.epoch_saved()
+    reporter.post(EpochDone(row=row))  # last: an epoch that is not saved yet may come again
     job.run.write_json(HISTORY, trainer.history)
 
 

@@ -38,4 +38,11 @@ class CheckpointRegistered:
     score: float  # by the validation metric
 
 
-Event = StepDone | EpochDone | CheckpointRegistered
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """What went wrong without ending the run."""
+
+    line: str
+
+
+Event = StepDone | EpochDone | CheckpointRegistered | Trouble

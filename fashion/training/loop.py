@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from fashion.errors import TrainingDiverged
-from fashion.losses import MetricLoss, advice
+from fashion.losses import MetricLoss
 from fashion.losses.labels import Balance
 from fashion.training.autocast import quick_depthwise
 from fashion.training.averages import Average, between
@@ -19,8 +19,10 @@ from fashion.training.events import StepDone
 from fashion.training.miner import Miner
 from fashion.training.optimise import Backbone, build_optimizer, rate_at, set_rate
 from fashion.training.precision import BF16, quicker, settled
+from fashion.training.randomness import random_state, set_random_state
 from fashion.training.settings import TrainSettings
 from fashion.training.step import StepContext, backward
+from fashion.training.tally import EpochTally
 from fashion.training.tasks import Tasks
 from fashion.training.validate import Validation
 
@@ -73,7 +75,8 @@ class Trainer:
             settings.tasks, Balance(balance.present_A.to(device), balance.absent_A.to(device))
         )
         self._replicate(network)
-        self.next_epoch = 0
+        self.next_epoch = 0  # the one that is under way, or comes next
+        self.tally = EpochTally()  # of it
         self.history: list[dict] = []
 
     def _replicate(self, network: torch.nn.Module) -> None:
@@ -86,7 +89,7 @@ class Trainer:
         )
 
     def state(self) -> dict:
-        """Tensors and plain values beside the weights of `kept`."""
+        """Tensors and plain values beside the weights of `kept`, after any step: those of the training, not copies."""
         network = bare(self.network)
         return {
             "optimizer": self.optimizer.state_dict(),
@@ -95,6 +98,8 @@ class Trainer:
             "precision": self.precision,
             "network": network.state_dict() if self.kept is not network else None,
             "averaged": self.average.updates if self.average else 0,
+            "tally": self.tally.state() if self.tally.steps else None,
+            "random": random_state(self.device),
         }
 
     def restore(self, state: dict, history: list[dict]) -> None:
@@ -107,9 +112,14 @@ class Trainer:
             bare(self.network).load_state_dict(state["network"])
         if self.average:
             self.average.updates = state["averaged"]
+        # Checkpoints of before these were kept lack them.
+        if state.get("tally"):
+            self.tally = EpochTally.restored(state["tally"], self.device)
+        if "random" in state:
+            set_random_state(self.device, state["random"])
 
     def run(self, stream: Stream, validation: Validation, hooks: Hooks) -> None:
-        """Train from `next_epoch` to the last epoch."""
+        """Train from where it is to the last epoch."""
         pairs = self.settings.loss.positives == "pair"
         if self.miner and self.miner.lacking(self.next_epoch):
             self._mine(self.next_epoch)
@@ -124,7 +134,7 @@ class Trainer:
                 row["validation_s"] = time.perf_counter() - began
             if self.miner and not last and self.miner.due(epoch + 1):
                 row |= self._mine(epoch + 1)
-            self.next_epoch = epoch + 1
+            self.next_epoch, self.tally = epoch + 1, EpochTally()
             self.history.append(row)
             hooks.epoch(row, judged)
 
@@ -150,73 +160,61 @@ class Trainer:
         return best | {"interpolation": chosen, "interpolations": found}
 
     def _epoch(self, epoch: int, batches: Batches, hooks: Hooks) -> dict:
-        began = time.perf_counter()
-        waited, sums, tasks, images = 0.0, {}, {}, 0
+        """Train the steps that are left of the epoch; returns its row of the history, without validation."""
+        if not self.tally.steps:
+            self.tally = EpochTally()  # its time counts from here
         self.loss.train()
         self._train_mode()
-        for step in range(self.steps):
-            start = time.perf_counter()
-            batch = batches.next(epoch, step)
-            ready = time.perf_counter()
-            rate = self._settle(epoch * self.steps + step)
-            if self.precision is None:
-                self.precision = quicker(self.context, batch)
-                self.context = replace(self.context, autocast=self.precision == BF16)
-            self.optimizer.zero_grad(set_to_none=True)
-            result = backward(self.context, batch, epoch=epoch, step=step)
-            average_gradients(self.loss)
-            if self.settings.optimizer.clip:
-                torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.optimizer.clip)
-            self.optimizer.step()
-            if self.average:
-                self.average.update(bare(self.network))
-            for name, value in {"loss": result.loss.detach(), **result.statistics}.items():
-                sums[name] = sums.get(name, 0) + value
-            for name, part in result.sums.items():
-                total, count = tasks.get(name, (0, 0))
-                tasks[name] = total + part.total, count + part.count
-            waited += ready - start
-            images += batch.pictures * world()
-            # A loss is read from the GPU only to be shown: now and then.
-            shown = self.device.type == "cpu" or step % 10 == 0
-            loss = float(result.loss.detach()) if shown else None
-            if shown and not math.isfinite(loss):
-                raise _diverged(epoch, f"step {step}: the loss is {loss}")
-            hooks.step(
-                StepDone(
-                    epoch=epoch,
-                    step=step,
-                    loss=loss,
-                    wait_s=ready - start,
-                    step_s=time.perf_counter() - ready,
-                    images=batch.pictures * world(),
-                )
-            )
-        means = {name: float(value) / self.steps for name, value in sums.items()}
-        means |= {f"loss_{name}": float(total) / max(1.0, float(count)) for name, (total, count) in tasks.items()}
+        for step in range(self.tally.steps, self.steps):
+            hooks.step(self._step(epoch, step, batches))
+        means = self.tally.means()
         if not all(map(math.isfinite, means.values())):
             raise _diverged(epoch, f"the loss is {means['loss']}")
         if not bool(torch.nn.utils.get_total_norm(list(self.network.parameters())).isfinite()):
             raise _diverged(epoch, "the weights are no longer finite")
-        seconds = time.perf_counter() - began
-        return {
-            "epoch": epoch, "learning_rate": rate, "precision": self.precision, **means, "images": images,
-            "seconds": seconds, "images_per_s": images / seconds, "data_wait_s": waited,
-            "step_s": (seconds - waited) / self.steps, "advice": advice(means),
-        }  # fmt: skip
+        rate = self._rate((epoch + 1) * self.steps - 1)
+        return {"epoch": epoch, "learning_rate": rate, "precision": self.precision, **means, **self.tally.figures()}
 
-    def _settle(self, step: int) -> float:
-        """What is trained in this step of the run, and the highest rate of it."""
+    def _step(self, epoch: int, step: int, batches: Batches) -> StepDone:
+        start = time.perf_counter()
+        batch = batches.next(epoch, step)
+        ready = time.perf_counter()
+        self._settle(epoch * self.steps + step)
+        if self.precision is None:
+            self.precision = quicker(self.context, batch)
+            self.context = replace(self.context, autocast=self.precision == BF16)
+        self.optimizer.zero_grad(set_to_none=True)
+        result = backward(self.context, batch, epoch=epoch, step=step)
+        average_gradients(self.loss)
+        if self.settings.optimizer.clip:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.optimizer.clip)
+        self.optimizer.step()
+        if self.average:
+            self.average.update(bare(self.network))
+        images = batch.pictures * world()
+        self.tally.add(result, images=images, waited_s=ready - start)
+        # A loss is read from the GPU only to be shown: now and then.
+        shown = self.device.type == "cpu" or step % 10 == 0
+        loss = float(result.loss.detach()) if shown else None
+        if loss is not None and not math.isfinite(loss):
+            raise _diverged(epoch, f"step {step}: the loss is {loss}")
+        step_s = time.perf_counter() - ready
+        return StepDone(epoch=epoch, step=step, loss=loss, wait_s=ready - start, step_s=step_s, images=images)
+
+    def _settle(self, step: int) -> None:
+        """What is trained in this step of the run, and at which rate."""
         o = self.settings.optimizer
         frozen = len(self.backbone.stages) if step < o.freeze_epochs * self.steps else self.settings.frozen_stages
         if frozen != self.backbone.frozen:
             self.backbone.freeze(frozen)
             self._replicate(bare(self.network))
             self._train_mode()
-        total = self.settings.epochs * self.steps
-        rate = self.settings.learning_rate * rate_at(step, total=total, warmup=o.warmup * total)
-        set_rate(self.optimizer, rate)
-        return rate
+        set_rate(self.optimizer, self._rate(step))
+
+    def _rate(self, step: int) -> float:
+        """The highest learning rate in this step of the run."""
+        o, total = self.settings.optimizer, self.settings.epochs * self.steps
+        return self.settings.learning_rate * rate_at(step, total=total, warmup=o.warmup * total)
 
     def _train_mode(self) -> None:
         self.network.train()

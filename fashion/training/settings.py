@@ -70,6 +70,22 @@ class ValidationSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckpointSettings:
+    """How much work a fault may cost, beside the checkpoint that each validated epoch ends with. One is written twice as
+    often, while training goes on. Nothing here changes the result."""
+
+    minutes: float = setting(10.0, least=0)
+    """Minutes of training that are lost at most; 0: no checkpoints by time."""
+    steps: int = setting(0, least=0)
+    """Steps that are lost at most, 2 or more; 0: no checkpoints by steps."""
+
+    def __post_init__(self) -> None:
+        check(self, "checkpoint")
+        if self.steps == 1:
+            raise InputError("checkpoint.steps: found 1, expected 0 (off) or at least 2")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResourceSettings:
     """Where the run takes place. Nothing here changes the plan of batches."""
 
@@ -130,6 +146,7 @@ class TrainSettings:
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     mining: MiningSettings = field(default_factory=MiningSettings)
     validation: ValidationSettings = field(default_factory=ValidationSettings)
+    checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
     resources: ResourceSettings = field(default_factory=ResourceSettings)
 
     def __post_init__(self) -> None:
@@ -200,7 +217,7 @@ class TrainSettings:
         """All that decides the result; a run is resumed only with the same. A plain network's run says nothing of tasks,
         as none did before there were any, and one of random batches nothing of mining."""
         settings = asdict(self) | {"network": self.network.identity()}
-        del settings["resources"]
+        del settings["resources"], settings["checkpoint"]
         if self.network.design == "plain":
             del settings["tasks"], settings["batch"]["labels"]
         if not self.mining.every:

@@ -17,6 +17,7 @@ from fashion.networks.recompute import frozen_statistics
 from fashion.seeds import seed_of
 from fashion.training.augment import Draws, augment, draw, move_landmarks
 from fashion.training.distributed import bare, gather, gather_with_gradient, world
+from fashion.training.randomness import random_state, set_random_state
 from fashion.training.recipe import AugmentationSettings
 from fashion.training.tasks import StepResult, Tasks, join
 
@@ -85,7 +86,7 @@ def backward(context: StepContext, batch: Batch, *, epoch: int, step: int) -> St
     states, first = [], []
     with torch.no_grad(), frozen_statistics(context.network):
         for x, domains in parts:
-            states.append(_random_state(x.device))
+            states.append(random_state(x.device))
             first.append(_look(context, x, domains, network=bare(context.network)))
     leaves = {name: torch.cat([part[name] for part in first]).requires_grad_() for name in first[0]}
     loss, result = _loss(context, leaves, batch, shown.truth, generator, epoch)
@@ -105,7 +106,7 @@ def _again(context: StepContext, parts: list[tuple], states: list[Tensor], gradi
             torch.random.fork_rng([x.device] if x.is_cuda else []),
             nullcontext() if last else context.network.no_sync(),
         ):
-            _set_random_state(x.device, states[i])  # dropout draws what it drew in the first pass
+            set_random_state(x.device, states[i])  # dropout draws what it drew in the first pass
             found = _look(context, x, domains)
             torch.autograd.backward(
                 [found[name] for name in gradients], [gradient[begin:ends] for gradient in gradients.values()]
@@ -172,11 +173,3 @@ def _metric_loss(
         norms_B=whole(norms.detach()),
         generator=generator,
     )
-
-
-def _random_state(device: torch.device) -> Tensor:
-    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
-
-
-def _set_random_state(device: torch.device, state: Tensor) -> None:
-    torch.cuda.set_rng_state(state, device) if device.type == "cuda" else torch.set_rng_state(state)

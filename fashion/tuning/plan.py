@@ -109,8 +109,8 @@ def _check_names(plan: SweepPlan) -> None:
         reason = None
         if name.startswith("validation."):
             reason = "trials are compared by it, so it must be the same for all"
-        elif name.startswith("resources."):
-            reason = "it changes how fast a trial runs, not what it learns"
+        elif name.startswith(("resources.", "checkpoint.")):
+            reason = "it changes how a trial runs, not what it learns"
         elif name == "epochs":
             reason = "it is every trial's full length; scheduler ends trials early"
         elif plan.settings.scheduler.name == "pbt" and (

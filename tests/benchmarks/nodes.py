@@ -121,7 +121,7 @@ def feeding(root: Path, wait: float, nodes: int) -> float:
     table = ItemTable(FarStore(str(root / "table"), wait))
     plan = Plan.of(table.shards("train"), items_per_step=8, seed=0)
     feed = FeedSettings(views=2, size=SIZE, slots=1, crop="whole", pairs=False)
-    data = training_stream(table, plan, feed, epochs=range(40), actors=nodes, actor_cpus=1.0)
+    data = training_stream(table, plan, feed, steps=range(40 * plan.steps), actors=nodes, actor_cpus=1.0)
     data.context.execution_options = stream_options(64 << 20)
     clock, steps = Clock(), 0
     for row in data.iter_rows():

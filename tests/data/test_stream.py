@@ -21,7 +21,7 @@ def table(tmp_path_factory):
 def stream_of(table, memory):
     plan = Plan.of(table.shards("train"), items_per_step=ITEMS, seed=0)
     feed = FeedSettings(views=2, size=96, slots=1, crop="whole", pairs=False)
-    dataset = training_stream(table, plan, feed, epochs=range(EPOCHS), actors=1, actor_cpus=1.0)
+    dataset = training_stream(table, plan, feed, steps=range(EPOCHS * plan.steps), actors=1, actor_cpus=1.0)
     dataset.context.execution_options = stream_options(memory)
     return plan, dataset
 

@@ -1,0 +1,56 @@
+"""What the first worker tells after each step, and the checkpoints that it writes between those of the epochs."""
+
+from typing import TYPE_CHECKING
+
+import ray
+
+from fashion.causes import line_of
+from fashion.training.background import Background
+from fashion.training.distributed import rank
+from fashion.training.events import Event, StepDone, Trouble
+from fashion.training.job import Job
+from fashion.training.snapshot import Snapshot
+from fashion.training.step_checkpoints import write_step_checkpoint
+
+if TYPE_CHECKING:
+    from fashion.training.loop import Trainer
+
+
+class Reporter:
+    """Of a worker. All but the first have nothing to say: what they hold is what the first one holds."""
+
+    def __init__(self, job: Job, trainer: "Trainer", board):
+        self.job, self.trainer, self.board, self.speaks = job, trainer, board, rank() == 0
+        self.background = Background(job.settings.checkpoint, self._write, self._failed)
+        self.posted: ray.ObjectRef | None = None
+
+    def step(self, event: StepDone) -> None:
+        """After a step: tell of it, and write a checkpoint where one is due, but after the run's last step."""
+        if not self.speaks:
+            return
+        asked = self.post(event)
+        if event.epoch * self.job.plan.steps + event.step + 1 < self.job.settings.epochs * self.job.plan.steps:
+            self.background.step(lambda: Snapshot.of(self.trainer), asked=asked)
+
+    def post(self, event: Event) -> bool:
+        """Pin it up. Returns whether the board's answer to an earlier one is that a checkpoint is asked for: nothing here
+        waits for the board."""
+        if not self.speaks:
+            return False
+        earlier, self.posted = self.posted, self.board.post.remote(event)
+        return earlier is not None and bool(ray.wait([earlier], timeout=0)[0]) and ray.get(earlier)
+
+    def epoch_saved(self) -> None:
+        """A checkpoint of an epoch holds all that was done."""
+        self.background.saved()
+
+    def end(self) -> None:
+        self.background.wait()
+
+    def _write(self, snapshot: Snapshot) -> None:
+        write_step_checkpoint(self.job.run, lambda folder: snapshot.write(folder, self.job.about))
+        self.board.answer.remote()
+
+    def _failed(self, fault: Exception) -> None:
+        self.board.post.remote(Trouble(line=f"note: a checkpoint could not be written ({line_of(fault)})"))
+        self.board.answer.remote()

@@ -1,0 +1,131 @@
+"""A training that dies within an epoch: killed, it goes on from its newest checkpoint to the same weights; stopped, it
+leaves one of where it was."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from fashion.data.stream import Feed, steps
+from fashion.data.table import ItemTable
+from fashion.losses import build_loss
+from fashion.networks.files import fingerprint
+from fashion.networks.settings import NetworkSettings
+from fashion.storage import Store
+from fashion.training.checkpoint import checkpoints
+from fashion.training.driver import fit
+from fashion.training.events import StepDone
+from fashion.training.job import plan_job
+from fashion.training.loop import Trainer
+from fashion.training.settings import BatchSettings, CheckpointSettings, ResourceSettings, TrainSettings
+from fashion.training.step_checkpoints import STEPS, step_checkpoints
+from fashion.training.validate import Validation
+from tests.catalogues import make_table, photos
+from tests.jobs.test_pipeline import _kill_a_worker
+from tests.training import running
+
+ROOT = Path(__file__).resolve().parents[2]
+LOST = 4  # steps, at most
+SETTINGS = TrainSettings(
+    epochs=3,
+    precision="float32",
+    batch=BatchSettings(items=16, crop="whole"),
+    network=NetworkSettings(name="embnet", size=64, width=0.5, dimension=16, pretrained=None),
+    loss=replace(TrainSettings().loss, memory=64),
+    checkpoint=CheckpointSettings(steps=LOST, minutes=0),
+    resources=ResourceSettings(worker_cpus=0.5, feed_cpus=0.5, feed_actors=1, threads=1, max_failures=2),
+)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Twelve steps an epoch."""
+    splits = ("train", "train", "train", "val")
+    store = Store(tmp_path_factory.mktemp("killed"))
+    made = make_table(store, photos(256, splits=splits)).manifest
+    store.write_json("manifest.json", made | {"domains": ["consumer", "shop"]})
+    return ItemTable(store)
+
+
+def unbroken(job):
+    """The same training in this process, without Ray, and with nothing written."""
+    torch.set_num_threads(1)
+    loss = build_loss(job.settings.loss, dimension=16, classes=job.plan.items, seed=job.settings.seed)
+    trainer = Trainer(
+        job.settings, job.first_network(), loss, steps=job.plan.steps, device=torch.device("cpu"), start=None
+    )
+    feed = Feed(job.table, job.plan, job.feed(1))
+    tickets = (job.plan.ticket(e, n) for e in range(job.settings.epochs) for n in range(job.plan.tickets()))
+    rows = ({name: torch.from_numpy(x) for name, x in row.items()} for t in tickets for row in feed.rows(t))
+    settings = job.settings
+    validation = Validation(
+        job.table,
+        items=settings.validation.items,
+        size=settings.network.size,
+        crop=settings.batch.crop,
+        transform=settings.network.transform,
+        threads=1,
+    )
+    running.run(trainer, steps(rows), validation)
+    return trainer
+
+
+def test_a_killed_worker_costs_few_steps_and_no_bit_of_the_weights(ray_running, table, tmp_path):
+    run, seen, killed = Store(tmp_path / "run"), [], []
+
+    def show(event):
+        if isinstance(event, StepDone):
+            seen.append(event.epoch * job.plan.steps + event.step)
+            if seen[-1] > job.plan.steps + 1 and not killed:
+                killed.append(_kill_a_worker())
+
+    job = plan_job(SETTINGS, table, run)
+    fit(job, show)
+    assert killed
+    lost = [one + 1 - other for one, other in pairwise(seen) if other != one + 1]
+    assert len(lost) <= 1 and all(0 < steps <= LOST for steps in lost), seen
+    whole = unbroken(job)
+    newest = checkpoints(run)[-1]
+    assert running.numbers(newest.history) == running.numbers(whole.history)
+    assert newest.about["fingerprint"] == fingerprint(whole.kept)
+    assert not run.names(STEPS, recursive=True)  # nothing goes on from there any more
+
+
+def test_a_stopped_job_leaves_a_checkpoint_of_where_it_was(table, tmp_path):
+    run = Store(tmp_path / "run")
+    command = [
+        sys.executable,
+        str(ROOT / "jobs/train.py"),
+        "--data",
+        table.store.uri,
+        "--run",
+        run.uri,
+        "--epochs",
+        "500",
+    ]
+    command += ["--network.name", "embnet", "--network.pretrained", "null", "--network.size", "64"]
+    command += ["--validation.every", "1", "--batch.items", "16"]
+    started = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not run.exists("history.json") and started.poll() is None:
+        time.sleep(0.05)
+    time.sleep(1)
+    started.send_signal(signal.SIGTERM)
+    _, said = started.communicate(timeout=120)
+    assert (started.returncode, said) == (143, "\nstopped; the same command goes on from here\n")
+    (found,) = step_checkpoints(run)  # none was due
+    assert found.epoch * 12 + found.steps > 12 * (checkpoints(run)[-1].epoch + 1)
