@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from fashion.data.group import Group
 from fashion.data.mining import MiningSettings
 from fashion.data.neighbours import await_neighbours
 from fashion.data.plan import Plan, Ticket
@@ -19,6 +20,7 @@ from fashion.storage import Store
 
 @dataclass(frozen=True, kw_only=True)
 class HardPlan(Plan):
+    groups: tuple[Group, ...]  # listed, as their items' neighbours are
     mining: MiningSettings
     run: Store = field(compare=False)  # holds the neighbours
     data: str  # fingerprint of the item table
@@ -26,7 +28,7 @@ class HardPlan(Plan):
     @staticmethod
     def over(plan: Plan, mining: MiningSettings, run: Store, data: str) -> "HardPlan":
         mining.check_room(items=plan.items_per_step)
-        held = {f.name: getattr(plan, f.name) for f in fields(Plan)}
+        held = {f.name: getattr(plan, f.name) for f in fields(Plan)} | {"groups": plan.listed}
         return HardPlan(**held, mining=mining, run=run, data=data)
 
     @cached_property

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fashion.data.group import Group
 from fashion.data.labels import Labeller
-from fashion.data.plan import Group, Plan
+from fashion.data.plan import Plan, listed
 from fashion.data.table import ItemGroup, ItemTable, read_columns
 from fashion.data.views import deal
 from fashion.domain import DOMAINS
@@ -34,7 +35,7 @@ class LabelTables:
         groups: list[Group] = []
         for number, table in enumerate(tables):
             first = sum(group.items for group in groups)
-            for group in Plan.of(table.shards("train"), items_per_step=1, seed=seed).groups:
+            for group in listed(table.shards("train")):
                 groups.append(replace(group, start=first + group.start, table=number))
         items = sum(group.items for group in groups)
         if items < pictures:

@@ -3,29 +3,24 @@
 A row group of the item table is the unit of reading. An epoch shuffles the row groups, lines their items up, fills the
 remainder of the last step from the start of the line, and cuts the line into tickets of a few steps each; within a
 ticket the items are shuffled again. So every item is seen once an epoch (a few twice, in the filled step), no item
-twice in a step, every epoch has the same number of steps, and the plan depends on seed and epoch alone.
+twice in a step, every epoch has the same number of steps, and the plan depends on seed and epoch alone. Where there are
+many row groups, none of them is listed.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from fashion.data.group import Group
+from fashion.data.many_groups import ManyGroups
+from fashion.data.table import ShardInfo
 from fashion.errors import InputError
 from fashion.seeds import generator
 
+MANY = 1 << 17  # row groups: of more there is no list, and they are shuffled without one
 TICKET_ITEMS = 512  # a ticket shuffles and decodes so many items; memory of the feed grows with it, not with the data
-
-
-@dataclass(frozen=True)
-class Group:
-    """A row group: its shard, its number there, and the run of class labels of its items."""
-
-    shard: str
-    index: int
-    start: int  # label of its first item: one label an item, dense over the split
-    items: int
-    table: int = 0  # where the plan is over several tables
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class Ticket:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    groups: tuple[Group, ...]
+    groups: tuple[Group, ...] | ManyGroups
     items_per_step: int  # P, over all workers
     seed: int
     ticket_items: int = TICKET_ITEMS
@@ -55,18 +50,20 @@ class Plan:
             )
 
     @staticmethod
-    def of(shards, *, items_per_step: int, seed: int) -> "Plan":
-        """A plan over `ShardInfo`s of one split."""
-        groups, label = [], 0
-        for shard in shards:
-            for index, items in enumerate(shard.groups):
-                groups.append(Group(shard.name, index, label, items))
-                label += items
-        return Plan(groups=tuple(groups), items_per_step=items_per_step, seed=seed)
+    def of(shards: Sequence[ShardInfo], *, items_per_step: int, seed: int) -> "Plan":
+        """A plan over the shards of one split."""
+        many = sum(len(shard.groups) for shard in shards) > MANY
+        groups = ManyGroups(shards) if many else listed(shards)
+        return Plan(groups=groups, items_per_step=items_per_step, seed=seed)
 
     @cached_property
     def items(self) -> int:
-        return sum(group.items for group in self.groups)
+        return self.groups.items if isinstance(self.groups, ManyGroups) else sum(group.items for group in self.groups)
+
+    @property
+    def listed(self) -> tuple[Group, ...]:
+        """All row groups, in their order."""
+        return self.groups.listed if isinstance(self.groups, ManyGroups) else self.groups
 
     @property
     def steps(self) -> int:
@@ -83,22 +80,42 @@ class Plan:
         return -(-self.steps // max(1, self.ticket_items // self.items_per_step))
 
     def ticket(self, epoch: int, number: int) -> Ticket:
-        """Ticket `number` of the epoch; costs the epoch's shuffle, O(row groups)."""
-        order = generator(self.seed, "groups", epoch).permutation(len(self.groups))
+        """Ticket `number` of the epoch; costs the epoch's shuffle, O(row groups), or where those are many O(shards)."""
         first = number * self.ticket_steps
         steps = min(self.ticket_steps, self.steps - first)
         P = self.items_per_step
         places = np.arange(first * P, (first + steps) * P) % self.items
+        groups, group, dealt = self._line(epoch, places)
+        # Each group is dealt in an order of its own, so that two tickets that share it take different items.
+        deals = [generator(self.seed, "rows", epoch, g.start).permutation(g.items) for g in groups]
+        row = np.array([deals[g][i] for g, i in zip(group, dealt, strict=True)])
+        shuffle = _shuffle(generator(self.seed, "ticket", epoch, number), places, steps, P)
+        return Ticket(epoch, first, steps, groups, group[shuffle], row[shuffle])
+
+    def _line(self, epoch: int, places: np.ndarray) -> tuple[tuple[Group, ...], np.ndarray, np.ndarray]:
+        """The row groups that the places (n,) of the epoch's line lie in; of each place which of those, and which item
+        of its deal."""
+        if isinstance(self.groups, ManyGroups):
+            numbers, dealt = self.groups.at(places, self.seed, epoch)
+            used, group = np.unique(numbers, return_inverse=True)
+            return tuple(self.groups.group(int(number)) for number in used), group, dealt
+        order = generator(self.seed, "groups", epoch).permutation(len(self.groups))
         ends = np.cumsum([self.groups[i].items for i in order])
         at = np.searchsorted(ends, places, side="right")
         used, group = np.unique(at, return_inverse=True)
         groups = tuple(self.groups[order[i]] for i in used)
-        # Each group is dealt in an order of its own, so that two tickets that share it take different items.
-        deals = [generator(self.seed, "rows", epoch, g.start).permutation(g.items) for g in groups]
-        starts = [int(ends[i]) - self.groups[order[i]].items for i in used]
-        row = np.array([deals[g][place - starts[g]] for g, place in zip(group, places, strict=True)])
-        shuffle = _shuffle(generator(self.seed, "ticket", epoch, number), places, steps, P)
-        return Ticket(epoch, first, steps, groups, group[shuffle], row[shuffle])
+        starts = np.array([int(ends[i]) - self.groups[order[i]].items for i in used])
+        return groups, group, places - starts[group]
+
+
+def listed(shards: Iterable[ShardInfo]) -> tuple[Group, ...]:
+    """All row groups of the shards of one split, in their order."""
+    groups, label = [], 0
+    for shard in shards:
+        for index, items in enumerate(shard.groups):
+            groups.append(Group(shard.name, index, label, items))
+            label += items
+    return tuple(groups)
 
 
 def _shuffle(random: np.random.Generator, places: np.ndarray, steps: int, P: int) -> np.ndarray:

@@ -1,9 +1,10 @@
 """The training stream: one Ray Data execution for the whole run.
 
-A ticket names a few steps of one epoch (fashion.data.plan). Actors turn tickets into rows, in the order of the plan: a
-row holds consecutive steps of one slot, one micro-batch each, and the rows of the slots follow one another. Ray's equal
-split deals rows to the workers in turn, so with as many workers as slots each worker gets its slot of every step, and
-the global batch is the same whatever their number. A row costs Ray the same large or small, so rows are made large.
+A ticket names a few steps of one epoch (fashion.data.plan), and is made when an actor is about to need it: nothing here
+grows with epochs or items. Actors turn tickets into rows, in the order of the plan: a row holds consecutive steps of one
+slot, one micro-batch each, and the rows of the slots follow one another. Ray's equal split deals rows to the workers in
+turn, so with as many workers as slots each worker gets its slot of every step, and the global batch is the same whatever
+their number. A row costs Ray the same large or small, so rows are made large.
 Re-executing a dataset each epoch would cost seconds before its first batch.
 """
 
@@ -18,21 +19,24 @@ import ray.data
 from ray.data import ActorPoolStrategy, DataContext, ExecutionOptions, ExecutionResources
 
 from fashion.data.decoded import DecodedPictures
+from fashion.data.group import Group
 from fashion.data.hard_plan import HardPlan
 from fashion.data.label_pictures import LabelFeed, LabelTables
 from fashion.data.labels import Labeller
-from fashion.data.plan import Group, Plan, Ticket
+from fashion.data.plan import Plan, Ticket
 from fashion.data.scattered import ScatteredReader
 from fashion.data.table import ItemGroup, ItemTable, read_columns
 from fashion.data.views import choose_pairs, choose_views
 from fashion.domain import DOMAINS
 from fashion.errors import InputError
+from fashion.ray_seam.on_demand import rows_on_demand
 from fashion.ray_seam.pace import Paced
 from fashion.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import torch
 
+AHEAD = 8  # tickets an actor that are made before they are needed
 ROW_BYTES = 64 << 20  # a row takes steps up to so many bytes of pixels, and one step at least
 
 
@@ -180,14 +184,28 @@ def stream_options(memory: int) -> ExecutionOptions:
     )
 
 
-def _tickets(plan: Plan, steps: range) -> Iterator[dict[str, int]]:
-    """Those that hold the steps of the run, and how many of its own the first of them skips."""
-    epoch, step = divmod(steps.start, plan.steps)
-    number, skipped = divmod(step, plan.ticket_steps)
-    first = epoch * plan.tickets() + number
-    for i in range(first, steps.stop // plan.steps * plan.tickets()):
-        epoch, number = divmod(i, plan.tickets())
-        yield {"epoch": epoch, "ticket": number, "skipped": skipped if i == first else 0}
+@dataclass(frozen=True)
+class Tickets:
+    """Those that hold the given `steps` of the run, counted through its epochs, which end with an epoch: each is made from
+    its number."""
+
+    plan: Plan
+    steps: range
+
+    @property
+    def first(self) -> tuple[int, int]:
+        """The first one's number in the run, and how many of its own steps it skips."""
+        epoch, step = divmod(self.steps.start, self.plan.steps)
+        number, skipped = divmod(step, self.plan.ticket_steps)
+        return epoch * self.plan.tickets() + number, skipped
+
+    def __len__(self) -> int:
+        return self.steps.stop // self.plan.steps * self.plan.tickets() - self.first[0]
+
+    def __call__(self, i: int) -> dict[str, int]:
+        first, skipped = self.first
+        epoch, number = divmod(first + i, self.plan.tickets())
+        return {"epoch": epoch, "ticket": number, "skipped": 0 if i else skipped}
 
 
 def training_stream(
@@ -208,8 +226,9 @@ def training_stream(
     context.memory_usage_poll_interval_s = None  # walks every page of the actor once a second
     if Paced not in context.custom_execution_callback_classes:
         context.custom_execution_callback_classes = [*context.custom_execution_callback_classes, Paced]
-    tickets = list(_tickets(plan, steps))
-    return ray.data.from_items(tickets, override_num_blocks=len(tickets)).map_batches(
+    tickets = Tickets(plan, steps)
+    # As many ahead as actors may have at once: none waits for one.
+    return rows_on_demand(tickets, len(tickets), ahead=AHEAD * actors).map_batches(
         FeedActor,
         fn_constructor_args=(table, plan, settings, labels),
         batch_size=1,

@@ -31,7 +31,14 @@ RUN, HISTORY, CHECKPOINT, NETWORK, TRAINING = (
 )  # fmt: skip
 # What is read of them.
 HISTORY_SHAPE = [{"epoch": int, "seconds?": float, "validation_s?": float, "recall?": {"*": float}, "queries?": int}]
-SHAPE = {"epoch": int, "fingerprint": str, "crop": str | None, "history": [*HISTORY_SHAPE, ...], "files?": {"*": str}}
+SHAPE = {
+    "epoch": int,
+    "steps?": int,
+    "fingerprint": str,
+    "crop": str | None,
+    "history": [*HISTORY_SHAPE, ...],
+    "files?": {"*": str},
+}
 RUN_SHAPE = {"settings": {"epochs": int}, "data": {"fingerprint": str, "labels?": [{"fingerprint": str}]}}
 JUDGED = {"settings": {"validation": {"metric": str}}}
 CHUNK = 64 << 20  # bytes read at once

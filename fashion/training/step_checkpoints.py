@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from fashion.errors import InputError
 from fashion.storage import Store
-from fashion.training.checkpoint import CHECKPOINT, NETWORK, TRAINING, Found
+from fashion.training.checkpoint import CHECKPOINT, NETWORK, SHAPE, TRAINING, Found
 
 STEPS = "steps"
 SLOTS = ("0", "1")
@@ -27,7 +27,7 @@ def step_checkpoints(run: Store) -> list[Found]:
     for slot in SLOTS:
         store = run / f"{STEPS}/{slot}"
         with suppress(InputError, FileNotFoundError):
-            found.append(Found(store=store, about=store.read_json(CHECKPOINT)))
+            found.append(Found(store=store, about=store.read_json(CHECKPOINT, SHAPE)))
     return sorted(found, key=lambda f: (f.epoch, f.steps))
 
 

@@ -12,7 +12,7 @@ import torch.multiprocessing as mp
 
 from fashion.data import stream
 from fashion.data.plan import Plan
-from fashion.data.stream import Feed, FeedSettings, _tickets, steps
+from fashion.data.stream import Feed, FeedSettings, Tickets, steps
 from fashion.losses import LossSettings, build_loss
 from fashion.losses.settings import USUAL
 from fashion.networks.files import load_network
@@ -57,7 +57,8 @@ def plan_of(table):
 def rows(table, plan, first, slots=1):
     """Rows of the stream from this step of the run on."""
     feed = Feed(table, plan, FeedSettings(views=2, size=32, slots=slots, crop="whole", pairs=False))
-    for ticket in _tickets(plan, range(first, EPOCHS * plan.steps)):
+    tickets = Tickets(plan, range(first, EPOCHS * plan.steps))
+    for ticket in map(tickets, range(len(tickets))):
         named = plan.ticket(ticket["epoch"], ticket["ticket"])
         for row in feed.rows(named, skipped=ticket["skipped"]):
             yield {name: torch.from_numpy(value) for name, value in row.items()}
