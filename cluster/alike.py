@@ -13,15 +13,27 @@ FOLDERS = ("fashion", "cluster")
 ADVICE = "install the same on all machines, or send the code with the job (ray job submit --working-dir)"
 
 
-def about() -> dict[str, str]:
-    """This machine's versions of the packages that results hang on, whatever they were built for, and a digest of our
-    code."""
+def about(code: bool) -> dict[str, str]:
+    """This machine's versions of the packages that results hang on, whatever they were built for, and with `code` a digest
+    of ours."""
     held = versions()
+    known = {name: held[name].partition("+")[0] for name in PACKAGES}
+    return known | {"code": _digest()} if code else known
+
+
+def _digest() -> str:
     digest = hashlib.blake2b(digest_size=8)
     root = Path(__file__).resolve().parent.parent
     for file in sorted(file for folder in FOLDERS for file in (root / folder).rglob("*.py")):
         digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
-    return {name: held[name].partition("+")[0] for name in PACKAGES} | {"code": digest.hexdigest()}
+    return digest.hexdigest()
+
+
+def sent() -> bool:
+    """Whether the code comes with the job, and is the same everywhere; Ray may be unpacking it at this moment."""
+    import ray
+
+    return "working_dir" in ray.get_runtime_context().runtime_env
 
 
 def check_alike() -> None:
@@ -29,8 +41,9 @@ def check_alike() -> None:
     machines that start later are not asked."""
     if not (nodes := others()):
         return
-    here = about()
-    for machine, there in sorted(answers(about, nodes=nodes).items()):
+    code = not sent()
+    here = about(code)
+    for machine, there in sorted(answers(about, code, nodes=nodes).items()):
         if isinstance(there, Exception):
             raise InputError(f"{machine} cannot run this code ({line_of(cause(there))}); {ADVICE}")
         for name, value in here.items():
