@@ -6,9 +6,8 @@ trials/trial-0007/          a training run (fashion.training.checkpoint), and
     trial.json              its searched settings and how it ended
 """
 
-import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from fashion.identity import check_same
@@ -17,10 +16,6 @@ from fashion.training.checkpoint import HISTORY, HISTORY_SHAPE, score
 from fashion.tuning.overrides import Values
 
 SWEEP, CLOCK, TRIALS, TRIAL = "sweep.json", "clock.json", "trials", "trial.json"
-RECORD_SHAPE = {
-    "number": int, "values": dict, "status": re.compile("open|finished|stopped|failed"), "error?": str | None,
-    "generation?": int, "parent?": str | None, "parent_epochs?": int,
-}  # fmt: skip
 Status = Literal["open", "finished", "stopped", "failed"]
 
 
@@ -94,7 +89,7 @@ def trial_of(record: TrialRecord, history: list[dict], metric: str) -> Trial:
 
 
 def write_trial(sweep: Store, record: TrialRecord) -> None:
-    sweep.write_json(f"{TRIALS}/{record.name}/{TRIAL}", asdict(record))
+    sweep.write_value(f"{TRIALS}/{record.name}/{TRIAL}", record)
 
 
 def read_trials(sweep: Store, metric: str) -> list[Trial]:
@@ -104,20 +99,15 @@ def read_trials(sweep: Store, metric: str) -> list[Trial]:
     for name in sorted(n for n in names if n.endswith(f"/{TRIAL}")):
         run = name.removesuffix(f"/{TRIAL}")
         history = sweep.read_json(f"{run}/{HISTORY}", HISTORY_SHAPE) if f"{run}/{HISTORY}" in names else []
-        trials.append(trial_of(_record(sweep, name), history, metric))
+        trials.append(trial_of(sweep.read_value(name, TrialRecord), history, metric))
     return sorted(trials, key=lambda t: (t.record.number, t.record.generation))
-
-
-def _record(sweep: Store, name: str) -> TrialRecord:
-    held = sweep.read_json(name, RECORD_SHAPE)
-    return TrialRecord(**{field.name: held[field.name] for field in fields(TrialRecord) if field.name in held})
 
 
 def newest(sweep: Store, number: int) -> TrialRecord | None:
     """The last generation's record of a trial; None where it was never begun."""
     record, generation = None, 1
     while sweep.exists(name := f"{TRIALS}/{trial_name(number, generation)}/{TRIAL}"):
-        record, generation = _record(sweep, name), generation + 1
+        record, generation = sweep.read_value(name, TrialRecord), generation + 1
     return record
 
 
