@@ -49,6 +49,7 @@ class FakeTraining:
             for old in checkpoints(run):
                 run.delete_folder(checkpoint_name(old.epoch))
             run.write(f"{checkpoint_name(epoch - 1)}/{NETWORK}", b"")  # without one it is no checkpoint
-            run.write_json(f"{checkpoint_name(epoch - 1)}/{CHECKPOINT}", {"epoch": epoch - 1, "history": history})
+            about = {"epoch": epoch - 1, "fingerprint": "f" * 16, "crop": "whole", "history": history}
+            run.write_json(f"{checkpoint_name(epoch - 1)}/{CHECKPOINT}", about)
             run.write_json(HISTORY, history)
             saved(epoch, score_at(settings, epoch))
