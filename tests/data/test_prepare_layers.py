@@ -292,7 +292,9 @@ def test_a_training_epoch_of_a_grown_table_has_each_item_once_and_no_step_prefer
         item for s in table.shards("train") for item in table.read(s.name, columns=["item"])["item"].to_pylist()
     ]
     assert len(of_label) == len(set(of_label)) == plan.items
-    labels = [row["label"][0] for n in range(plan.tickets()) for row in feed({"epoch": [0], "ticket": [n]})]
+    labels = [
+        row["label"][0] for n in range(plan.tickets()) for row in feed({"epoch": [0], "ticket": [n], "skipped": [0]})
+    ]
     steps = np.concatenate(labels)
     assert set(steps.ravel().tolist()) == set(range(plan.items))
     new = np.array([int(item) >= 1000 for item in of_label])
