@@ -7,7 +7,6 @@ The formulas are those of cluster/SIZING.md. Nothing here starts anything.
 
 import argparse
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,21 +64,26 @@ class Need:
 def read_rates(file: Path) -> tuple[Rates, list[str]]:
     """The rates, and the names of those that are assumed."""
     held = yaml.safe_load(file.read_text())
-    assumed = []
-
-    def values(part: Any, name: str) -> Any:
-        if isinstance(part, dict) and set(part) == {"value", "from"}:
-            if part["from"] == "assumed":
-                assumed.append(name)
-            return part["value"]
-        return {key: values(value, f"{name}.{key}" if name else key) for key, value in part.items()}
-
+    assumed: list[str] = []
     machines: dict[str, Any] = {kind: Machine(**machine) for kind, machine in held["machines"].items()}
-    plain = {name: values(held[name], name) for name in ("storage", "images", "core", "training", "queries")}
+    plain = {name: values(held[name], name, assumed) for name in ("storage", "images", "core", "training", "queries")}
     rates = Rates(
-        **machines, **plain, on_gpu=values(held["gpu"], "gpu"), most=held["most"], deadline_h=held["deadline_h"]
+        **machines,
+        **plain,
+        on_gpu=values(held["gpu"], "gpu", assumed),
+        most=held["most"],
+        deadline_h=held["deadline_h"],
     )
     return rates, assumed
+
+
+def values(part: Any, name: str, assumed: list[str]) -> Any:
+    """The part of the file without the origin of each figure; the names of those that nobody measured join `assumed`."""
+    if isinstance(part, dict) and set(part) == {"value", "from"}:
+        if part["from"] == "assumed":
+            assumed.append(name)
+        return part["value"]
+    return {key: values(value, f"{name}.{key}" if name else key, assumed) for key, value in part.items()}
 
 
 def slowest(limits: dict[str, float]) -> tuple[float, str]:
@@ -88,15 +92,20 @@ def slowest(limits: dict[str, float]) -> tuple[float, str]:
     return limits[name], name
 
 
-def spread(
-    job: str, work: float, machine: Machine, each: dict[str, float], shared: dict[str, float], rates: Rates
-) -> Need:
-    """Need of `work` images of a job whose machines do not wait for each other.
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Images a second of a job whose machines do not wait for each other, by resource."""
 
-    `each`: images a second of one machine by resource; `shared`: of all machines together, by resource.
-    """
-    rate, own = slowest(each)
-    common, ours = slowest(shared)
+    machine: Machine
+    each: dict[str, float]  # of one machine
+    shared: dict[str, float]  # of all machines together
+
+
+def spread(job: str, work: float, limits: Limits, rates: Rates) -> Need:
+    """Need of `work` images of a job whose machines do not wait for each other."""
+    machine = limits.machine
+    rate, own = slowest(limits.each)
+    common, ours = slowest(limits.shared)
     kind = "gpu" if machine.gpus else "cpu"
     wanted = math.ceil(work / (rate * 3600 * rates.deadline_h[job]))
     useful = max(1, math.ceil(common / rate))  # more machines than that wait for what they share
@@ -117,7 +126,7 @@ def finish(job: str, work: float, rate: float, limit: str, rates: Rates, *, cpu:
     )  # fmt: skip
 
 
-def prepare(n: float, r: Rates) -> Need:
+def prepare_limits(r: Rates) -> Limits:
     """Each picture is a small object: a HEAD and a GET."""
     each = {
         "CPU": r.cpu.cores * r.core["pack"],
@@ -127,7 +136,14 @@ def prepare(n: float, r: Rates) -> Need:
         "objects a second": r.storage["objects_s_prefix"] * r.storage["prefixes"] / 2,
         "storage": r.storage["GB_s"] * 1e3 / (r.images["source_MB"] + r.images["packed_MB"]),
     }
-    return spread("prepare", n, r.cpu, each, shared, r)
+    return Limits(machine=r.cpu, each=each, shared=shared)
+
+
+def step_s(machines: int, batch: float, r: Rates) -> float:
+    """Seconds of a training step on `batch` images over all workers: its part of them, and the all-reduce of 4-byte
+    gradients, of which each machine sends and receives 2 (W - 1) / W times their size."""
+    exchange = 8e-3 * r.training["parameters_M"] * (machines - 1) / machines / r.gpu.network_GB_s
+    return batch / (machines * r.gpu.gpus) / r.on_gpu["train"] + exchange
 
 
 def train(n: float, r: Rates) -> Need:
@@ -137,11 +153,7 @@ def train(n: float, r: Rates) -> Need:
     most = min(r.most["gpu"], int(t["global_batch"] // t["least_batch"]) // machine.gpus)
 
     def rate(machines: int) -> float:
-        workers = machines * machine.gpus
-        batch = min(t["global_batch"] / workers, t["global_batch"])
-        # All-reduce of 4-byte gradients: each machine sends and receives 2 (W - 1) / W times their size.
-        exchange = 8e-3 * t["parameters_M"] * (machines - 1) / machines / machine.network_GB_s
-        return workers * batch / (batch / r.on_gpu["train"] + exchange)
+        return t["global_batch"] / step_s(machines, t["global_batch"], r)
 
     wanted = next((m for m in range(1, most + 1) if rate(m) * 3600 * r.deadline_h["train"] >= work), most)
     gpus = rate(wanted)
@@ -161,7 +173,7 @@ def train(n: float, r: Rates) -> Need:
     return finish("train", work, total, limit, r, cpu=cpu, gpu=wanted)
 
 
-def embed(n: float, r: Rates) -> Need:
+def embed_limits(r: Rates) -> Limits:
     each = {
         "GPU": r.gpu.gpus * r.on_gpu["embed"],
         "CPU that decodes": r.gpu.cores * r.core["decode"],
@@ -171,10 +183,10 @@ def embed(n: float, r: Rates) -> Need:
         "objects a second": r.storage["objects_s_prefix"] * r.storage["prefixes"] * r.images["shard"],
         "storage": r.storage["GB_s"] * 1e3 / r.images["packed_MB"],
     }
-    return spread("embed", n, r.gpu, each, shared, r)
+    return Limits(machine=r.gpu, each=each, shared=shared)
 
 
-def search(n: float, r: Rates) -> Need:
+def search_limits(r: Rates) -> Limits:
     """Every query against every vector, exactly; each gallery shard is read once."""
     vector_MB = 4e-6 * r.images["dimension"]
     each = {
@@ -182,15 +194,15 @@ def search(n: float, r: Rates) -> Need:
         "network": r.cpu.network_GB_s * 1e3 / vector_MB,
     }
     shared = {"storage": r.storage["GB_s"] * 1e3 / vector_MB}
-    return spread("search", n, r.cpu, each, shared, r)
+    return Limits(machine=r.cpu, each=each, shared=shared)
+
+
+LIMITS = {"prepare": prepare_limits, "embed": embed_limits, "search": search_limits}
 
 
 def size(n: float, rates: Rates) -> list[Need]:
     """What each job takes for a catalogue of `n` images."""
-    jobs: dict[str, Callable[[float, Rates], Need]] = {
-        "prepare": prepare, "train": train, "embed": embed, "search": search,
-    }  # fmt: skip
-    return [jobs[name](n, rates) for name in JOBS]
+    return [train(n, rates) if name == "train" else spread(name, n, LIMITS[name](rates), rates) for name in JOBS]
 
 
 def table(needs: list[tuple[float, Need]]) -> str:
