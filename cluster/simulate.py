@@ -15,8 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import simpy
 import yaml
+
+try:
+    import simpy
+except ModuleNotFoundError:
+    raise SystemExit("cluster/simulate.py needs simpy; pip install simpy") from None
 
 if __package__ in (None, ""):  # as a script: its folder is on the path, not the project's
     import sys
