@@ -36,9 +36,10 @@ SHAPE = {
     "steps?": int,
     "fingerprint": str,
     "crop": str | None,
-    "history": [*HISTORY_SHAPE, ...],
+    "history": HISTORY_SHAPE,  # empty within the first epoch
     "files?": {"*": str},
 }
+EPOCH_SHAPE = SHAPE | {"history": [*HISTORY_SHAPE, ...]}
 RUN_SHAPE = {"settings": {"epochs": int}, "data": {"fingerprint": str, "labels?": [{"fingerprint": str}]}}
 JUDGED = {"settings": {"validation": {"metric": str}}}
 CHUNK = 64 << 20  # bytes read at once
@@ -170,7 +171,7 @@ def checkpoints(run: Store) -> list[Found]:
         folder = name.removesuffix(f"/{CHECKPOINT}")
         if _NAME.match(name) and name != folder and f"{folder}/{NETWORK}" in names:
             with suppress(InputError):
-                found.append(Found(store=run / folder, about=(run / folder).read_json(CHECKPOINT, SHAPE)))
+                found.append(Found(store=run / folder, about=(run / folder).read_json(CHECKPOINT, EPOCH_SHAPE)))
     return found
 
 

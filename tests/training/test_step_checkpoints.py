@@ -134,6 +134,14 @@ def run(request, tmp_path):
     return SimpleNamespace(store=store, write=write, job=job, fill=fill)
 
 
+def test_a_run_goes_on_from_within_its_first_epoch(run):
+    other = run.store / "other"
+    write_step_checkpoint(other, lambda folder: run.fill(folder, 0, 4))
+    (found,) = step_checkpoints(other)
+    assert (found.epoch, found.steps, found.history) == (0, 4, [])
+    assert named(resume_point(SimpleNamespace(**vars(run.job) | {"run": other}))) == (4, "0")
+
+
 def named(point):
     return point.step, point.checkpoint and point.checkpoint.uri.rsplit("/", 2)[-1]
 
