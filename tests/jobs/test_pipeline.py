@@ -12,8 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fashion.data.mining import MiningSettings
-from fashion.data.neighbours import FOLDER, file_of, read_neighbours
 from fashion.data.prepare.run import prepare
 from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
@@ -34,7 +32,6 @@ SETTINGS = TrainSettings(
     epochs=3,
     batch=BatchSettings(items=16),
     network=NetworkSettings(name="embnet", size=32, width=0.25, dimension=16),
-    mining=MiningSettings(every=1, start=1, group=2, duplicate=1),
     resources=ResourceSettings(workers=2, worker_cpus=0.5, feed_cpus=0.5, feed_actors=2, threads=1, max_failures=2),
 )
 
@@ -84,18 +81,6 @@ def test_a_killed_worker_costs_no_epoch_and_changes_no_batch(run):
     assert [row["epoch"] for row in history] == [0, 1, 2]
     assert all(0 <= row["recall"]["1"] <= 1 and row["loss"] > 0 for row in history)
     assert 1 <= len(checkpoints(store)) <= 3  # the best two and the last
-
-
-def test_each_epochs_hard_batches_are_by_the_network_of_the_checkpoint_before(run, table):
-    store, _ = run
-    items = sum(shard.items for shard in table.shards("train"))
-    assert store.names(FOLDER) == [file_of(1), file_of(2)]
-    assert all("mining_s" in row for row in store.read_json("history.json")[:2])
-    networks = {found.epoch + 1: found.about["fingerprint"] for found in checkpoints(store)}
-    of_files = {
-        epoch: read_neighbours(store, epoch, items=items, data=table.fingerprint).about["network"] for epoch in (1, 2)
-    }
-    assert of_files[2] == networks[2]
 
 
 def test_the_same_run_unbroken_on_one_worker_learns_the_same(run, table):
