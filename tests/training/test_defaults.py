@@ -115,7 +115,9 @@ def a_run(tmp_path, *recalls, queries=72):
     run = Store(tmp_path)
     for epoch, recall in enumerate(recalls):
         row = {"epoch": epoch, "recall": {"1": recall}, "queries": queries}
-        (run / checkpoint_name(epoch)).write_json("checkpoint.json", {"epoch": epoch, "history": [row]})
+        (run / checkpoint_name(epoch)).write_json(
+            "checkpoint.json", {"epoch": epoch, "fingerprint": "", "crop": "whole", "history": [row]}
+        )
         (run / checkpoint_name(epoch)).write("network.safetensors", b"")
     return run
 
