@@ -45,7 +45,7 @@ def plan(space=MARGINS, train=TRIPLET, **more):
         ),
         ({"space": {"epochs": {"choice": [1, 2]}}}, r"space\.epochs: cannot be searched"),
         ({"space": {"validation.metric": {"choice": ["map"]}}}, "must be the same for all"),
-        ({"space": {"resources.workers": {"choice": [1]}}}, "how fast a trial runs"),
+        ({"space": {"resources.workers": {"choice": [1]}}}, "how a trial runs, not what it learns"),
         ({"scheduler": SchedulerSettings(grace=9)}, "expected at most the trials' 8 epochs"),
         ({"scheduler": SchedulerSettings(name="pbt"), "space": {"batch.items": {"choice": [4, 8]}}}, "pbt changes"),
         ({"scheduler": SchedulerSettings(name="pbt"), "budget": BudgetSettings(hours=1)}, "a budget of trials"),
