@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from cluster.simulate import best_interval, expected_hours, simulate_tasks, simulate_training
+from cluster.simulation import best_interval, expected_hours, simulate_tasks, simulate_training
 
 HOUR = 3600.0
 NEVER = 1e15  # seconds between two faults of a machine
