@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from catalogues import embed_here, embedder, jpeg, make_run, picture
-from test_prepare_again import Shop, hash_of, images, quarantined, rows, state
 
 from fashion.data.plan import Plan
 from fashion.data.prepare import layers
@@ -24,19 +23,10 @@ from fashion.errors import InputError
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embeddings import read_embeddings
 from fashion.storage import Store
+from tests.data.shop import Shop, hash_of, images, quarantined, rows, state
 
 GROW = {"rewrite_images": 0}
 COUNTED = ("counts", "quarantined", "duplicates", "splits", "categories", "domains", "labels", "category_counts")
-
-
-@pytest.fixture(params=["local", "s3"])
-def shop(request, tmp_path, monkeypatch):
-    if request.param == "local":
-        return Shop(Store(tmp_path), monkeypatch)
-    bucket = f"layers-{hash_of(request.node.name)}"
-    request.getfixturevalue("s3").create_bucket(Bucket=bucket)
-    return Shop(Store(f"s3://{bucket}/folder"), monkeypatch)
-
 
 ONE_STORE = pytest.mark.parametrize("shop", ["local"], indirect=True)  # where the store plays no part
 

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from test_prepare_again import Shop, images, quarantined, rows
 
 from fashion.data.prepare.plan import plan_table
 from fashion.data.settings import TableSettings
 from fashion.errors import InputError
 from fashion.storage import Store
+from tests.data.shop import Shop, images, quarantined, rows
 
 
 @pytest.fixture
