@@ -48,10 +48,14 @@ class HardPlan(Plan):
         first = number * self.ticket_steps
         steps = min(self.ticket_steps, self.steps - first)
         labels = self.labels(epoch)[first : first + steps].ravel()
-        at = np.searchsorted(self._starts, labels, side="right") - 1
+        at = self.groups_of(labels)
         used, group = np.unique(at, return_inverse=True)
         groups = tuple(self.groups[i] for i in used)
         return Ticket(epoch, first, steps, groups, group, labels - self._starts[at])
+
+    def groups_of(self, labels: np.ndarray | int) -> np.ndarray:
+        """Which of `groups` the items with these labels are in."""
+        return np.searchsorted(self._starts, labels, side="right") - 1
 
     def labels(self, epoch: int) -> np.ndarray:
         """(steps, P) the class labels of the items of each step of an epoch with hard batches."""

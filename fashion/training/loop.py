@@ -17,9 +17,10 @@ from fashion.training.checkpoint import score
 from fashion.training.distributed import average_gradients, bare, replicate, share_buffers, world
 from fashion.training.events import StepDone
 from fashion.training.miner import Miner
-from fashion.training.optimise import Backbone, build_optimizer, rate_at, set_rate
+from fashion.training.optimise import Backbone, build_optimizer, set_rate
 from fashion.training.precision import BF16, quicker, settled
 from fashion.training.randomness import random_state, set_random_state
+from fashion.training.resume import rate_of
 from fashion.training.settings import TrainSettings
 from fashion.training.step import StepContext, backward
 from fashion.training.tally import EpochTally
@@ -213,8 +214,7 @@ class Trainer:
 
     def _rate(self, step: int) -> float:
         """The highest learning rate in this step of the run."""
-        o, total = self.settings.optimizer, self.settings.epochs * self.steps
-        return self.settings.learning_rate * rate_at(step, total=total, warmup=o.warmup * total)
+        return rate_of(self.settings, step, total=self.settings.epochs * self.steps)
 
     def _train_mode(self) -> None:
         self.network.train()

@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -118,11 +119,10 @@ class Miner:
     def _names(self, labels: list[int]) -> dict[int, str]:
         """Label -> id of the item."""
         names = {}
-        for planned in self.plan.groups:
-            wanted = [label for label in labels if 0 <= label - planned.start < planned.items]
-            if wanted:
-                items = self.table.read(planned.shard, planned.index, ["item"])["item"].to_pylist()
-                names |= {label: items[label - planned.start] for label in wanted}
+        for number, of_group in groupby(sorted(labels), key=lambda label: int(self.plan.groups_of(label))):
+            planned = self.plan.groups[number]
+            items = self.table.read(planned.shard, planned.index, ["item"])["item"].to_pylist()
+            names |= {label: items[label - planned.start] for label in of_group}
         return names
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,10 +78,8 @@ def block_rows(N: int, V: int) -> int:
 
 def most_alike(pairs_M2: Tensor, alike_M: Tensor) -> tuple[Tensor, Tensor]:
     """The LISTED most alike, in that order; ties by their labels."""
-    order = torch.tensor(
-        sorted(range(len(alike_M)), key=lambda i: (-float(alike_M[i]), *pairs_M2[i].tolist()))[:LISTED],
-        dtype=torch.int64,
-    )
+    a_M, b_M = pairs_M2.T.numpy()
+    order = torch.from_numpy(np.lexsort((b_M, a_M, -alike_M.numpy()))[:LISTED])
     return pairs_M2[order], alike_M[order]
 
 
