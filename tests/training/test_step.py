@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from fashion.losses import LossSettings, build_loss
 from fashion.networks.model import build_network
@@ -11,6 +9,7 @@ from fashion.networks.settings import NetworkSettings
 from fashion.training.distributed import average_gradients, bare, gather_rows, rank, replicate, world
 from fashion.training.recipe import AugmentationSettings
 from fashion.training.step import Batch, StepContext, backward
+from tests.training.group import in_group
 
 P, K, SIZE = 8, 2, 16
 WORKERS = 2
@@ -85,9 +84,7 @@ def train(context, slots=1, worker=0, steps=4):
     return losses, [p.detach().clone() for p in parameters]
 
 
-def _worker(worker, workers, meeting, results):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=meeting, rank=worker, world_size=workers)
+def _worker(worker, workers, results):
     for i, settings in enumerate(LOSSES):
         for chunk in (0, 3) if i < CHUNKED else (0,):
             found = train(context(settings, chunk, replicate(Plain(), torch.device("cpu"))), workers, worker)
@@ -96,15 +93,11 @@ def _worker(worker, workers, meeting, results):
     rows = gather_rows(torch.arange(rank() + 1) + 10 * rank())
     if worker == 0:
         results["rows"] = rows.tolist()
-    dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
 def several_workers(tmp_path_factory):
-    with mp.Manager() as manager:
-        results = manager.dict()
-        mp.spawn(_worker, (WORKERS, f"file://{tmp_path_factory.mktemp('gloo')}/meeting", results), nprocs=WORKERS)
-        yield dict(results)
+    return in_group(WORKERS, tmp_path_factory.mktemp("gloo"), _worker)
 
 
 @pytest.mark.parametrize("i", range(len(LOSSES)), ids=[f"{s.name}-{s.mining}-{s.domains}" for s in LOSSES])

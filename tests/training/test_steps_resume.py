@@ -8,7 +8,6 @@ from functools import partial
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from fashion.data import stream
 from fashion.data.plan import Plan
@@ -26,6 +25,7 @@ from fashion.training.settings import BatchSettings, TrainSettings
 from fashion.training.snapshot import Snapshot
 from fashion.training.validate import Validation
 from tests.catalogues import make_table, photos
+from tests.training.group import in_group
 from tests.training.running import numbers
 
 EPOCHS, ITEMS = 2, 8
@@ -186,9 +186,7 @@ def assert_equal(one, other):
         assert one == other
 
 
-def _worker(worker, workers, meeting, root, table, results):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=meeting, rank=worker, world_size=workers)
+def _worker(worker, workers, results, root, table):
     settings, plan = CASES["averaged"], plan_of(table)
     run = partial(train, table=table, slots=workers, slot=worker)
     found = [end(run(make(table, plan, settings), keep=root if worker == 0 else None))]
@@ -196,19 +194,12 @@ def _worker(worker, workers, meeting, root, table, results):
         dist.barrier()
         found.append(end(run(resumed(root / str(step), table, settings), first=step)))
     results[worker] = [(history, {name: x.numpy() for name, x in tensors.items()}) for history, tensors in found]
-    dist.destroy_process_group()
 
 
 def test_two_workers_go_on_from_what_the_first_one_wrote(table, tmp_path):
     """More of them may differ in the last bit: in which order gloo adds their gradients hangs on buckets that a first step
     arranges anew."""
-    workers = 2
-    with mp.Manager() as manager:
-        results = manager.dict()
-        meeting = f"file://{tmp_path}/meeting"
-        mp.spawn(_worker, (workers, meeting, tmp_path / "kept", table, results), nprocs=workers)
-        found = results.values()
-    for whole, *others in found:
+    for whole, *others in in_group(2, tmp_path, _worker, tmp_path / "kept", table).values():
         assert len(others) == 3
         for other in others:
             assert other[0] == whole[0]

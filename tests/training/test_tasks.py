@@ -3,8 +3,6 @@ turns; and which settings are refused."""
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from fashion.errors import InputError
 from fashion.losses import LossSettings, build_loss
@@ -19,6 +17,7 @@ from fashion.training.recipe import AugmentationSettings, TaskSettings
 from fashion.training.settings import BatchSettings, ResourceSettings, TrainSettings
 from fashion.training.step import Batch, Labelled, StepContext, backward
 from fashion.training.tasks import Tasks
+from tests.training.group import in_group
 
 P, K, M, SIZE, C, A = 6, 2, 4, 16, 3, 5
 WORKERS = 2
@@ -101,23 +100,17 @@ def train(context, slots=1, worker=0, steps=4, labelled=True):
     return told, [p.detach().clone() for p in context.network.parameters()]
 
 
-def _worker(worker, workers, meeting, results):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=meeting, rank=worker, world_size=workers)
+def _worker(worker, workers, results):
     for i, settings in enumerate(SCHEDULES):
         for chunk in (0, 3):
             found = train(context(settings, chunk, replicate(Everything(), torch.device("cpu"))), workers, worker)
             if worker == 0:
                 results[i, chunk] = found
-    dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
 def several_workers(tmp_path_factory):
-    with mp.Manager() as manager:
-        results = manager.dict()
-        mp.spawn(_worker, (WORKERS, f"file://{tmp_path_factory.mktemp('gloo')}/meeting", results), nprocs=WORKERS)
-        yield dict(results)
+    return in_group(WORKERS, tmp_path_factory.mktemp("gloo"), _worker)
 
 
 @pytest.mark.parametrize("chunk", [0, 3])

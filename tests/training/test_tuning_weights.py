@@ -5,8 +5,6 @@ import copy
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from safetensors.torch import save_file
 
 from fashion.errors import InputError, TrainingDiverged
@@ -20,6 +18,7 @@ from fashion.training.distributed import bare, rank
 from fashion.training.loop import Hooks, Trainer
 from fashion.training.optimise import OptimizerSettings, rate_at, rate_factors
 from fashion.training.settings import BatchSettings, TrainSettings
+from tests.training.group import in_group
 
 NETWORK = NetworkSettings(name="embnet", size=16, width=0.125, dimension=8)
 CPU = torch.device("cpu")
@@ -157,20 +156,15 @@ def test_published_weights_keep_their_first_stages_and_no_others_do(weights):
     assert frozen(pretrained=weights) == frozen(pretrained=None) == frozen(pretrained="s3://fashion/runs/first") == 0
 
 
-def _worker(worker, workers, meeting, weights, results):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=meeting, rank=worker, world_size=workers)
+def _worker(worker, workers, results, weights):
     made = trainer(weights, freeze_epochs=1.5, average=0.9)
     still = watched(made, workers)
     results[worker] = still, {name: x.numpy() for name, x in made.kept.state_dict().items()}
-    dist.destroy_process_group()
 
 
-def test_several_workers_freeze_thaw_and_average_alike(weights, tmp_path_factory):
-    with mp.Manager() as manager:
-        results = manager.dict()
-        mp.spawn(_worker, (2, f"file://{tmp_path_factory.mktemp('gloo')}/meeting", weights, results), nprocs=2)
-        (still, first), (_, second) = results[0], results[1]
+def test_several_workers_freeze_thaw_and_average_alike(weights, tmp_path):
+    results = in_group(2, tmp_path, _worker, weights)
+    (still, first), (_, second) = results[0], results[1]
     assert still == [[True, False]] * 6 + [[False, False]] * 2
     assert all((x == second[name]).all() for name, x in first.items())
 
