@@ -36,13 +36,14 @@ class Board:
         self.events: list[Event] = []
         self.point = ResumePoint()
         self.trains = False  # a step was done since the workers started
-        self.asked = False  # for a checkpoint, as soon as may be
+        self.asks = 0  # how often a checkpoint was asked for, as soon as may be
+        self.awaited = False  # whether one that was asked for is still to come
 
-    def post(self, event: Event) -> bool:
-        """Returns whether a checkpoint is asked for."""
+    def post(self, event: Event) -> int:
+        """Returns how often a checkpoint was asked for since the workers started: each is written once."""
         self.events.append(event)
         self.trains |= isinstance(event, StepDone)
-        return self.asked
+        return self.asks
 
     def take(self) -> list[Event]:
         events, self.events = self.events, []
@@ -50,21 +51,21 @@ class Board:
 
     def begin(self, point: ResumePoint) -> None:
         """Workers are about to start, and go on there."""
-        self.point, self.trains, self.asked = point, False, False
+        self.point, self.trains, self.asks, self.awaited = point, False, 0, False
 
     def resume_point(self) -> ResumePoint:
         return self.point
 
     def ask(self) -> None:
         """For a checkpoint, of whoever trains."""
-        self.asked = self.trains
+        self.asks, self.awaited = self.asks + self.trains, self.trains
 
     def answer(self) -> None:
         """It is written, or cannot be."""
-        self.asked = False
+        self.awaited = False
 
-    def is_asked(self) -> bool:
-        return self.asked
+    def is_awaited(self) -> bool:
+        return self.awaited
 
 
 def last_checkpoint(board) -> None:
@@ -72,7 +73,7 @@ def last_checkpoint(board) -> None:
     until = time.monotonic() + LAST_S
     with suppress(RayError):
         ray.get(board.ask.remote(), timeout=LAST_S)
-        while ray.get(board.is_asked.remote(), timeout=LAST_S) and time.monotonic() < until:
+        while ray.get(board.is_awaited.remote(), timeout=LAST_S) and time.monotonic() < until:
             time.sleep(0.1)
 
 

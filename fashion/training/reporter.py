@@ -23,22 +23,24 @@ class Reporter:
         self.job, self.trainer, self.board, self.speaks = job, trainer, board, rank() == 0
         self.background = Background(job.settings.checkpoint, self._write, self._failed)
         self.posted: ray.ObjectRef | None = None
+        self.asks = self.met = 0  # how often a checkpoint was asked for, and how many of these were begun
 
     def step(self, event: StepDone) -> None:
         """After a step: tell of it, and write a checkpoint where one is due, but after the run's last step."""
         if not self.speaks:
             return
-        asked = self.post(event)
+        self.post(event)
         if event.epoch * self.job.plan.steps + event.step + 1 < self.job.settings.epochs * self.job.plan.steps:
+            asked, self.met = self.asks > self.met, self.asks
             self.background.step(lambda: Snapshot.of(self.trainer), asked=asked)
 
-    def post(self, event: Event) -> bool:
-        """Pin it up. Returns whether the board's answer to an earlier one is that a checkpoint is asked for: nothing here
-        waits for the board."""
+    def post(self, event: Event) -> None:
+        """Pin it up. Nothing here waits for the board: its answer to an earlier one is read, if it has come."""
         if not self.speaks:
-            return False
+            return
         earlier, self.posted = self.posted, self.board.post.remote(event)
-        return earlier is not None and bool(ray.wait([earlier], timeout=0)[0]) and ray.get(earlier)
+        if earlier is not None and ray.wait([earlier], timeout=0)[0]:
+            self.asks = ray.get(earlier)
 
     def epoch_saved(self) -> None:
         """A checkpoint of an epoch holds all that was done."""

@@ -6,9 +6,10 @@ import pytest
 
 from fashion.errors import InputError
 from fashion.ray_seam.trainer import ControllerStarted
-from fashion.training import board
-from fashion.training.board import Watcher
+from fashion.training import board, reporter
+from fashion.training.board import Board, Watcher
 from fashion.training.events import CheckpointRegistered, EpochDone, StepDone
+from fashion.training.settings import TrainSettings
 
 STEP = StepDone(epoch=0, step=0, loss=1.0, wait_s=0.1, step_s=0.1, images=8)
 EPOCH = EpochDone(row={"epoch": 0})
@@ -67,3 +68,32 @@ def test_an_interruption_stays_one(pinned):
     with pytest.raises(KeyboardInterrupt), Watcher(where, lambda row: 1 / 0, None) as watcher:
         watcher.join(timeout=30)
         raise KeyboardInterrupt
+
+
+def test_each_checkpoint_that_is_asked_for_is_written_once_however_late_it_is_answered(monkeypatch):
+    """Steps are quicker than the write, and so is an epoch's end whose figures are pinned up in between."""
+    board_of = Board.__ray_metadata__.modified_class()
+    monkeypatch.setattr(reporter.ray, "get", lambda answer, timeout=None: answer)
+    monkeypatch.setattr(reporter.ray, "wait", lambda answers, timeout=None: (answers, []))
+    monkeypatch.setattr(reporter.Snapshot, "of", lambda trainer: trainer)
+    job = SimpleNamespace(settings=TrainSettings(epochs=100), plan=SimpleNamespace(steps=2))
+    told = reporter.Reporter(job, "trainer", SimpleNamespace(post=Remote(board_of.post)))
+    begun = []
+    told.background.write = lambda content: begun.append(content)
+
+    def steps(number: int) -> int:
+        for _ in range(number):
+            told.step(STEP)
+            told.post(EPOCH)
+        told.background.wait()
+        return len(begun)
+
+    board_of.ask()  # nobody trains yet
+    assert steps(3) == 0 and not board_of.is_awaited()
+    board_of.ask()
+    assert steps(5) == 1 and board_of.is_awaited()  # its answer is still on the way
+    board_of.answer()
+    assert steps(3) == 1 and not board_of.is_awaited()
+    board_of.ask()
+    board_of.ask()
+    assert steps(3) == 2
