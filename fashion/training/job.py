@@ -141,6 +141,10 @@ def equip(draft: Job, begin: Start | None = None) -> Job:
     cpus, gpus = total(held)
     resources = decide_resources(settings.resources, cpus=cpus, gpus=gpus, cores=cores(held), machines=computing(held))
     check_possible(settings.network)
+    if settings.optimizer.lora:
+        from fashion.training.lora import check_installed  # torch takes a while to import
+
+        check_installed()
     begin = begin or find_start(settings.network, draft.run)
     batch = replace(settings.batch, size=training_size(settings))
     return replace(

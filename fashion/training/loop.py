@@ -41,8 +41,8 @@ class Hooks:
 class Trainer:
     """Network, loss and optimiser of one worker, and what a checkpoint needs to go on exactly.
 
-    `kept` is the network that is validated and saved: the trained one (`bare(network)`), the average of its weights, or
-    at the very end one between start and end.
+    `kept` is the network that is validated and saved: the trained one (`bare(network)`, with its additions summed in), the
+    average of its weights, or at the very end one between start and end.
     """
 
     def __init__(
@@ -67,10 +67,18 @@ class Trainer:
         if device.type == "cpu":
             quick_depthwise(network)
         self.loss = loss.to(device)
+        self.additions = None
+        if settings.optimizer.lora:
+            from fashion.training.lora import Additions  # peft takes seconds to import, and is an extra
+
+            self.additions = Additions(network, settings.optimizer.lora, seed=settings.seed)
         self.optimizer = build_optimizer(network, self.loss, settings.optimizer)
         self.backbone = Backbone(network)
-        self.average = Average(network, settings.optimizer.average) if settings.optimizer.average else None
-        self.kept = self.average.network if self.average else network
+        self.kept = self.additions.network if self.additions else network
+        self.average = None
+        if settings.optimizer.average:
+            self.average = Average(self.kept, settings.optimizer.average)
+            self.kept = self.average.network
         self.precision = settled(settings.precision, device)
         self.tasks = balance and Tasks(
             settings.tasks, Balance(balance.present_A.to(device), balance.absent_A.to(device))
@@ -190,8 +198,12 @@ class Trainer:
         if self.settings.optimizer.clip:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.optimizer.clip)
         self.optimizer.step()
+        trained = bare(self.network)
+        if self.additions:
+            self.additions.update(trained)
+            trained = self.additions.network
         if self.average:
-            self.average.update(bare(self.network))
+            self.average.update(trained)
         images = batch.pictures * world()
         self.tally.add(result, images=images, waited_s=ready - start)
         # A loss is read from the GPU only to be shown: now and then.

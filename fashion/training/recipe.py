@@ -61,6 +61,10 @@ class OptimizerSettings:
     """First stages of the backbone that stay as they were published through the whole run, and act as in validation:
     edges and colours are the same on garments, and half of a step goes into them. Needs network.pretrained. Default: 2
     where that names published weights, else 0."""
+    lora: int = setting(0, least=0, note="such as 8; 0 is off")
+    """Rank of low-rank additions to the backbone's dense layers and convolutions, which are trained in place of their own
+    weights (LoRA): much less to remember for a large vit; what is kept has them summed in and is a network like any other.
+    Needs network.pretrained and the extra fashion-retrieval[lora]. 0: the weights themselves."""
     average: float = setting(0.0, least=0, below=1, note="such as 0.999; 0 is off")
     """Decay a step of the moving average of the weights that is validated and kept, such as 0.99 for
     hundreds of steps and 0.9999 for a hundred thousand. The first steps count more: at step t the decay is at most

@@ -166,6 +166,7 @@ class TrainSettings:
             for name, found in {
                 "optimizer.freeze_epochs": self.optimizer.freeze_epochs,
                 "optimizer.freeze_stages": self.optimizer.freeze_stages,
+                "optimizer.lora": self.optimizer.lora,
                 "interpolate": self.interpolate,
             }.items():
                 if found:

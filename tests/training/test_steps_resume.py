@@ -8,12 +8,14 @@ from functools import partial
 import pytest
 import torch
 import torch.distributed as dist
+from safetensors.torch import save_file
 
 from fashion.data import stream
 from fashion.data.plan import Plan
 from fashion.data.stream import Feed, FeedSettings, Tickets, steps
 from fashion.losses import LossSettings, build_loss
 from fashion.losses.settings import USUAL
+from fashion.networks.embnet import EmbNet
 from fashion.networks.files import load_network
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
@@ -123,6 +125,19 @@ def test_a_run_resumed_at_any_step_ends_bit_for_bit_as_an_unbroken_one(table, tm
         again = resumed(tmp_path / str(step), table, settings)
         assert again.tally.steps == step - again.next_epoch * plan.steps
         assert_same(end(train(again, table, first=step)), whole)
+
+
+@pytest.mark.parametrize("average", [0.0, 0.8])
+def test_low_rank_additions_go_on_bit_for_bit(table, tmp_path, average):
+    save_file(EmbNet(0.25).state_dict(), tmp_path / "backbone.safetensors")
+    network = replace(SETTINGS.network, pretrained=str(tmp_path / "backbone.safetensors"))
+    settings, plan = (
+        replace(SETTINGS, network=network, optimizer=OptimizerSettings(lora=2, average=average)),
+        plan_of(table),
+    )
+    whole = end(train(make(table, plan, settings), table, keep=tmp_path))
+    for step in range(1, EPOCHS * plan.steps, 2):
+        assert_same(end(train(resumed(tmp_path / str(step), table, settings), table, first=step)), whole)
 
 
 @pytest.mark.parametrize("name", USUAL)

@@ -215,6 +215,7 @@ def test_weights_that_the_last_step_spoilt_are_not_kept(weights):
         ({"optimizer": {"freeze_epochs": 30}}, r"^optimizer\.freeze_epochs: found 30, expected at most the 20"),
         ({"optimizer": {"freeze_epochs": 1}}, r"^optimizer\.freeze_epochs: found 1, but .* random weights"),
         ({"optimizer": {"freeze_stages": 1}}, r"^optimizer\.freeze_stages: found 1, but .* random weights"),
+        ({"optimizer": {"lora": 8}}, r"^optimizer\.lora: found 8, but .* random weights"),
         ({"interpolate": True}, r"^interpolate: found True, but .* random weights"),
         ({"precision": "bf61"}, r"^precision: found 'bf61', expected one of auto, float32, bf16$"),
     ],
