@@ -14,7 +14,9 @@ from fashion.data.formats.deepfashion import spread
 from fashion.data.prepare.counts import LabelCounts
 from fashion.data.schema import FORMAT, ITEMS, items_file
 from fashion.data.table import ItemTable, flatten
+from fashion.data.table_manifest import LabelledImages, ShardInfo, TableManifest
 from fashion.domain import SLOTS
+from fashion.json_values import of_plain
 from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
 from fashion.pipelines.networks import embedder_of
@@ -81,7 +83,8 @@ def make_table(
     store: Store, rows: list[Photo], *, shards: int = 2, group: int = 4, types: dict[str, str] | None = None
 ) -> ItemTable:
     """The item table of the photos, `shards` shards a split and `group` items a row group. `types`: of attributes."""
-    listed, labels = [], LabelCounts(types or {})
+    listed: list[ShardInfo] = []
+    labels = LabelCounts(types or {})
     for split in dict.fromkeys(row.split for row in rows):
         items: dict[str, list[dict]] = {}
         for row in rows:
@@ -95,18 +98,33 @@ def make_table(
             store.write_table(items_file(name), packed, row_group_size=group)
             labels.add(split, flatten(packed))
             sizes = [len(held[start : start + group]) for start in range(0, len(held), group)]
+            images = sum(len(row["images"]) for row in held)
             listed.append(
-                {
-                    "split": split, "name": name, "groups": sizes, "items": len(held), "bytes": 0, "digest": "",
-                    "images": sum(len(row["images"]) for row in held),
-                }
-            )  # fmt: skip
+                ShardInfo(
+                    split=split, name=name, groups=tuple(sizes), items=len(held), images=images, bytes=0, digest=""
+                )
+            )
     digest = f"{hash(tuple(rows)) & (1 << 64) - 1:016x}"
-    manifest = {"kind": "item-table", "format": FORMAT, "fingerprint": digest, "shards": listed, **labels.fields()}
-    manifest |= {"categories": sorted({row.category for row in rows} - {None})}
-    manifest |= {"domains": sorted({row.domain for row in rows})}
-    store.write_json("manifest.json", manifest | {"settings": {"benchmark": "manifest", "crop": False}})
+    manifest = table_manifest(
+        fingerprint=digest,
+        shards=tuple(listed),
+        categories=sorted({row.category for row in rows} - {None}),
+        domains=sorted({row.domain for row in rows}),
+        **labels.fields(),
+    )
+    store.write_value("manifest.json", manifest)
     return ItemTable(store)
+
+
+def table_manifest(**fields) -> TableManifest:
+    """With these fields, and what a table of nothing has for the others. `labels`: as LabelCounts has them."""
+    labels = {split: of_plain(LabelledImages, counts) for split, counts in fields.pop("labels", {}).items()}
+    nothing = {
+        "format": FORMAT, "fingerprint": "0" * 16, "settings": {"benchmark": "manifest", "crop": False}, "shards": (),
+        "categories": [], "domains": [], "attributes": [], "attribute_types": {}, "attribute_counts": {},
+        "category_counts": {},
+    }  # fmt: skip
+    return TableManifest(**(nothing | {"labels": labels} | fields))
 
 
 def _size(row: Photo) -> dict[str, int]:

@@ -20,7 +20,7 @@ def vocabulary_of(*tables: ItemTable) -> Vocabulary:
     """All names of the tables, sorted."""
     return Vocabulary(
         **{
-            kind: tuple(sorted({name for table in tables for name in table.manifest[kind]}))
+            kind: tuple(sorted({name for table in tables for name in getattr(table.manifest, kind)}))
             for kind in ("categories", "attributes")
         }
     )
@@ -31,8 +31,8 @@ def count_attributes(vocabulary: Vocabulary, *tables: ItemTable) -> tuple[np.nda
     positives, pictures = np.zeros((2, len(vocabulary.attributes)), np.int64)
     place = {name: a for a, name in enumerate(vocabulary.attributes)}
     for table in tables:
-        annotated = table.manifest["labels"]["train"]["attributes"]
-        for name, count in table.manifest["attribute_counts"].items():
+        annotated = table.manifest.labels["train"].attributes
+        for name, count in table.manifest.attribute_counts.items():
             positives[place[name]] += count
             pictures[place[name]] += annotated
     return positives, pictures
@@ -45,7 +45,7 @@ class Labeller:
         self.vocabulary, self.crop = vocabulary, crop
         self.category = {name: c for c, name in enumerate(vocabulary.categories)}
         self.attribute = {name: a for a, name in enumerate(vocabulary.attributes)}
-        self.listed_A = np.isin(vocabulary.attributes, table.manifest["attributes"])
+        self.listed_A = np.isin(vocabulary.attributes, table.manifest.attributes)
 
     @property
     def columns(self) -> list[str]:

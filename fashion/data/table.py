@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -13,43 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fashion.data.schema import FORMATS, MANIFEST, gone_file, items_file
+from fashion.data.table_manifest import KIND, ShardInfo, TableManifest
 from fashion.errors import InputError
 from fashion.sealed import read_footer
 from fashion.storage import READERS, Store, undamaged
 
-# Of the manifest, what is read.
-SHARD = {
-    "split": str, "name": str, "groups": [int], "items": int, "images": int, "bytes": int, "digest": str,
-    "gone?": str | None,
-}  # fmt: skip
-COUNTS = {"images": int, "attributes": int, "category?": int, "boxes?": int}
-SHAPE = {
-    "fingerprint": str, "settings": {"benchmark": str, "crop": bool}, "shards": [SHARD], "domains": [str],
-    "categories": [str], "attributes": [str], "attribute_types": {"*": str}, "labels": dict,
-    "category_counts": {"*": int}, "attribute_counts": {"*": int}, "splits?": {"*": {"*": int}}, "plan?": dict,
-}  # fmt: skip
 SHARDS_KEPT = 256  # a few KB each
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShardInfo:
-    """One finished shard as the manifest lists it."""
-
-    split: str
-    name: str  # e.g. train/shard-00000
-    groups: tuple[int, ...]  # items in each row group, those that are gone left out
-    items: int
-    images: int
-    bytes: int
-    digest: str
-    gone: str | None = None  # digest of the list of items that its files hold and the table does not any more
-
-    @property
-    def file(self) -> str:
-        return items_file(self.name)
-
-
-FIELDS = [field.name for field in fields(ShardInfo)]
 
 
 class ItemTable:
@@ -67,31 +35,28 @@ class ItemTable:
         return ItemTable, (self.store, known)
 
     @cached_property
-    def manifest(self) -> dict:
+    def manifest(self) -> TableManifest:
         """Raises InputError where there is no finished table or one of another format."""
         try:
-            manifest = self.store.read_json(MANIFEST, dict)
+            plain = self.store.read_value(MANIFEST, dict)
         except FileNotFoundError:
             raise InputError(
                 f"{self.store.uri}: no {MANIFEST} there, so no finished item table; make one with jobs/prepare.py"
             ) from None
-        if manifest.get("kind") != "item-table" or manifest.get("format") not in FORMATS:
+        if plain.get("kind") != KIND or plain.get("format") not in FORMATS:
             raise InputError(
-                f"{self.store.uri}/{MANIFEST}: found {manifest.get('kind')} format {manifest.get('format')}, expected "
-                f"item-table format {' or '.join(map(str, FORMATS))}; prepare the data again with this version"
+                f"{self.store.uri}/{MANIFEST}: found {plain.get('kind')} format {plain.get('format')}, expected "
+                f"{KIND} format {' or '.join(map(str, FORMATS))}; prepare the data again with this version"
             )
-        self.store.check(MANIFEST, manifest, SHAPE)
-        splits = {shard["split"] for shard in manifest["shards"]}
-        self.store.check(MANIFEST, manifest, {"labels": dict.fromkeys(splits, COUNTS)})
-        return manifest
+        return self.store.value_of(MANIFEST, plain, TableManifest)
 
     @property
     def fingerprint(self) -> str:
-        return self.manifest["fingerprint"]
+        return self.manifest.fingerprint
 
     @property
     def benchmark(self) -> str:
-        return self.manifest["settings"]["benchmark"]
+        return self.manifest.used.benchmark
 
     @property
     def positives(self) -> str:
@@ -101,15 +66,15 @@ class ItemTable:
     @property
     def categories(self) -> list[str]:
         """The sorted names of all categories."""
-        return self.manifest["categories"]
+        return self.manifest.categories
 
     def check_categories(self, *splits: str) -> None:
         """Raises InputError where the category is what is matched by, and images of the splits have none."""
         for split in splits if self.positives == "category" else ():
-            counts = self.manifest["labels"].get(split, {})
-            if missing := counts.get("images", 0) - counts.get("category", 0):
+            counts = self.manifest.labels.get(split)
+            if counts and (missing := counts.images - counts.category):
                 raise InputError(
-                    f"{self.store.uri}: {missing} of {counts['images']} {split} images have no category, and this benchmark "
+                    f"{self.store.uri}: {missing} of {counts.images} {split} images have no category, and this benchmark "
                     "matches by category; prepare the table again, which sets them aside"
                 )
 
@@ -117,13 +82,9 @@ class ItemTable:
         """The shards of the splits, in order. Raises InputError where a split has none."""
         shards = []
         for split in splits:
-            rows = [
-                ShardInfo(**{name: s[name] for name in FIELDS if name in s} | {"groups": tuple(s["groups"])})
-                for s in self.manifest["shards"]
-                if s["split"] == split
-            ]
+            rows = [shard for shard in self.manifest.shards if shard.split == split]
             if not rows:
-                splits_there = {s["split"]: 0 for s in self.manifest["shards"]}
+                splits_there = dict.fromkeys(shard.split for shard in self.manifest.shards)
                 raise InputError(
                     f"{self.store.uri}: no {split} images; the table has {', '.join(splits_there) or 'nothing'}"
                 )
@@ -147,7 +108,7 @@ class ItemTable:
     @cached_property
     def _gone(self) -> dict[str, str]:
         """Shard -> digest of the list of items that are gone."""
-        return {shard["name"]: shard["gone"] for shard in self.manifest["shards"] if shard.get("gone")}
+        return {shard.name: shard.gone for shard in self.manifest.shards if shard.gone}
 
     def _gone_items(self, digest: str) -> pa.Array:
         items = self._gone_lists.get(digest)

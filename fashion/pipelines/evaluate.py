@@ -85,7 +85,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
     # A folder for each network, data and transform: embeddings of another one are never read by mistake.
     folder = out / f"embeddings/{embedder.folder_name(table.fingerprint)}"
     embed_shards(table, [s for split in splits for s in shards[split]], embedder, folder, settings.embedding)
-    cropped = best.about["crop"] == "box" or table.manifest["settings"]["crop"]
+    cropped = best.about["crop"] == "box" or table.manifest.used.crop
     map_reduce, device = ray_map_reduce()
     with Progress("search", unit="shards") as bar:
         evaluation = rank(

@@ -68,7 +68,7 @@ def prepare_table(
             progress=show,
             plan=plan,
         )
-    say_splits(table.manifest["splits"])
+    say_splits(table.manifest.splits)
     log.info(f"item table {table.fingerprint} in {out.uri}")
     return table
 

@@ -119,9 +119,9 @@ def labels_held(tables: Sequence[ItemTable]) -> list[str]:
     """A line a table: how many of its training images carry each label."""
     lines = []
     for table in tables:
-        counts = table.manifest["labels"]["train"]
-        held = ", ".join(f"{name} {counts[name]:,}" for name in LABELS)
-        lines.append(f"labels of {table.store.uri}: {held} of {counts['images']:,} training images")
+        counts = table.manifest.labels["train"]
+        held = ", ".join(f"{name} {getattr(counts, name):,}" for name in LABELS)
+        lines.append(f"labels of {table.store.uri}: {held} of {counts.images:,} training images")
     return lines
 
 

@@ -222,7 +222,7 @@ def hard_plan(mining: MiningSettings, plan: Plan, table: ItemTable, run: Store) 
 def settle(settings: TrainSettings, table: ItemTable, steps: int) -> TrainSettings:
     """The settings with what was left open decided by the data: the loss's comparison across domains, the crop, and the
     epochs, of so many `steps` each, and which of them are validated."""
-    domains = table.manifest["domains"]
+    domains = table.manifest.domains
     wanted = settings.loss.domains or ("cross" if len(domains) > 1 else "any")
     if wanted == "cross" and len(domains) < 2:
         raise InputError(
@@ -240,8 +240,8 @@ def settle(settings: TrainSettings, table: ItemTable, steps: int) -> TrainSettin
 
 def usual_crop(table: ItemTable) -> str:
     """box where at least half of the training pictures have one that they are not cut to already."""
-    counts = table.manifest["labels"]["train"]
-    whole = table.manifest["settings"]["crop"] or 2 * counts.get("boxes", 0) < counts["images"]
+    counts = table.manifest.labels["train"]
+    whole = table.manifest.used.crop or 2 * counts.boxes < counts.images
     return "whole" if whole else "box"
 
 

@@ -51,7 +51,7 @@ class Validation:
         self.labelled = [
             (other, group)
             for other in labelled
-            if any(shard["split"] == split for shard in other.manifest["shards"])
+            if any(shard.split == split for shard in other.manifest.shards)
             for group in _share(other, split, items)
         ]
 

@@ -129,8 +129,8 @@ def report(
     parts = ", ".join(f"{kind} {size:,.0f}" for kind, size in sorted(peaks.items()))
     print(f"{what}: peak MB: {parts}; {seconds:,.0f} s, load {os.getloadavg()[0]:.1f}", flush=True)
     if not options.plan:
-        shards = ItemTable(Store(out)).manifest["shards"]
-        files = [out / "items" / f"{shard['name']}.parquet" for shard in shards]
+        shards = ItemTable(Store(out)).manifest.shards
+        files = [out / "items" / f"{shard.name}.parquet" for shard in shards]
         sizes = [file.stat().st_size for file in files if file.stat().st_size]
         new = [f for f in files if f"items/{f.parent.name}/{f.name}" not in before]
         written = f"{sum(file.stat().st_size for file in new) / 1e6:,.1f} MB of {sum(sizes) / 1e6:,.1f}"

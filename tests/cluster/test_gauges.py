@@ -60,7 +60,7 @@ def test_preparing_counts_what_is_set_aside(told, tmp_path, monkeypatch):
     def prepared(source, out, settings, *, task_cpus, warn, progress, plan):
         progress(0, 9, {"bad": 0})
         progress(9, 9, {"bad": 2})
-        return SimpleNamespace(manifest={"splits": {}}, fingerprint="0")
+        return SimpleNamespace(manifest=SimpleNamespace(splits={}), fingerprint="0")
 
     monkeypatch.setattr("fashion.data.prepare.run.prepare", prepared)
     prepare.prepare_table(Store(tmp_path / "shop"), Store(tmp_path / "table"), TableSettings())

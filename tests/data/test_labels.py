@@ -35,7 +35,7 @@ def test_attributes_are_counted_among_the_train_pictures_of_tables_that_list_the
     vocabulary = vocabulary_of(a, b)
     positives, pictures = count_attributes(vocabulary, a, b)
     for i, name in enumerate(vocabulary.attributes):
-        lists = [rows for rows, table in ((first, a), (second, b)) if name in table.manifest["attributes"]]
+        lists = [rows for rows, table in ((first, a), (second, b)) if name in table.manifest.attributes]
         known = [p for rows in lists for p in rows if p.split == "train" and p.attributes is not None]
         assert pictures[i] == len(known) > 0, name
         assert positives[i] == sum(name in p.attributes for p in known) > 0, name

@@ -38,8 +38,8 @@ def here(monkeypatch):
 
 
 def rows_of(table):
-    shards = table.manifest["shards"]
-    return {row["image"]: row for s in shards for row in table.image_rows(s["name"]).to_pylist()}
+    shards = table.manifest.shards
+    return {row["image"]: row for s in shards for row in table.image_rows(s.name).to_pylist()}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_every_picture_is_in_the_table_or_in_quarantine(catalogue, in_bucket, ta
     _, bad = in_bucket
     rows = rows_of(table)
     listed = {p.relative_to(catalogue / "Img").as_posix() for p in (catalogue / "Img").rglob("*.jpg")}
-    assert listed - set(rows) == set(bad) and table.manifest["counts"]["bad"] == 2
+    assert listed - set(rows) == set(bad) and table.manifest.counts["bad"] == 2
     kept = [image for image in rows if image not in bad]
     for image in kept[:20]:
         assert rows[image]["jpeg"] == (catalogue / "Img" / image).read_bytes()  # nothing asked: the bytes as they are
@@ -88,12 +88,10 @@ def test_every_picture_is_in_the_table_or_in_quarantine(catalogue, in_bucket, ta
 
 
 def test_shards_hold_whole_items_and_can_be_read_without_ray(table):
-    items = [
-        row for s in table.manifest["shards"] for row in table.read(s["name"], columns=["item"])["item"].to_pylist()
-    ]
+    items = [row for s in table.manifest.shards for row in table.read(s.name, columns=["item"])["item"].to_pylist()]
     assert len(items) == len(set(items)) == ITEMS
-    assert {s["split"] for s in table.manifest["shards"]} == {"train", "val", "test"}
-    assert sum(s["images"] for s in table.manifest["shards"]) == table.manifest["counts"]["images"]
+    assert {s.split for s in table.manifest.shards} == {"train", "val", "test"}
+    assert sum(s.images for s in table.manifest.shards) == table.manifest.counts["images"]
     assert len(table.shards("train")) > 1
 
 
@@ -107,13 +105,13 @@ def test_groups_read_at_once_come_in_the_order_asked_for(table):
 
 def test_the_manifest_counts_labels_of_every_annotated_image_and_names_every_attribute(catalogue, table):
     shots = len(list((catalogue / "Img").rglob("*.jpg")))
-    labels = table.manifest["labels"]
+    labels = table.manifest.labels
     for name in ("images", "category", "attributes", "landmarks"):
-        assert sum(row[name] for row in labels.values()) == shots  # before pictures are looked at
-    assert table.manifest["attributes"] == sorted(ATTRIBUTES)
-    assert set(table.manifest["attribute_types"].values()) == {"texture", "fabric", "shape", "part", "style"}
-    counts = table.manifest["attribute_counts"]
-    assert set(counts) == set(ATTRIBUTES) and 0 < max(counts.values()) <= labels["train"]["images"]
+        assert sum(getattr(row, name) for row in labels.values()) == shots  # before pictures are looked at
+    assert table.manifest.attributes == sorted(ATTRIBUTES)
+    assert set(table.manifest.attribute_types.values()) == {"texture", "fabric", "shape", "part", "style"}
+    counts = table.manifest.attribute_counts
+    assert set(counts) == set(ATTRIBUTES) and 0 < max(counts.values()) <= labels["train"].images
 
 
 def test_a_rerun_changes_nothing_and_other_settings_are_refused(in_bucket, table, here, s3):
@@ -168,9 +166,9 @@ def test_a_manifest_of_ones_own_is_enough(tmp_path, catalogue, here):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((catalogue / "Img" / image).read_bytes())
     table, _ = quiet(Store(source), Store(tmp_path / "out"), TableSettings(benchmark="manifest", holdout=0.3))
-    assert table.manifest["counts"]["images"] == len(images)
-    assert set(table.manifest["splits"]) == {"train", "val", "test"}
-    assert table.manifest["domains"] == ["consumer", "shop"]
+    assert table.manifest.counts["images"] == len(images)
+    assert set(table.manifest.splits) == {"train", "val", "test"}
+    assert table.manifest.domains == ["consumer", "shop"]
 
 
 def jpeg(width=100, height=80):

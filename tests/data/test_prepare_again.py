@@ -10,6 +10,7 @@ from fashion.data.prepare.run import TooManyBadPictures
 from fashion.data.prepare.versions import Listed
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
+from fashion.json_values import to_plain
 from fashion.storage import Store
 from tests.data.shop import Shop, hash_of, images, quarantined, rows, state
 
@@ -21,7 +22,7 @@ def test_a_manifest_that_grew_shrank_and_changed_gives_the_table_of_today(shop):
     shop.list(listed)
     first = shop.prepare()
     shards = len(shop.packed)
-    before = {s["name"] for s in first.manifest["shards"]}
+    before = {s.name for s in first.manifest.shards}
     assert shards > 6 and sum(shop.read.values()) == 240
 
     mended = [*listed[4:], *rows(shop, range(200, 203))]
@@ -30,11 +31,11 @@ def test_a_manifest_that_grew_shrank_and_changed_gives_the_table_of_today(shop):
     second = shop.prepare()
     assert f"annotations changed: 6 images added, 4 removed, 1 changed; {len(shop.packed)} of" in shop.notes[-1]
     assert 0 < len(shop.packed) <= 6 and set(shop.read) == {r.split(",")[0] for r in [*mended[-6:], mended[10]]}
-    assert second.fingerprint != first.fingerprint and second.manifest["counts"]["images"] == len(mended)
+    assert second.fingerprint != first.fingerprint and second.manifest.counts["images"] == len(mended)
     assert {i: (r["item"], r["domain"]) for i, r in images(second).items()} == {
         image: (item, domain) for image, item, domain in (row.split(",") for row in mended)
     }
-    after = {s["name"] for s in second.manifest["shards"]}
+    after = {s.name for s in second.manifest.shards}
     assert len(before & after) == shards - len(shop.packed) and not set(shop.packed) & before
     files = state(shop.out)
     assert {n.removeprefix("items/").removesuffix(".parquet") for n in files if n.startswith("items/")} == after
@@ -70,13 +71,13 @@ def test_bad_pictures_are_tried_again_alone_and_bad_fraction_may_be_raised(shop)
     table = shop.prepare(bad_fraction=0.01)
     assert len(shop.packed) == 1 and "late.jpg" in images(table)
     assert quarantined(table) == {"never.jpg": "the file is not there"}
-    assert table.manifest["quarantined"] == {"the file is not there": 1} and table.manifest["counts"]["bad"] == 1
+    assert table.manifest.quarantined == {"the file is not there": 1} and table.manifest.counts["bad"] == 1
     files = state(shop.out)
     assert shop.prepare().fingerprint == table.fingerprint and state(shop.out) == files  # still bad: nothing changes
     shop.picture("never.jpg")
     mended = shop.prepare()
-    assert len(images(mended)) == 122 and mended.manifest["counts"]["bad"] == 0 and not quarantined(mended)
-    assert mended.fingerprint != table.fingerprint and not mended.manifest["quarantined"]
+    assert len(images(mended)) == 122 and mended.manifest.counts["bad"] == 0 and not quarantined(mended)
+    assert mended.fingerprint != table.fingerprint and not mended.manifest.quarantined
     files = state(shop.out)
     assert shop.prepare().fingerprint == mended.fingerprint and not shop.packed and state(shop.out) == files
 
@@ -101,7 +102,7 @@ def test_items_of_one_photo_each_are_refused_before_a_picture_is_read(shop):
     ):
         shop.prepare()
     assert not shop.read
-    assert set(shop.prepare(holdout=0.0).manifest["splits"]) == {"train"}  # to be embedded and searched
+    assert set(shop.prepare(holdout=0.0).manifest.splits) == {"train"}  # to be embedded and searched
 
 
 def leaky(shop: Shop) -> list[str]:
@@ -120,7 +121,7 @@ def test_a_photo_under_two_items_is_listed_refused_or_dropped(shop):
     table = shop.prepare()
     assert not shop.packed and "1 photos stand under several items" in shop.notes[-1]
     counts = {"photos": 1, "images": 2, "across_splits": 1, "within_items": 1}
-    assert table.manifest["duplicates"] == counts and len(images(table)) == 84
+    assert table.manifest.duplicates == counts and len(images(table)) == 84
     listed = {(r["image"], r["keep"]) for r in table.store.read_table("duplicates.parquet").to_pylist()}
     assert listed == {("shared-b.jpg", True), ("shared-a.jpg", False)}  # in test before train
     held = images(table)
@@ -140,7 +141,7 @@ def test_what_an_unfinished_prepare_left_does_not_bind_the_settings(shop):
     table = shop.prepare(size=30)
     assert "unfinished prepare with another size" in shop.notes[0]
     assert {min(row["width"], row["height"]) for row in images(table).values()} == {30}
-    held = {name for shard in table.manifest["shards"] for name in [f"items/{shard['name']}.parquet"]}
+    held = {name for shard in table.manifest.shards for name in [f"items/{shard.name}.parquet"]}
     assert {name for name in shop.out.names("items", recursive=True)} == held
 
 
@@ -149,7 +150,7 @@ def test_one_picture_with_two_boxes_is_two_garments(shop):
     shop.picture("both.jpg")
     plain = [f"{row},,,," for row in rows(shop, range(20))]
     shop.list([*plain, "both.jpg,1,shop,0,0,20,20", "both.jpg,2,shop,20,20,40,40"], "image,item,domain,x1,y1,x2,y2")
-    assert shop.prepare().manifest["duplicates"]["photos"] == 0
+    assert shop.prepare().manifest.duplicates["photos"] == 0
 
 
 def test_a_table_of_an_earlier_version_is_packed_anew_and_other_settings_are_refused(shop):
@@ -157,11 +158,11 @@ def test_a_table_of_an_earlier_version_is_packed_anew_and_other_settings_are_ref
     first = shop.prepare()
     with pytest.raises(InputError, match="made with size None, and 64 was asked for"):
         shop.prepare(size=64)
-    older = {name: value for name, value in first.manifest.items() if name not in ("plan", "duplicates")}
+    older = {name: value for name, value in to_plain(first.manifest).items() if name not in ("plan", "duplicates")}
     shop.out.write_json("manifest.json", older)
     shop.out.write_json("plan/plan.json", {"format": older["format"], "settings": {}, "shards": []})
     second = shop.prepare()
-    assert len(shop.packed) == len(first.manifest["shards"]) and images(second) == images(ItemTable(shop.out))
+    assert len(shop.packed) == len(first.manifest.shards) and images(second) == images(ItemTable(shop.out))
     assert {i: r["jpeg"] for i, r in images(second).items()} == {i: shop.source.read(i) for i in images(second)}
     assert not shop.out.exists("plan/plan.json") and shop.prepare().fingerprint == second.fingerprint
 
@@ -174,8 +175,8 @@ def test_contradictions_are_set_aside_with_the_rest(shop):
         shop.prepare(bad_fraction=0.0)
     assert not shop.read
     table = shop.prepare()
-    assert len(images(table)) == 119 and table.manifest["counts"]["bad"] == 2
-    assert sum(table.manifest["quarantined"].values()) == 2
+    assert len(images(table)) == 119 and table.manifest.counts["bad"] == 2
+    assert sum(table.manifest.quarantined.values()) == 2
     shop.list(listed)
     assert len(images(shop.prepare())) == 120 and not quarantined(ItemTable(shop.out))
 
@@ -207,7 +208,7 @@ def test_columns_and_domains_may_be_mended_on_a_table(shop):
     listed = rows(shop, range(60))
     shop.list([*listed, f"{shop.picture('street.jpg')},1,street"])
     first = shop.prepare()
-    assert sum(first.manifest["quarantined"].values()) == 1 and "street.jpg" in quarantined(first)
+    assert sum(first.manifest.quarantined.values()) == 1 and "street.jpg" in quarantined(first)
     mended = shop.prepare(domains={"street": "consumer"})
     assert "street.jpg" in images(mended) and not quarantined(mended)
 

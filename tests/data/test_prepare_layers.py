@@ -43,11 +43,11 @@ def same_as_anew(table: ItemTable, fresh: ItemTable) -> None:
     """Every reader's view of both."""
     assert images(table) == images(fresh)
     for name in COUNTED:
-        mine, theirs = (t.manifest[name] for t in (table, fresh))
+        mine, theirs = (getattr(t.manifest, name) for t in (table, fresh))
         if name in ("counts", "splits"):  # a layer's files hold what is gone too
             mine, theirs = (without_bytes(counts) for counts in (mine, theirs))
         assert mine == theirs, name
-    for split in table.manifest["splits"]:
+    for split in table.manifest.splits:
         shards = table.shards(split)
         held = Counter()
         for shard in shards:
@@ -69,7 +69,7 @@ def test_a_day_of_new_changed_replaced_and_deleted_pictures_packs_these_alone(sh
     listed = rows(shop, range(120))
     shop.list(listed)
     first = shop.prepare()
-    before = {s["name"]: s for s in first.manifest["shards"]}
+    before = {s.name: s for s in first.manifest.shards}
     files = state(shop.out)
 
     today = [*listed[4:], *rows(shop, range(200, 203)), f"{shop.picture('more.jpg')},50,consumer"]
@@ -83,13 +83,13 @@ def test_a_day_of_new_changed_replaced_and_deleted_pictures_packs_these_alone(sh
     new = [*(r.split(",")[0] for r in [*today[-7:], today[10]]), "consumer/60-1.jpg"]
     assert set(shop.read) == set(new) and max(shop.read.values()) == 1
     assert len(shop.packed) == len({name.split("/")[0] for name in shop.packed}) <= 3  # a small shard a split
-    names = {s["name"] for s in second.manifest["shards"]}
+    names = {s.name for s in second.manifest.shards}
     assert names - set(before) == set(shop.packed) and not set(before) - names
     after = state(shop.out)
     assert {
         name for name in files if name.startswith(("items/", "digests/", "stats/")) and after[name] != files[name]
     } == set()
-    assert second.fingerprint != first.fingerprint and second.manifest["format"] == 3 and first.manifest["format"] == 2
+    assert second.fingerprint != first.fingerprint and second.manifest.format == 3 and first.manifest.format == 2
     same_as_anew(second, anew(shop, tmp_path / "anew"))
 
     files = state(shop.out)
@@ -131,7 +131,7 @@ def test_any_past_gives_the_table_of_today(shop, tmp_path, seed):
         merged += any("go to the new ones" in note for note in shop.notes)
         same_as_anew(table, anew(shop, tmp_path / f"{day}"))
         files = set(shop.out.names(recursive=True))
-        plan = table.manifest["plan"]["shards"]
+        plan = table.manifest.plan["shards"]
         assert {name for name in files if name.startswith("gone/")} == {
             f"gone/{s['gone']}.parquet" for s in plan if s.get("gone")
         }
@@ -169,7 +169,7 @@ def test_a_killed_growth_goes_on_and_the_earlier_table_is_there_until_the_end(sh
     assert images(ItemTable(shop.out)) == held
     table = shop.prepare(**GROW)
     packed = len(shop.packed)
-    layer = [s for s in table.manifest["plan"]["shards"] if s.get("layer")]
+    layer = [s for s in table.manifest.plan["shards"] if s.get("layer")]
     assert packed == len(layer) - 2 > 0 and len(shop.read) < 60
     same_as_anew(table, anew(shop, tmp_path / "anew"))
 
@@ -181,19 +181,19 @@ def test_shards_of_a_growth_are_even_and_small_ones_are_merged_once_they_pile_up
     header = "image,item,domain,split"
     shop.list(listed, header)
     settings = {"holdout": 0.0} | GROW
-    first = {s["name"] for s in shop.prepare(**settings).manifest["shards"]}
+    first = {s.name for s in shop.prepare(**settings).manifest.shards}
     listed += [f"{row},train" for row in rows(shop, range(1000, 1095))]
     shop.list(listed, header)
     grown = shop.prepare(**settings)
-    new = [s for s in grown.manifest["shards"] if s["name"] not in first]
-    assert first < {s["name"] for s in grown.manifest["shards"]}
-    assert len(new) == 10 and {s["images"] for s in new} <= {18, 20}  # items of two
+    new = [s for s in grown.manifest.shards if s.name not in first]
+    assert first < {s.name for s in grown.manifest.shards}
+    assert len(new) == 10 and {s.images for s in new} <= {18, 20}  # items of two
     numbers = []
     for day in range(9):
         listed += [f"{row},train" for row in rows(shop, range(2000 + 10 * day, 2002 + 10 * day))]
         shop.list(listed, header)
         table = shop.prepare(**settings)
-        numbers.append(sum(s["images"] < 10 for s in table.manifest["shards"]))
+        numbers.append(sum(s.images < 10 for s in table.manifest.shards))
         if numbers[-1] == 0:  # merged: only the new pictures were read
             assert set(shop.read) == {row.split(",")[0] for row in listed[-4:]}
     assert numbers == [1, 2, 3, 4, 0, 1, 2, 3, 4]
@@ -211,9 +211,9 @@ def test_a_shard_that_lost_a_quarter_is_packed_anew_without_a_look_at_its_pictur
     shop.list([row for row in listed if row.split(",")[1] not in gone])
     second = shop.prepare(holdout=0.0, **GROW)
     assert len(shop.packed) == 1 and not shop.read
-    names = {s["name"] for s in second.manifest["shards"]}
-    assert {s["name"] for s in first.manifest["shards"]} - names == {victim.name}
-    assert not any("gone" in s for s in second.manifest["shards"])
+    names = {s.name for s in second.manifest.shards}
+    assert {s.name for s in first.manifest.shards} - names == {victim.name}
+    assert not any(s.gone for s in second.manifest.shards)
     same_as_anew(second, anew(shop, tmp_path / "anew", holdout=0.0))
 
 
@@ -227,7 +227,7 @@ def test_a_picture_that_is_not_there_any_more_stays_as_it_was_packed_when_its_it
     extra = [f"{shop.picture(f'more-{i}.jpg')},{i},consumer" for i in (7, 30)]
     shop.list([*listed, *extra])
     table = shop.prepare(**GROW)
-    assert set(shop.read) == {"more-7.jpg", "more-30.jpg"} and table.manifest["counts"]["bad"] == 0
+    assert set(shop.read) == {"more-7.jpg", "more-30.jpg"} and table.manifest.counts["bad"] == 0
     now = images(table)
     assert {image: row["jpeg"] for image, row in now.items() if image in held} == {
         image: row["jpeg"] for image, row in held.items()
@@ -333,7 +333,7 @@ def test_pictures_in_quarantine_of_a_shard_that_stays_are_tried_at_todays_addres
     fetched.clear()
     shop.list(signed("tuesday", 44))
     table = shop.prepare(bad_fraction=0.1, **GROW)
-    assert len(images(table)) == 88 and table.manifest["counts"]["bad"] == 0
+    assert len(images(table)) == 88 and table.manifest.counts["bad"] == 0
     assert len(fetched) == 9 and all("sig=tuesday" in address for address in fetched)
     kept = [row for name in shop.out.names("plan") for row in shop.out.read_table(name).to_pylist()]
     assert {row["address"] for row in kept} == {None}
@@ -361,7 +361,7 @@ def test_pictures_in_a_parquet_file_that_grew_at_its_start_are_found_in_their_ro
     assert len(images(shop.prepare(bad_fraction=0.1))) == 79
     write([50, 51, *range(40)])
     table = shop.prepare(bad_fraction=0.1, **GROW)
-    assert {s["name"] for s in table.manifest["shards"] if "gone" not in s}
+    assert {s.name for s in table.manifest.shards if not s.gone}
     same_as_anew(table, anew(shop, tmp_path / "anew"))
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ def test_a_damaged_plan_is_made_anew(packed, tmp_path, monkeypatch):
     store.write("plan/plan.json", store.read("plan/plan.json")[:-100])
     table, told = packed()
     assert any("plan.json: is damaged" in line and "made anew" in line for line in told)
-    assert table.manifest["counts"]["images"] == 60
+    assert table.manifest.counts["images"] == 60
 
 
 def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path):
@@ -157,7 +158,7 @@ def test_no_key_is_in_what_a_failed_training_leaves(s3, s3_proxy, tmp_path, shor
     bucket = f"canary-{uuid.uuid4().hex[:8]}"
     s3.create_bucket(Bucket=bucket)
     table = make_table(Store(f"s3://{bucket}/table"), photos(40, splits=("train", "train", "train", "val")))
-    table.store.write_json("manifest.json", table.manifest | {"domains": ["consumer", "shop"]})
+    table.store.write_value("manifest.json", replace(table.manifest, domains=["consumer", "shop"]))
     run = Store(f"s3://{bucket}/run")
     settings = ["--data", f"s3://{bucket}/table", "--run", run.uri, *SMALL.split()]
     command = [sys.executable, str(ROOT / "jobs/train.py"), *settings]

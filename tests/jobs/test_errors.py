@@ -3,6 +3,7 @@
 import re
 import shlex
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def home(tmp_path_factory):
     (root / "old.yaml").write_text("epochs: 7\nlerning_rate: 0.1\n")
     Image.new("RGB", (60, 80)).save(root / "photo.jpg")
     table = make_table(Store(root / "table"), photos(200, splits=("train", "val", "test")))
-    table.store.write_json("manifest.json", table.manifest | {"domains": ["consumer", "shop"]})
+    table.store.write_value("manifest.json", replace(table.manifest, domains=["consumer", "shop"]))
     for name, seed in (("run", 0), ("other", 1)):
         (root / name).mkdir()
         make_run(root / name, seed=seed)

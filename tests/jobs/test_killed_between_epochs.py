@@ -50,7 +50,7 @@ def table(tmp_path_factory):
     splits = ("train", "train", "train", "val")
     store = Store(tmp_path_factory.mktemp("killed"))
     made = make_table(store, photos(256, splits=splits)).manifest
-    store.write_json("manifest.json", made | {"domains": ["consumer", "shop"]})
+    store.write_value("manifest.json", replace(made, domains=["consumer", "shop"]))
     return ItemTable(store)
 
 

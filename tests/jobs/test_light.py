@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def shop(tmp_path_factory):
     root = tmp_path_factory.mktemp("shop")
     make_run(root / "run")
     table = make_table(Store(root / "table"), photos(200, splits=("train", "val", "test")))
-    table.store.write_json("manifest.json", table.manifest | {"domains": ["consumer", "shop"]})
+    table.store.write_value("manifest.json", replace(table.manifest, domains=["consumer", "shop"]))
     (root / "files").mkdir()
     (root / "files/photos.csv").write_text("image,item,domain\na.jpg,1,shop\nb.jpg,1,consumer\n")
     (root / "space.yaml").write_text("space:\n  loss.margin: {choice: [0.1, 0.2]}\n")

@@ -137,4 +137,4 @@ def test_a_second_job_on_the_same_table_is_refused_in_one_line(source, ray_start
         assert capsys.readouterr().err.startswith(f"error: {out.uri}: another job writes there: process ")
         assert not ItemTable(out).store.exists("manifest.json") and not ray_starts
     assert run(source, out=out) == 0
-    assert ItemTable(out).manifest["splits"]["test"]["items"] == 4
+    assert ItemTable(out).manifest.splits["test"]["items"] == 4

@@ -13,15 +13,16 @@ from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, checkpoint_name
 from fashion.training.job import settle, training_size, usual_epochs
 from fashion.training.settings import BatchSettings, TrainSettings, ValidationSettings
+from tests.catalogues import table_manifest
 
 
 def table(*, images=100, boxes=100, cut=False, domains=("consumer", "shop")):
     return SimpleNamespace(
-        manifest={
-            "domains": list(domains),
-            "labels": {"train": {"images": images, "boxes": boxes}},
-            "settings": {"crop": cut},
-        }
+        manifest=table_manifest(
+            domains=list(domains),
+            labels={"train": {"images": images, "attributes": 0, "boxes": boxes}},
+            settings={"benchmark": "manifest", "crop": cut},
+        )
     )
 
 

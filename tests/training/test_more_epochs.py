@@ -39,7 +39,7 @@ SETTINGS = TrainSettings(
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     table = make_table(Store(tmp_path_factory.mktemp("more")), photos(40, splits=("train", "train", "train", "val")))
-    table.manifest["domains"] = ["consumer", "shop"]
+    table.manifest = replace(table.manifest, domains=["consumer", "shop"])
     return table
 
 

@@ -9,6 +9,7 @@ from fashion.training.settings import LossSettings, ResourceSettings, TrainSetti
 from fashion.tuning.overrides import override
 from fashion.tuning.plan import SweepSettings, plan_sweep, share_cluster
 from fashion.tuning.settings import BudgetSettings, SchedulerSettings, SearchSettings
+from tests.catalogues import table_manifest
 
 MARGINS = {"loss.margin": {"uniform": [0.1, 0.5]}}
 BOUND = {"uniform": [0.2, {"below": "loss.margin"}], "when": {"loss.name": "improved-triplet"}}
@@ -18,11 +19,10 @@ TRIPLET = TrainSettings(epochs=8, loss=LossSettings(name="triplet"))
 def table(items=64):
     return SimpleNamespace(
         shards=lambda split: [SimpleNamespace(name="s", groups=[items])],
-        manifest={
-            "domains": ["consumer", "shop"],
-            "labels": {"train": {"images": 4 * items, "boxes": 0}},
-            "settings": {"crop": False},
-        },
+        manifest=table_manifest(
+            domains=["consumer", "shop"],
+            labels={"train": {"images": 4 * items, "attributes": 0}},
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, fields
+from dataclasses import asdict
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +22,8 @@ from fashion.data.schema import (
     stats_file,
 )
 from fashion.data.settings import TableSettings
-from fashion.data.table import ShardInfo
+from fashion.data.table_manifest import LabelledImages, ShardInfo, TableManifest
+from fashion.json_values import of_plain
 from fashion.provenance import now, versions
 from fashion.storage import READERS, Store
 
@@ -35,35 +36,33 @@ def counts_of(stats: list[dict]) -> dict[str, int]:
 def finish(source: Store, out: Store, settings: TableSettings, plan: TablePlan, duplicates: dict[str, int]) -> None:
     """Write the manifest; then delete what no shard of it needs."""
     stats = [plan.finished[shard.name] for shard in plan.shards]
-    kept = [field.name for field in fields(ShardInfo)]
-    shards = [{name: row[name] for name in kept if name in row} for row in stats if row["items"]]
+    shards = tuple(of_plain(ShardInfo, row) for row in stats if row["items"])
     identity = {
         "annotations": [shard.annotations for shard in plan.shards],
-        "shards": [row["digest"] for row in shards],
+        "shards": [shard.digest for shard in shards],
     }
     counts = counts_of(stats)
-    out.write_json(
-        MANIFEST,
-        {
-            "kind": "item-table",
-            "format": plan.format,
-            "fingerprint": hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).hexdigest(),
-            "source": source.uri,
-            "settings": asdict(settings),
-            "counts": counts | {"bad": counts["bad"] + plan.rejected},
-            "quarantined": dict(plan.all_reasons),
-            "duplicates": duplicates,
-            "splits": {
-                split: counts_of([row for row in stats if row["split"] == split])
-                for split in dict.fromkeys(row["split"] for row in stats)
-            },
-            **{name: plan.metadata[name] for name in ("categories", "domains", *FIELDS)},
-            "shards": shards,
-            "plan": plan.record,
-            "versions": versions(),
-            "created": now(),
+    metadata = {name: plan.metadata[name] for name in ("categories", "domains", *FIELDS)}
+    metadata["labels"] = {split: of_plain(LabelledImages, row) for split, row in metadata["labels"].items()}
+    manifest = TableManifest(
+        format=plan.format,
+        fingerprint=hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).hexdigest(),
+        source=source.uri,
+        settings=asdict(settings),
+        counts=counts | {"bad": counts["bad"] + plan.rejected},
+        quarantined=dict(plan.all_reasons),
+        duplicates=duplicates,
+        splits={
+            split: counts_of([row for row in stats if row["split"] == split])
+            for split in dict.fromkeys(row["split"] for row in stats)
         },
+        **metadata,
+        shards=shards,
+        plan=plan.record,
+        versions=versions(),
+        created=now(),
     )
+    out.write_value(MANIFEST, manifest)
     if plan.metadata.get("signed"):
         _forget_addresses(out, plan)
     _tidy(out, plan)

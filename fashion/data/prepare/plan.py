@@ -105,10 +105,10 @@ def _records(out: Store, identity: dict, warn: Warn) -> list[tuple[dict, bool]]:
         records.append((plan, True))
     if out.exists(MANIFEST):
         manifest = ItemTable(out).manifest
-        theirs = _of(manifest["settings"] | {"source": manifest["source"]}, identity)
+        theirs = _of(manifest.settings | {"source": manifest.source}, identity)
         check_same(out, "an item table", theirs, _of(identity, theirs), "choose another --out, or the same settings")
-        if "plan" in manifest:  # else of an earlier version, and packed anew
-            records.append((manifest["plan"], False))
+        if manifest.plan:  # else of an earlier version, and packed anew
+            records.append((manifest.plan, False))
     elif records and (other := difference(_of(theirs := records[0][0]["settings"], identity), _of(identity, theirs))):
         warn(f"{out.uri}: what an unfinished prepare with another {other[0]} left is made anew")
         return []

@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from fashion.data.table_manifest import TableManifest
 from fashion.retrieval.gallery import read_rows
 from fashion.retrieval.labels.examples import COLUMNS, Examples, examples, join_examples
 from fashion.retrieval.labels.measures import guesses, label_measures
@@ -39,7 +40,7 @@ class LabelShard:
 def evaluate_labels(
     store: Store,
     shards: list[str],
-    manifest: dict,
+    manifest: TableManifest,
     vocabulary: Vocabulary,
     *,
     split: str,
@@ -55,16 +56,23 @@ def evaluate_labels(
     parts = [LabelShard(number=n, store=store, name=name) for n, name in enumerate(shards)]
     counted, shown = map_reduce(_judge, _join, parts, seed)
     space = LabelSpace.of(vocabulary, manifest)
-    names = {"attributes": space.attributes.names, "types": manifest["attribute_types"]}
-    measured = label_measures(counted, categories=len(space.categories), **names)
+    attributes, types = space.attributes.names, manifest.attribute_types
+    measured = label_measures(counted, categories=len(space.categories), attributes=attributes, types=types)
     if not measured.keys() & {"category", "attributes", "landmarks"}:
         return None
-    counts = {name: manifest[name] for name in ("category_counts", "attribute_counts")}
+    baselines = guesses(
+        measured,
+        counted,
+        category_counts=manifest.category_counts,
+        attribute_counts=manifest.attribute_counts,
+        attributes=attributes,
+        types=types,
+    )
     metrics = {
         "split": split,
         "crop": crop,
         **measured,
-        "baselines": guesses(measured, counted, **counts, **names),
+        "baselines": baselines,
         "published": PUBLISHED,
         "comparable": is_full_benchmark(manifest, split),
     }

@@ -1,5 +1,7 @@
 """What was published on DeepFashion's category and attribute benchmark, and whether a table is that benchmark."""
 
+from fashion.data.table_manifest import TableManifest
+
 FASHIONNET = "FashionNet (2016)"
 
 # Liu et al., CVPR 2016: top-3 and top-5, as fractions.
@@ -23,15 +25,14 @@ IMAGES = {"train": 209_222, "val": 40_000, "test": 40_000}
 ATTRIBUTES = 1000
 
 
-def is_full_benchmark(manifest: dict, split: str) -> bool:
+def is_full_benchmark(manifest: TableManifest, split: str) -> bool:
     """Whether the numbers of this split may stand beside the published ones: the item table is the whole benchmark, and
     the split its test split."""
-    settings = manifest["settings"]
-    images = {name: row["images"] for name, row in manifest["labels"].items()}
+    images = {name: row.images for name, row in manifest.labels.items()}
     return (
-        settings["benchmark"] == "category-attribute"
-        and not settings.get("fine")
+        manifest.used.benchmark == "category-attribute"
+        and not manifest.used.fine
         and images == IMAGES
-        and len(manifest["attributes"]) == ATTRIBUTES
+        and len(manifest.attributes) == ATTRIBUTES
         and split == "test"
     )

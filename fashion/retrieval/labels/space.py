@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from fashion.data.table_manifest import TableManifest
 from fashion.vocabulary import Vocabulary
 
 
@@ -49,12 +50,12 @@ class LabelSpace:
     types: dict[str, str]  # attribute -> type, of the attributes that compete and have one
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary, manifest: dict) -> "LabelSpace":
+    def of(cls, vocabulary: Vocabulary, manifest: TableManifest) -> "LabelSpace":
         """`manifest`: the item table's."""
-        attributes = Choices.of(vocabulary.attributes, manifest["attributes"])
-        types = manifest["attribute_types"]
+        attributes = Choices.of(vocabulary.attributes, manifest.attributes)
+        types = manifest.attribute_types
         return cls(
-            categories=Choices.of(vocabulary.categories, manifest["categories"]),
+            categories=Choices.of(vocabulary.categories, manifest.categories),
             attributes=attributes,
             types={name: types[name] for name in attributes.names if name in types},
         )

@@ -10,6 +10,7 @@ from fashion.retrieval.labels.columns import Predictions
 from fashion.retrieval.labels.space import LabelSpace
 from fashion.retrieval.labels.truth import Truth
 from fashion.vocabulary import Vocabulary
+from tests.catalogues import table_manifest
 
 NAMES = [f"attribute {i:02}" for i in range(23)]
 TYPES = {name: ("texture", "shape", "style")[i % 3] for i, name in enumerate(NAMES[:-2])}  # two have no type
@@ -18,7 +19,7 @@ CATEGORIES = ["Anorak", "Blouse", "Cutoffs", "Dress", "Jeans", "Kimono", "Tee"]
 VOCABULARY = Vocabulary(
     categories=("Tee", "WOMEN/Tees", *CATEGORIES[:5]), attributes=("elsewhere", *NAMES[:0:-1], "of another table")
 )
-MANIFEST = {"categories": CATEGORIES, "attributes": NAMES, "attribute_types": TYPES}
+MANIFEST = table_manifest(categories=CATEGORIES, attributes=NAMES, attribute_types=TYPES)
 SPACE = LabelSpace.of(VOCABULARY, MANIFEST)
 
 

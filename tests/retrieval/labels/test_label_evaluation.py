@@ -1,10 +1,13 @@
 """The evaluation of labels over shards on storage: the same for any shards, and what is said beside it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from predictions import CATEGORIES, MANIFEST, NAMES, SPACE, VOCABULARY, predictions, truths
 
+from fashion.data.table_manifest import LabelledImages
 from fashion.retrieval.labels.columns import label_columns
 from fashion.retrieval.labels.evaluate import evaluate_labels
 from fashion.retrieval.labels.measures import label_measures
@@ -13,12 +16,13 @@ from fashion.retrieval.labels.tally import tally
 from fashion.retrieval.labels.text import labels_text
 from fashion.storage import Store
 
-COUNTS = {
-    "settings": {"benchmark": "category-attribute", "fine": False},
-    "labels": {"test": {"images": 120}},
-    "category_counts": dict.fromkeys(CATEGORIES, 3),
-    "attribute_counts": dict.fromkeys(NAMES, 2),
-}
+COUNTED = replace(
+    MANIFEST,
+    settings={"benchmark": "category-attribute", "crop": False, "fine": False},
+    labels={"test": LabelledImages(images=120, attributes=120)},
+    category_counts=dict.fromkeys(CATEGORIES, 3),
+    attribute_counts=dict.fromkeys(NAMES, 2),
+)
 N = 120
 
 
@@ -40,7 +44,7 @@ def evaluated(folder, rows: pa.Table, shards: np.ndarray, **options):
         store.write_table(f"test/{number}.parquet", rows.filter(pa.array(shards == number)))
     names = [f"test/{number}" for number in sorted(set(shards.tolist()))]
     options = {"split": "test", "crop": "whole", "seed": 3} | options
-    return evaluate_labels(store, names, MANIFEST | COUNTS, VOCABULARY, **options)
+    return evaluate_labels(store, names, COUNTED, VOCABULARY, **options)
 
 
 def test_numbers_and_examples_do_not_depend_on_the_shards(tmp_path):
@@ -53,7 +57,7 @@ def test_numbers_and_examples_do_not_depend_on_the_shards(tmp_path):
         for name, shown in whole.examples.items():
             assert found.examples[name].to_pylist() == shown.to_pylist()
     expected = label_measures(
-        tally(rows), categories=6, attributes=SPACE.attributes.names, types=MANIFEST["attribute_types"]
+        tally(rows), categories=6, attributes=SPACE.attributes.names, types=MANIFEST.attribute_types
     )
     assert {name: whole.metrics[name] for name in expected} == expected
     assert whole.metrics["images"] == N
@@ -101,18 +105,16 @@ def test_the_table_in_print_marks_published_rows_and_says_what_was_counted(tmp_p
 
 
 def test_only_the_whole_benchmark_stands_beside_published_numbers():
-    full = {
-        "settings": {"benchmark": "category-attribute", "fine": False},
-        "labels": {split: {"images": count} for split, count in IMAGES.items()},
-        "attributes": ["a"] * ATTRIBUTES,
-    }
+    used = {"benchmark": "category-attribute", "crop": False, "fine": False}
+    labels = {split: LabelledImages(images=count, attributes=count) for split, count in IMAGES.items()}
+    full = replace(MANIFEST, settings=used, labels=labels, attributes=["a"] * ATTRIBUTES)
     assert is_full_benchmark(full, "test") and not is_full_benchmark(full, "val")
     for change in (
-        {"settings": {"benchmark": "category-attribute", "fine": True}},
-        {"settings": {"benchmark": "in-shop"}},
-        {"labels": full["labels"] | {"test": {"images": 39_999}}},
+        {"settings": used | {"fine": True}},
+        {"settings": {"benchmark": "in-shop", "crop": False}},
+        {"labels": labels | {"test": LabelledImages(images=39_999, attributes=0)}},
         {"attributes": ["a"] * 999},
     ):
-        assert not is_full_benchmark(full | change, "test")
+        assert not is_full_benchmark(replace(full, **change), "test")
     by_type = PUBLISHED["FashionNet (2016)"]["attributes"]["by_type"]
     assert [row["recall"]["5"] for row in by_type] == pytest.approx([0.4952, 0.4984, 0.4859, 0.5402, 0.7316])

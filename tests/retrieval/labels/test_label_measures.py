@@ -25,6 +25,7 @@ from fashion.retrieval.labels.ranks import best_first, ranks, ranks_within
 from fashion.retrieval.labels.space import LabelSpace
 from fashion.retrieval.labels.tally import join_tallies, tally
 from fashion.vocabulary import Vocabulary
+from tests.catalogues import table_manifest
 
 
 @pytest.mark.parametrize("coarse", [True, False])
@@ -152,7 +153,7 @@ def test_guesses_are_counted_as_answers_are():
 def test_what_is_not_annotated_or_has_no_name_in_common_is_not_counted():
     rng = np.random.default_rng(4)
     held = truths(rng, 20)
-    strange = LabelSpace.of(VOCABULARY, {"categories": ["Cape"], "attributes": ["odd"], "attribute_types": {}})
+    strange = LabelSpace.of(VOCABULARY, table_manifest(categories=["Cape"], attributes=["odd"]))
     rows = rows_of(predictions(rng, 20, coarse=False), held, strange)
     assert set(label_measures(tally(rows), categories=7, attributes=[], types={})) == {"images", "landmarks"}
     # Yet the best are told.
