@@ -2,9 +2,11 @@
 
 from dataclasses import is_dataclass, replace
 from functools import cache
+from operator import attrgetter
 from typing import Any, Literal, get_args, get_origin
 
 from fashion.errors import InputError
+from fashion.networks.settings import AUTO, NetworkSettings
 from fashion.setting_types import expected, options, suggestion, types_of
 from fashion.training.settings import TrainSettings
 
@@ -62,7 +64,10 @@ def written(value: Any) -> str:
 
 
 def override(base: TrainSettings, values: Values) -> TrainSettings:
-    """`base` with the named settings changed, all at once. Raises InputError where the result is no valid run."""
+    """`base` with the named settings changed, all at once. What `base` has as its network has it by default is, for another
+    network, as that one has it. Raises InputError where the result is no valid run."""
+    if values.get("network.name", base.network.name) != base.network.name:
+        values = _left_open(base) | values
     tree: dict = {}
     for name, value in values.items():
         *groups, leaf = name.split(".")
@@ -71,6 +76,13 @@ def override(base: TrainSettings, values: Values) -> TrainSettings:
             place = place.setdefault(group, {})
         place[leaf] = value
     return _replace(base, tree)
+
+
+def _left_open(base: TrainSettings) -> Values:
+    """Of the settings whose default hangs on the network: those that are as the default has it."""
+    default = TrainSettings(network=NetworkSettings(name=base.network.name))
+    follow = {"network.size": None, "network.pretrained": AUTO, "optimizer.learning_rate": None}
+    return {name: value for name, value in follow.items() if attrgetter(name)(base) == attrgetter(name)(default)}
 
 
 def _replace(settings: Any, tree: dict) -> Any:

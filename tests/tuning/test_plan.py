@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from fashion.errors import InputError
+from fashion.networks.settings import SHIPPED, NetworkSettings
+from fashion.training.recipe import OptimizerSettings
 from fashion.training.settings import LossSettings, ResourceSettings, TrainSettings
 from fashion.tuning.overrides import override
 from fashion.tuning.plan import SweepSettings, plan_sweep, share_cluster
@@ -77,6 +79,25 @@ def test_settings_are_changed_together_and_nothing_else_is():
     found = override(TRIPLET, values)
     assert (found.loss.name, found.loss.margin, found.loss.bound, found.epochs) == ("improved-triplet", 0.4, 0.3, 5)
     assert (found.batch, found.network, found.optimizer) == (TRIPLET.batch, TRIPLET.network, TRIPLET.optimizer)
+
+
+def test_each_network_of_a_sweep_has_its_own_defaults_and_what_was_chosen_for_all():
+    def of(network, base):
+        s = override(base, {"network.name": network})
+        return s.network.size, s.network.pretrained, s.optimizer.learning_rate
+
+    names = [SHIPPED, "resnet10", "resnet18"]
+    alone = [TrainSettings(network=NetworkSettings(name=name)) for name in names]
+    for base in alone:
+        assert [of(name, base) for name in names] == [
+            (160, "DEFAULT", 2e-3), (80, None, 4e-3), (64, None, 2e-3)
+        ]  # fmt: skip
+        assert [override(base, {"network.name": name}).identity() for name in names] == [a.identity() for a in alone]
+    chosen = TrainSettings(network=NetworkSettings(size=96), optimizer=OptimizerSettings(learning_rate=1e-4))
+    assert [of(name, chosen) for name in names] == [(96, "DEFAULT", 1e-4), (96, None, 1e-4), (96, None, 1e-4)]
+    both = {"network.name": "resnet10", "network.size": 48, "optimizer.learning_rate": 1e-3}
+    found = override(TrainSettings(), both)
+    assert (found.network.size, found.network.pretrained, found.learning_rate) == (48, None, 1e-3)
 
 
 @pytest.mark.parametrize(
