@@ -33,6 +33,7 @@ from fashion.training.board import Board, Registered, Saved, Show, Watcher, last
 from fashion.training.checkpoint import (
     HISTORY,
     NETWORK,
+    RUN,
     checkpoint_name,
     open_run,
     read_training_state,
@@ -100,6 +101,7 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     except RayActorError as fault:
         raise RuntimeError("the process that controls the training ended") from fault
     job.run.delete_folder(STEPS)  # nothing goes on from there any more
+    _check_there(job.run)
 
 
 @contextmanager
@@ -248,11 +250,24 @@ def _report(job: Job, trainer: "Trainer", reporter: "Reporter", row: dict, save:
     job.run.write_json(HISTORY, trainer.history)
 
 
+def _check_there(run: Store) -> None:
+    """Raises InputError where somebody has deleted the run's folder meanwhile."""
+    if not run.exists(RUN):
+        raise InputError(
+            f"run: {run.uri} was deleted while the training ran: its {RUN} is not there any more; the same command goes on "
+            "with what is left there, or begins anew"
+        )
+
+
 def _told(fault: TrainingFailedError, run: Store) -> Exception:
     """The error to raise: one line, and where the whole of it is."""
     error = cause(fault)
     if isinstance(error, InputError):
         return error
+    try:
+        _check_there(run)
+    except InputError as deleted:
+        return deleted
     run.write(FAILURE, str(fault).encode())
     kind = "" if isinstance(error, TrainingDiverged) else f"{type(error).__name__}: "
     return RuntimeError(f"{kind}{line_of(error)} (all of it is in {run.uri}/{FAILURE})")

@@ -1,9 +1,10 @@
 """A run whose newest checkpoint is damaged, or what Ray Train remembers of it, goes on from the newest that is whole."""
 
 from fashion.errors import InputError
-from fashion.ray_seam.registered import register, registered
+from fashion.ray_seam.registered import SNAPSHOT, register, registered
 from fashion.storage import Store
-from fashion.training.checkpoint import NETWORK, TRAINING, Found, checkpoints, score
+from fashion.training.checkpoint import NETWORK, RUN, TRAINING, Found, checkpoints, score
+from fashion.training.step_checkpoints import STEPS
 
 
 def mend_run(run: Store, metric: str) -> str | None:
@@ -11,6 +12,8 @@ def mend_run(run: Store, metric: str) -> str | None:
     checkpoints are judged by. Raises InputError where no checkpoint is whole."""
     names = registered(run)
     held = {found.name: found for found in checkpoints(run)}
+    if not held and not run.exists(RUN):
+        return _forget(run, names)
     if not held and names == []:
         return None
     fault = _fault(run, held, names)
@@ -27,6 +30,15 @@ def mend_run(run: Store, metric: str) -> str | None:
             run.delete_folder(name)  # it comes again under the same name
     register(run, [(f.name, {"score": score(f.history[-1], metric), "epoch": f.epoch}) for f in whole])
     return f"note: {fault}; the run goes on from {whole[-1].name}, the newest that is whole"
+
+
+def _forget(run: Store, names: list[str] | None) -> str | None:
+    """A folder that was deleted under a training holds what that wrote afterwards: nothing that can be gone on from."""
+    run.delete_folder(STEPS)
+    if names == []:
+        return None
+    run.delete(SNAPSHOT)  # Ray Train would look for what it names
+    return f"note: {run.uri} was deleted while a training wrote there, and no checkpoint is left; the run begins anew"
 
 
 def _fault(run: Store, held: dict[str, Found], names: list[str] | None) -> str | None:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from ray.train import Result
+from ray.train import Result, TrainingFailedError
 
 from fashion.errors import InputError
 from fashion.networks.model import build_network
@@ -18,6 +18,7 @@ from fashion.training.checkpoint import (
     checkpoints,
     write_checkpoint,
 )
+from fashion.training.driver import _told
 from fashion.training.mend import mend_run
 
 RECALLS = (0.5, 0.7, 0.6)
@@ -92,6 +93,20 @@ def test_a_run_without_a_whole_checkpoint_is_refused(run):
         mend_run(run, "recall@1")
     with pytest.raises(InputError, match=r"network.safetensors of the run is damaged.*no other checkpoint is whole"):
         best_checkpoint(run, "recall@1")
+
+
+def test_a_run_that_was_deleted_under_its_training_begins_anew(run):
+    """What the training wrote afterwards is left, the list of its checkpoints too, of which Ray Train makes an error."""
+    for found in checkpoints(run):
+        run.delete_folder(found.name)
+    run.write("steps/0/network.safetensors", b"of another run, perhaps")
+    assert "was deleted while a training wrote there" in mend_run(run, "recall@1")
+    assert registered(run) == [] and not run.names("steps", recursive=True)
+    assert mend_run(run, "recall@1") is None
+    with pytest.raises(InputError, match=r"run: .* was deleted while the training ran: its run.json is not there"):
+        raise _told(TrainingFailedError("no such checkpoint"), run)
+    run.write_json("run.json", {})
+    assert isinstance(_told(TrainingFailedError("x"), run), RuntimeError)
 
 
 def test_what_uses_a_run_takes_its_best_whole_network(run):
