@@ -20,6 +20,8 @@ from fashion.setting_types import require_folders
 from fashion.storage import Store
 from fashion.training.checkpoint import Found
 
+SEARCH = "search"  # folder of what a search has found so far, in that of the results until they are written
+
 log = logging.getLogger(__name__)
 
 
@@ -97,6 +99,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
             seed=settings.seed,
             map_reduce=map_reduce,
             device=device,
+            kept=out / SEARCH,
             progress=bar.to,
         )
     labels = None
@@ -125,6 +128,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
     }
     history = [{**row, "epoch": row["epoch"] + 1} for row in best.history]
     metrics = write_results(out, evaluation, origin, table, history, seed=settings.seed, gate=gate, labels=labels)
+    out.delete_folder(SEARCH)
     said = metrics["protocol"]
     log.info(
         f"\n{said['benchmark']}: {metrics['queries']:,} queries of {said['query_split']} in {metrics['gallery']:,} "

@@ -19,6 +19,7 @@ from fashion.retrieval.map_sample import map_sample, sample_items
 from fashion.retrieval.metrics import chance, median_rank, summary
 from fashion.retrieval.protocol import blend, check_category, describe, expansion, gallery_splits, reranking
 from fashion.retrieval.rank import Engine, Ranking
+from fashion.retrieval.search.kept import Kept
 from fashion.retrieval.search.parts import MapReduce, map_reduce_here
 from fashion.retrieval.search.queries import Queries, is_match
 from fashion.retrieval.search.survey import Asked, Survey, Turn, join_surveys, survey_part
@@ -58,11 +59,14 @@ def evaluate(
     seed: int = 0,
     map_reduce: MapReduce = map_reduce_here,
     device: str | None = None,
+    kept: Store | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Embedding shards in `store`, their names by split -> metrics and rankings; memory O(queries) here.
 
-    `map_reduce` and `device`: as in `rank`. `seed` chooses the sample alone. `progress(parts searched, parts to search)`.
+    `map_reduce` and `device`: as in `rank`. `kept`: a folder for what was found so far, from which a search that was stopped
+    goes on; it may be deleted when all is done. `seed` chooses the sample alone. `progress(parts searched, parts to
+    search)`.
     Raises InputError where a side is empty, or has no pairs though they are asked for.
     """
     protocol = describe(settings, benchmark=table.benchmark, crop=crop)
@@ -100,7 +104,9 @@ def evaluate(
     # One ranking a kind of vector, and one a domain where the gallery has several.
     domains = [domain for domain in sorted(DOMAINS) if known[EMBEDDING, domain].columns]
     made = [turn for turn in turns if turn[1] is None or (len(domains) > 1 and turn[1] in domains)]
-    engine = Engine(parts=parts, map_reduce=map_reduce, device=device)
+    gallery = repr((store.uri, [part.name for part in parts], label, settings.ranking))
+    answers = Kept(store=kept, gallery=gallery) if kept else None
+    engine = Engine(parts=parts, map_reduce=map_reduce, device=device, kept=answers)
     ranked = engine.rank([turns[turn] for turn in made], [known[turn] for turn in made], progress)
     rankings = dict(zip(made, ranked, strict=True))
     ranking = rankings[EMBEDDING, None]

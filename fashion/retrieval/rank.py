@@ -54,7 +54,7 @@ def rank(
     """Rank all columns of the gallery's parts for every query, and list the best k (0: none).
 
     `map_reduce` asks the parts; `device` computes the fast products, in the precision that it does fastest or in the given
-    one (float32, bfloat16, int8): the ranking is the same. `kept`: where a search that is stopped goes on.
+    one (float32, bfloat16, int8): the ranking is the same. `kept`: where a search of several passes that is stopped goes on.
     `progress(parts scanned, parts to scan)`.
     """
     turns = [Turn(queries=queries, k=k, expansion=expansion, reranking=reranking)]
@@ -78,7 +78,7 @@ class Engine:
     map_reduce: MapReduce
     device: str | None = None  # of the fast products
     precision: str | None = None
-    kept: Kept | None = None  # a pass that is there is not made again
+    kept: Kept | None = None  # of several passes one that is there is not made again
 
     def rank(
         self,
@@ -98,14 +98,13 @@ class Engine:
 
         lists: list[list[Lists]] = [[] for _ in turns]
         measures: list[list[Measures]] = [[] for _ in turns]
-        if self.kept:
-            self.kept.claim(turns)
+        kept = self.kept.of(turns) if self.kept and len(planned) > 1 else None
         for number, groups in enumerate(planned):
-            answers = self.kept.read(number, len(groups)) if self.kept else None
+            answers = kept.read(number, len(groups)) if kept else None
             if answers is None:
                 answers = self._pass(groups, done)
-                if self.kept:
-                    self.kept.write(number, answers)
+                if kept:
+                    kept.write(number, answers)
             else:
                 done(len(self.parts))
             for group, (found, measured) in zip(groups, answers, strict=True):

@@ -1,8 +1,10 @@
 """What the passes of a search have found, on storage: a search that was stopped goes on after its last whole pass.
 
-_identity.json        written first: what is searched for, and in what; another search is refused
-pass-00000-00.listed  the columns that are in a list of the first group of the first pass, and their places
-pass-00000-00.found   written last: a row a query, its list and its measures
+3f2a.../                     of one search: the digest of what is searched for, and in what
+3f2a.../pass-00000-00.listed the columns that are in a list of the first group of the first pass, and their places
+3f2a.../pass-00000-00.found  written last: a row a query, its list and its measures
+
+What another search left lies in another folder and is not read.
 """
 
 import hashlib
@@ -12,45 +14,52 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from fashion.identity import check_same
+from fashion.errors import InputError
 from fashion.retrieval.metrics import Measures
 from fashion.retrieval.search import survey
 from fashion.retrieval.search.merge import COLUMN_BITS, Columns, Lists
 from fashion.retrieval.search.queries import Queries
 from fashion.retrieval.search.survey import Turn
+from fashion.sealed import to_json
 from fashion.storage import Store
 
-FORMAT = 1
-IDENTITY = "_identity.json"
+FORMAT = 1  # raised where the same search would find something else
 PLACE = "place"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """The answers of one search, in a folder of their own."""
+    """Where searches in one gallery keep their answers."""
 
     store: Store
-    gallery: str  # the gallery's fingerprint: what is in its parts, and in which order
+    gallery: str  # what is in its parts, and in which order
 
-    def claim(self, turns: Sequence[Turn]) -> None:
-        """Say what is searched for. Raises InputError where the folder has answers of another search."""
-        mine = {
+    def of(self, turns: Sequence[Turn]) -> "Passes":
+        """The answers of one search."""
+        identity = {
             "format": FORMAT,
             "gallery": self.gallery,
             "at_once": survey.AT_ONCE,
-            "turns": [_said(t) for t in turns],
+            "turns": [_said(turn) for turn in turns],
         }
-        if self.store.exists(IDENTITY):
-            check_same(self.store, "answers of a search", self.store.read_json(IDENTITY), mine, "choose another folder")
-        else:
-            self.store.write_json(IDENTITY, mine)
+        return Passes(store=self.store / hashlib.sha256(to_json(identity)).hexdigest()[:16])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passes:
+    """The answers of one search, in a folder of their own."""
+
+    store: Store
 
     def read(self, number: int, groups: int) -> list[tuple[Lists, Measures]] | None:
-        """The answers of a pass; None where it is not whole."""
+        """The answers of a pass; None where it is not whole, or damaged."""
         names = [_name(number, group) for group in range(groups)]
         if not all(self.store.exists(f"{name}.found") for name in names):
             return None
-        return [self._answer(name) for name in names]
+        try:
+            return [self._answer(name) for name in names]
+        except InputError:
+            return None
 
     def write(self, number: int, answers: Sequence[tuple[Lists, Measures]]) -> None:
         """Keep the answers of a pass."""
