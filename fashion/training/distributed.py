@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+ONE_BUCKET = 1 << 20  # MB
+
 
 def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
@@ -74,7 +76,27 @@ def replicate(network: torch.nn.Module, device: torch.device) -> torch.nn.Module
     network = network.to(device)
     if world() == 1:
         return network
-    return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
+    if device.type == "cuda":
+        return DistributedDataParallel(network, device_ids=[device.index])
+    if world() == 2:  # the sum of two numbers has one order
+        return DistributedDataParallel(network)
+    replica = DistributedDataParallel(network, bucket_cap_mb=ONE_BUCKET)
+    replica.register_comm_hook([p for p in network.parameters() if p.requires_grad], _in_one_order)
+    return replica
+
+
+def _in_one_order(parameters: list[torch.nn.Parameter], bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
+    """Averages all gradients, laid out as the network has them. In which order gloo adds what more than two workers have
+    hangs on where it lies, and DDP lays it out anew after a first step, so also after each resume."""
+    own = {id(p): gradient for p, gradient in zip(bucket.parameters(), bucket.gradients(), strict=True)}
+    gradients = [own[id(p)] for p in parameters]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    for gradient, total in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        torch.div(total.view(gradient.shape), world(), out=gradient)
+    averaged: torch.futures.Future[torch.Tensor] = torch.futures.Future()
+    averaged.set_result(bucket.buffer())
+    return averaged
 
 
 def share_buffers(network: torch.nn.Module) -> None:

@@ -1,7 +1,7 @@
 """Exact top-k over embedding shards as Ray tasks, against one faiss IndexFlatIP that holds the whole gallery.
 
 python tests/benchmarks/search.py
-python tests/benchmarks/search.py --gallery 1000000 --shards 50 --rounds 1 --faiss false    # only time and memory
+python tests/benchmarks/search.py --gallery 10000000 --shards 200 --rounds 0 --faiss false  # one search: memory, seconds
 
 Our side reads its shards from disk, on as many CPUs as the machine has, one thread each; faiss has its vectors in
 memory already, all threads and its fastest kernel. Rounds alternate. Near ties: ours are ordered by the exactly rounded
@@ -153,10 +153,11 @@ def main() -> None:
             search = lambda: rank(  # noqa: E731
                 queries, shards, options.k, map_reduce=map_reduce, device=device, precision=options.precision
             )
-            began = time.perf_counter()
-            search()  # the workers start, and import
-            first = time.perf_counter() - began
-            search()  # and measure what they do fastest
+            if options.rounds:
+                began = time.perf_counter()
+                search()  # the workers start, and import
+                first = time.perf_counter() - began
+                search()  # and measure what they do fastest
             for _ in range(options.rounds):
                 began = time.perf_counter()
                 found = search()
@@ -166,23 +167,29 @@ def main() -> None:
                     _, rows = index.search(queries_QD, options.k)
                     theirs.append(time.perf_counter() - began)
             index = None
+            began = time.perf_counter()
             with Memory() as memory:
                 search()
+            sampled = time.perf_counter() - began
         flop = 2e-9 * options.queries * options.gallery * options.dimension
         rate = lambda seconds: f"{flop / sorted(seconds)[len(seconds) // 2]:.0f} GFLOP/s"  # noqa: E731
         print(
             f"{options.queries:,} queries, top {options.k} of {options.gallery:,} x {options.dimension} in "
             f"{options.shards} shards, {cores} cores, {options.rounds} rounds, medians (least to greatest)"
         )
-        print(
-            f"shards as Ray tasks: {spread(ours)} s, {rate(ours)} with reading; the first, with starting: {first:.1f} s"
-        )
+        if ours:
+            print(
+                f"shards as Ray tasks: {spread(ours)} s, {rate(ours)} with reading; the first, with starting: {first:.1f} s"
+            )
         if theirs:
             print(f"faiss IndexFlatIP:   {spread(theirs)} s, {rate(theirs)} in memory")
             ratios = [t / o for t, o in zip(theirs, ours, strict=True)]
             print(f"faiss / ours         {spread(ratios)} (bar 1.5 where bfloat16 is native, else 1.0)")
             print(disagreement(found, rows, queries_QD, shards))
-    print(f"peak memory of all processes {memory.peak / 2**30:.2f} GiB")
+    print(
+        f"peak memory of all processes {memory.peak / 2**30:.2f} GiB; that search took {sampled:.1f} s, "
+        f"load {os.getloadavg()[0]:.0f}"
+    )
 
 
 if __name__ == "__main__":
