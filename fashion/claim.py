@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -22,20 +23,41 @@ from fashion.provenance import now
 from fashion.storage import Store
 
 CLAIM = "_job.json"  # readers of Parquet folders leave out what begins with _
-SHAPE = {"id": str, "host": str, "place": str, "pid": int, "begun": str | None, "since": str}
 BEAT_S = 10.0
 STALE_S = 60.0
 LOOK_S = 1.0  # between looks at a claim that may be dead, and until the first look at one's own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """CLAIM: which process writes to a folder."""
+
+    id: str
+    host: str
+    place: str  # within which the process's number is its own
+    pid: int
+    begun: str | None  # when the process did, in ticks of its machine's clock
+    since: str
+
+
+# Of a file that cannot be read as a claim.
+_UNREADABLE = Claim(id="", host="an unknown machine", place="", pid=0, begun=None, since="an unknown time")
 
 
 @contextmanager
 def sole_writer(store: Store) -> Iterator[None]:
     """No other job that asks writes to the folder during the block. Raises InputError, naming the other job, where one does;
     at the end of the block too, where another has taken over, which interrupts this job."""
-    mine = {"id": uuid.uuid4().hex, "host": socket.gethostname(), "place": _place(), "pid": os.getpid()}
-    mine |= {"begun": _begun(os.getpid()), "since": now()}
+    mine = Claim(
+        id=uuid.uuid4().hex,
+        host=socket.gethostname(),
+        place=_place(),
+        pid=os.getpid(),
+        begun=_begun(os.getpid()),
+        since=now(),
+    )
     _wait_for_end(store)
-    store.write_json(CLAIM, mine)
+    store.write_value(CLAIM, mine)
     heart = _Heart(store, mine)
     heart.start()
     try:
@@ -47,7 +69,7 @@ def sole_writer(store: Store) -> Iterator[None]:
         heart.stop.set()
         heart.join(BEAT_S)
         with suppress(OSError):
-            if (_read(store) or {}).get("id") == mine["id"]:
+            if (claim := _read(store)) and claim.id == mine.id:
                 store.delete(CLAIM)
     if heart.other is not None:
         raise _refusal(store, heart.other)
@@ -56,11 +78,11 @@ def sole_writer(store: Store) -> Iterator[None]:
 class _Heart(threading.Thread):
     """Renews a claim; where it finds another's in its place, `other` is that, and this process is interrupted."""
 
-    def __init__(self, store: Store, mine: dict):
+    def __init__(self, store: Store, mine: Claim):
         super().__init__(daemon=True, name="renew claim")
         self.store, self.mine = store, mine
         self.stop = threading.Event()
-        self.other: dict | None = None
+        self.other: Claim | None = None
 
     def run(self) -> None:
         wait = LOOK_S
@@ -68,8 +90,8 @@ class _Heart(threading.Thread):
             wait = BEAT_S
             with suppress(OSError):  # a storage that fails for a while: the next beat may pass
                 claim = _read(self.store)
-                if claim is None or claim.get("id") == self.mine["id"]:
-                    self.store.write_json(CLAIM, self.mine)
+                if claim is None or claim.id == self.mine.id:
+                    self.store.write_value(CLAIM, self.mine)
                 else:
                     self.other = claim
                     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -83,7 +105,7 @@ def _wait_for_end(store: Store) -> None:
     while claim := _read(store):
         if _known_dead(claim):
             return
-        if claim.get("place") == _place():
+        if claim.place == _place():
             raise _refusal(store, claim)
         renewed = _modified(store, CLAIM)
         if renewed is None:  # released in this moment
@@ -97,25 +119,24 @@ def _wait_for_end(store: Store) -> None:
         time.sleep(LOOK_S)
 
 
-def _refusal(store: Store, claim: dict) -> InputError:
-    who = f"process {claim.get('pid')} on {claim.get('host')}, since {claim.get('since')}"
+def _refusal(store: Store, claim: Claim) -> InputError:
+    who = f"process {claim.pid} on {claim.host}, since {claim.since}"
     return InputError(f"{store.uri}: another job writes there: {who}; wait for its end, or choose another folder")
 
 
-def _read(store: Store) -> dict | None:
-    """The claim there; None where there is none, {} beside which nothing is known where it cannot be read as one."""
+def _read(store: Store) -> Claim | None:
+    """The claim there; None where there is none."""
     try:
-        claim = store.read_json(CLAIM, SHAPE)
+        return store.read_value(CLAIM, Claim)
     except FileNotFoundError:
         return None
     except ValueError:
-        return {"host": "an unknown machine"}
-    return claim
+        return _UNREADABLE
 
 
-def _known_dead(claim: dict) -> bool:
+def _known_dead(claim: Claim) -> bool:
     """Of this machine, and no such process any more: its number may be another's by now."""
-    return claim.get("place") == _place() and _begun(claim["pid"]) != claim["begun"]
+    return claim.place == _place() and _begun(claim.pid) != claim.begun
 
 
 def _place() -> str:

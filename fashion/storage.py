@@ -21,7 +21,6 @@ from fashion.addresses import check_key, normalise, open_filesystem
 from fashion.errors import InputError
 from fashion.json_values import of_plain, to_plain
 from fashion.sealed import from_json, parquet_parts, read_footer, to_json
-from fashion.shapes import Shape, misfit
 
 Content = TypeVar("Content")
 
@@ -112,32 +111,25 @@ class Store:
             Path(temporary).unlink(missing_ok=True)
             raise
 
-    def read_json(self, name: str, shape: Shape = object) -> Any:
-        """What was written. Raises FileNotFoundError, and InputError where it is damaged, or not of this shape."""
+    def read_json(self, name: str) -> Any:
+        """What was written. Raises FileNotFoundError, and InputError where it is damaged."""
 
-        def read() -> Any:
-            data = self.read(name)
-            try:
-                value = from_json(data)
-            except (ValueError, RecursionError) as fault:
-                raise damage(f"{self.uri}/{name}", fault) from None
-            self.check(name, value, shape)
-            return value
+        return self.looked_at_twice(lambda: self._json(name))
 
-        return self.looked_at_twice(read)
-
-    def check(self, name: str, value: Any, shape: Shape) -> None:
-        """Raises InputError where the value of this file is not of the shape."""
-        if fault := misfit(value, shape):
-            raise damage(f"{self.uri}/{name}", ValueError(fault))
+    def _json(self, name: str) -> Any:
+        data = self.read(name)
+        try:
+            return from_json(data)
+        except (ValueError, RecursionError) as fault:
+            raise damage(f"{self.uri}/{name}", fault) from None
 
     def write_json(self, name: str, value: Any) -> None:
         self.write(name, to_json(value))
 
     def read_value(self, name: str, kind: type[Content]) -> Content:
-        """The dataclass that `write_value` wrote. Raises FileNotFoundError, and InputError where it is damaged or
-        another."""
-        return self.value_of(name, self.read_json(name), kind)
+        """The dataclass, or list of them, that `write_value` wrote. Raises FileNotFoundError, and InputError where it is
+        damaged or another."""
+        return self.looked_at_twice(lambda: self.value_of(name, self._json(name), kind))
 
     def value_of(self, name: str, plain: Any, kind: type[Content]) -> Content:
         """What a file's JSON is as a dataclass. Raises InputError where it is another."""
@@ -147,7 +139,7 @@ class Store:
             raise damage(f"{self.uri}/{name}", fault) from None
 
     def write_value(self, name: str, value: Any) -> None:
-        """A dataclass as JSON."""
+        """A dataclass, or a list of them, as JSON."""
         self.write_json(name, to_plain(value))
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:

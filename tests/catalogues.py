@@ -27,6 +27,8 @@ from fashion.retrieval.embeddings import CatalogueManifest, ShardStats, claim, s
 from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import checkpoint_name, checkpoints, write_checkpoint
+from fashion.training.history import EpochRow
+from fashion.training.run_record import DataRecord, RunRecord
 from fashion.vocabulary import Vocabulary
 
 CPU = torch.device("cpu")
@@ -154,11 +156,16 @@ def make_run(
         for number, branch in enumerate(getattr(network, "branches", ())):  # two branches start as one
             for parameter in branch.parameters():
                 parameter.mul_(1 + 0.2 * number * torch.rand(parameter.shape, generator=torch.manual_seed(number)))
-    run = {"settings": {"seed": seed, "batch": {"crop": crop}}, "data": {}, "versions": {}}
+    run = run_record({"epochs": 1, "seed": seed, "batch": {"crop": crop}})
     target = folder / checkpoint_name(0)
     target.mkdir(parents=True)
-    write_checkpoint(str(target), network, {}, history=[{"epoch": 0}], run=run)
+    write_checkpoint(str(target), network, {}, history=[EpochRow(epoch=0)], run=run)
     return Store(folder)
+
+
+def run_record(settings: dict) -> RunRecord:
+    """A run of these settings on no table in particular."""
+    return RunRecord(settings=settings, data=DataRecord(fingerprint="d" * 16))
 
 
 def embedder(run: Store, **settings) -> Embedder:

@@ -25,7 +25,6 @@ BASE = (
     "seeds",
     "setting_ranges",
     "setting_types",
-    "shapes",
     "storage",
     "text",
     "text_table",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from fashion.data.schema import items_file
 from fashion.json_values import left_out, of_plain
 
-KIND = "item-table"
+KIND: Literal["item-table"] = "item-table"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from fashion.pipelines.progress import Progress
 from fashion.pipelines.sweep import SweepJobSettings, sweep_run
 from fashion.pipelines.train import TrainJobSettings, announce, found_beside, train_run
 from fashion.storage import Store
-from fashion.training.checkpoint import Found, best_checkpoint
+from fashion.training.checkpoint import Checkpoint, best_checkpoint
 from fashion.tuning.plan import plan_sweep
 from fashion.tuning.records import Trial
 
@@ -34,7 +34,7 @@ def draw(root: Path, seed: int) -> None:
         write_demo(root / "catalogue", items=ITEMS, seed=seed, progress=bar.to)
 
 
-def train_demo(settings: TrainJobSettings) -> Found:
+def train_demo(settings: TrainJobSettings) -> Checkpoint:
     """Draw, prepare, train, evaluate. Returns the run's best checkpoint."""
     check_storage("run", TRAIN, writes=True)
     root = Path.cwd() / TRAIN

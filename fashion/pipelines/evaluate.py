@@ -1,13 +1,14 @@
 """A run -> how well it retrieves: embed queries and gallery, rank exactly, write metrics, rankings and a report."""
 
 import logging
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from cluster.shared import check_shared
 from cluster.start import ray_cluster
 from cluster.storage import check_storage
 from fashion.claim import sole_writer
 from fashion.data.table import ItemTable
+from fashion.json_values import to_plain
 from fashion.pipelines.embed import embed_shards
 from fashion.pipelines.log import kept_log
 from fashion.pipelines.networks import best_network, embedder_of
@@ -18,7 +19,7 @@ from fashion.retrieval.settings import EmbedSettings, GateSettings, ProtocolSett
 from fashion.setting_ranges import check, setting
 from fashion.setting_types import require_folders
 from fashion.storage import Store
-from fashion.training.checkpoint import Found
+from fashion.training.checkpoint import Checkpoint
 
 SEARCH = "search"  # folder of what a search has found so far, in that of the results until they are written
 
@@ -87,7 +88,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
     # A folder for each network, data and transform: embeddings of another one are never read by mistake.
     folder = out / f"embeddings/{embedder.folder_name(table.fingerprint)}"
     embed_shards(table, [s for split in splits for s in shards[split]], embedder, folder, settings.embedding)
-    cropped = best.about["crop"] == "box" or table.manifest.used.crop
+    cropped = best.record.crop == "box" or table.manifest.used.crop
     map_reduce, device = ray_map_reduce()
     with Progress("search", unit="shards") as bar:
         evaluation = rank(
@@ -116,17 +117,17 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
         )
     origin = {
         "model": {
-            "fingerprint": best.about["fingerprint"],
+            "fingerprint": best.fingerprint,
             "network": network.settings.identity() | asdict(network.settings.transform),
             "epoch": best.epoch + 1,  # people count from 1, as the training log does
             "run": run.uri,
         },
         "data": {"uri": table.store.uri, "fingerprint": table.fingerprint},
-        "seed": best.about["seed"],
+        "seed": best.record.seed,
         "versions": versions(),
         "created": now(),
     }
-    history = [{**row, "epoch": row["epoch"] + 1} for row in best.history]
+    history = [to_plain(replace(row, epoch=row.epoch + 1)) for row in best.history]
     metrics = write_results(out, evaluation, origin, table, history, seed=settings.seed, gate=gate, labels=labels)
     out.delete_folder(SEARCH)
     said = metrics["protocol"]
@@ -143,7 +144,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
     return metrics
 
 
-def announce(table: ItemTable, best: Found, split: str) -> None:
+def announce(table: ItemTable, best: Checkpoint, split: str) -> None:
     """What is about to be evaluated."""
     images = sum(shard.images for shard in table.shards(split))
     log.info(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from fashion.errors import InputError
 from fashion.retrieval.settings import EmbedSettings
 from fashion.storage import Store
-from fashion.training.checkpoint import NETWORK, Found, best_checkpoint, checkpoints
+from fashion.training.checkpoint import NETWORK, Checkpoint, best_checkpoint, checkpoints
 from fashion.training.start import START
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def best_network(run: Store) -> Found:
+def best_network(run: Store) -> Checkpoint:
     """The run's best checkpoint by the metric that it was validated with. Raises InputError where there is none."""
     return best_checkpoint(run, note=lambda line: log.warning(f"note: {line}"))
 
 
-def embedder_of(checkpoint: Found, settings: EmbedSettings, *, baselines: bool = False) -> "Embedder":
+def embedder_of(checkpoint: Checkpoint, settings: EmbedSettings, *, baselines: bool = False) -> "Embedder":
     """The checkpoint's network, shown pictures as in its training."""
     from fashion.retrieval.embedder import Embedder
 
@@ -30,9 +30,9 @@ def embedder_of(checkpoint: Found, settings: EmbedSettings, *, baselines: bool =
     return Embedder(
         folder=checkpoint.store,
         file=NETWORK,
-        fingerprint=checkpoint.about["fingerprint"],
+        fingerprint=checkpoint.fingerprint,
         size=network.settings.side,
-        crop=checkpoint.about["crop"],
+        crop=checkpoint.record.crop or "whole",
         transform=network.settings.transform,
         first=(run, START) if baselines and run.exists(START) else None,
         baselines=baselines,
@@ -40,13 +40,13 @@ def embedder_of(checkpoint: Found, settings: EmbedSettings, *, baselines: bool =
     )
 
 
-def network_with(run: Store, fingerprint: str) -> Found:
+def network_with(run: Store, fingerprint: str) -> Checkpoint:
     """The run's checkpoint whose network has this fingerprint. Raises InputError where it has no such one."""
     there = checkpoints(run)
     for checkpoint in there:
-        if checkpoint.about["fingerprint"] == fingerprint:
+        if checkpoint.fingerprint == fingerprint:
             return checkpoint
-    fingerprints = ", ".join(checkpoint.about["fingerprint"] for checkpoint in there) or "none"
+    fingerprints = ", ".join(checkpoint.fingerprint for checkpoint in there) or "none"
     raise InputError(
         f"run: the catalogue was embedded by network {fingerprint}, {run.uri} has {fingerprints}; give the run that it was "
         "embedded with, or embed it again with jobs/embed.py"

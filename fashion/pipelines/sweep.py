@@ -129,7 +129,7 @@ def _evaluated(best: Trial, plan: SweepPlan, table: ItemTable, store: Store) -> 
     run, out = store / f"{TRIALS}/{best.record.name}", store / "evaluation"
     if out.exists(METRICS):
         metrics = out.read_json(METRICS)
-        network = best_checkpoint(run, plan.metric).about["fingerprint"]
+        network = best_checkpoint(run, plan.metric).fingerprint
         if (metrics["model"]["fingerprint"], metrics["data"]["fingerprint"]) == (network, table.fingerprint):
             return metrics
     return evaluate_run(EvaluateSettings(data=table.store.uri, run=run.uri, out=out.uri), table, run)

@@ -20,7 +20,8 @@ from fashion.pipelines.progress import Progress
 from fashion.pipelines.train_lines import TrainLines, measure
 from fashion.setting_types import part_of
 from fashion.storage import Store
-from fashion.training.checkpoint import Found, best_checkpoint, score
+from fashion.training.checkpoint import Checkpoint, best_checkpoint
+from fashion.training.history import score
 from fashion.training.settings import TrainSettings
 from fashion.training.start import Start, find_start
 from fashion.training.tracking import Tracker, TrackingSettings, all_of
@@ -125,7 +126,7 @@ def labels_held(tables: Sequence[ItemTable]) -> list[str]:
     return lines
 
 
-def train(settings: TrainJobSettings) -> Found:
+def train(settings: TrainJobSettings) -> Checkpoint:
     """Train, or resume, to the last epoch; Ray is joined or started. Returns the run's best checkpoint. Raises InputError,
     and RuntimeError where training failed for good."""
     if not settings.data or not settings.run:

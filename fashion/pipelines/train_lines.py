@@ -8,8 +8,8 @@ from fashion.data.neighbours import DUPLICATES
 from fashion.losses.settings import TASKS
 from fashion.pipelines.progress import Progress
 from fashion.storage import Store
-from fashion.training.checkpoint import score
 from fashion.training.events import EpochDone, StepDone
+from fashion.training.history import EpochRow, score
 from fashion.training.recipe import EMBEDDING
 from fashion.training.settings import TrainSettings
 
@@ -25,7 +25,7 @@ def measure(run: Store) -> Callable[[StepDone | EpochDone], None]:
             rates = {"images_per_s": event.images / event.seconds, "wait_fraction": event.wait_s / event.seconds}
             gauges.set({"loss": event.loss, **rates})
         else:
-            recall = {f"recall_at_{k}": value for k, value in event.row.get("recall", {}).items()}
+            recall = {f"recall_at_{k}": value for k, value in (event.row.recall or {}).items()}
             gauges.set({"epoch": event.epoch + 1, **recall})
 
     return show
@@ -63,32 +63,32 @@ class TrainLines:
         }
         self.bar.to(event.epoch * self.steps + event.step + 1, None, **figures)
 
-    def _epoch(self, row: dict) -> None:
+    def _epoch(self, row: EpochRow) -> None:
         metric = self.settings.validation.metric
-        line = f"epoch {row['epoch'] + 1:3d}/{self.settings.epochs}  loss {row['loss']:.3f}"
-        if "recall" in row:
+        line = f"epoch {row.epoch + 1:3d}/{self.settings.epochs}  loss {row.loss:.3f}"
+        if row.recall is not None:
             self.recall = score(row, metric)
             line += f"  validation {metric} {self.recall:.3f}"
-            line += f"  category {row['category_top1']:.3f}" if "category_top1" in row else ""
-            line += f"  landmark error {row['landmark_error']:.3f}" if "landmark_error" in row else ""
+            line += f"  category {row.category_top1:.3f}" if row.category_top1 is not None else ""
+            line += f"  landmark error {row.landmark_error:.3f}" if row.landmark_error is not None else ""
         line += (
-            f"  {row['images_per_s']:,.0f} images/s  data wait {100 * row['data_wait_s'] / row['seconds']:.0f}%"
-            f"  step {1000 * row['step_s']:.0f} ms"
+            f"  {row.images_per_s:,.0f} images/s  data wait {100 * row.data_wait_s / row.seconds:.0f}%"
+            f"  step {1000 * row.step_s:.0f} ms"
         )
         log.info(line)
-        if "loss_embedding" in row:
-            log.info("  losses: " + "  ".join(f"{name} {row[f'loss_{name}']:.4f}" for name in (EMBEDDING, *TASKS)))
-        if "mining_s" in row:
-            log.info(_mined(row))
-        if row["advice"]:
-            log.warning(f"warning: {row['advice']}")
+        losses = {name: row.statistics.get(f"loss_{name}") for name in (EMBEDDING, *TASKS)}
+        if losses[EMBEDDING] is not None:
+            log.info("  losses: " + "  ".join(f"{name} {loss:.4f}" for name, loss in losses.items()))
+        if row.mining_s is not None:
+            log.info(_mined(row, row.mining_s))
+        if row.advice:
+            log.warning(f"warning: {row.advice}")
 
 
-def _mined(row: dict) -> str:
+def _mined(row: EpochRow, seconds: float) -> str:
     """What the search for the neighbours of hard batches cost, and what it found."""
-    seconds = row["mining_s"]
-    line = f"  neighbours of hard batches found in {seconds:.1f} s, {seconds / row['seconds']:.2f} of an epoch"
-    line += f"; an item's nearest has a similarity of {row['near']:.3f}" if row["near"] is not None else ""
-    if row["near_duplicates"]:
-        line += f"; {row['near_duplicates']:,} pairs may be one garment listed twice: {DUPLICATES}"
+    line = f"  neighbours of hard batches found in {seconds:.1f} s, {seconds / row.seconds:.2f} of an epoch"
+    line += f"; an item's nearest has a similarity of {row.near:.3f}" if row.near is not None else ""
+    if row.near_duplicates:
+        line += f"; {row.near_duplicates:,} pairs may be one garment listed twice: {DUPLICATES}"
     return line

@@ -100,7 +100,7 @@ def claim(store: Store, identity: dict) -> None:
     if not store.exists(IDENTITY):
         store.write_json(IDENTITY, identity)
         return
-    check_same(store, "embeddings", _of(store.read_json(IDENTITY, dict), identity), identity, "choose another folder")
+    check_same(store, "embeddings", _of(store.read_value(IDENTITY, dict), identity), identity, "choose another folder")
 
 
 def check_comparable(catalogue: Catalogue, identity: dict) -> None:
@@ -119,7 +119,7 @@ def open_catalogue(uri: str) -> Catalogue:
     """The folder and manifest of finished embeddings; `uri` is the folder or its manifest. Raises InputError."""
     store = Store(uri.removesuffix(f"/{MANIFEST}"))
     try:
-        manifest = store.read_json(MANIFEST, dict)
+        manifest = store.read_value(MANIFEST, dict)
     except FileNotFoundError:
         raise InputError(
             f"{store.uri}: no {MANIFEST} there, so no finished embeddings; make them with jobs/embed.py"

@@ -30,19 +30,12 @@ from fashion.ray_seam.faults import no_retries_in_vain
 from fashion.ray_seam.trainer import Announced, before_abort, trainer_class
 from fashion.storage import Store
 from fashion.training.board import Board, Registered, Saved, Show, Watcher, last_checkpoint
-from fashion.training.checkpoint import (
-    HISTORY,
-    NETWORK,
-    RUN,
-    checkpoint_name,
-    open_run,
-    read_training_state,
-    score,
-    write_checkpoint,
-)
+from fashion.training.checkpoint import NETWORK, checkpoint_name, read_training_state, write_checkpoint
 from fashion.training.events import EpochDone
+from fashion.training.history import HISTORY, EpochRow, score
 from fashion.training.job import Job
 from fashion.training.resume_point import ResumePoint, resume_point
+from fashion.training.run_record import RUN, open_run
 from fashion.training.step_checkpoints import STEPS
 
 if TYPE_CHECKING:
@@ -59,7 +52,7 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     A finished run returns at once. Raises InputError where the folder holds another run and for bad input wherever it is
     found, RuntimeError where training failed for good, and what `show` or `saved` raise, which ends the run.
     """
-    open_run(job.run, job.about)
+    open_run(job.run, job.record)
     if resume_point(job).step >= job.settings.epochs * job.plan.steps:
         return
     job = job.begun()
@@ -228,7 +221,7 @@ def _begun(rows: Iterable[dict]) -> Iterator[dict]:
     return all_of_them()
 
 
-def _report(job: Job, trainer: "Trainer", reporter: "Reporter", row: dict, save: bool) -> None:
+def _report(job: Job, trainer: "Trainer", reporter: "Reporter", row: EpochRow, save: bool) -> None:
     from fashion.training.distributed import rank
 
     if not save:
@@ -239,15 +232,15 @@ def _report(job: Job, trainer: "Trainer", reporter: "Reporter", row: dict, save:
         ray.train.report({"score": metric})
         return
     with tempfile.TemporaryDirectory() as folder:
-        write_checkpoint(folder, trainer.kept, trainer.state(), history=trainer.history, run=job.about)
+        write_checkpoint(folder, trainer.kept, trainer.state(), history=trainer.history, run=job.record)
         ray.train.report(
-            {"score": metric, "epoch": row["epoch"]},
+            {"score": metric, "epoch": row.epoch},
             checkpoint=Checkpoint.from_directory(folder),
-            checkpoint_dir_name=checkpoint_name(row["epoch"]),
+            checkpoint_dir_name=checkpoint_name(row.epoch),
         )
     reporter.epoch_saved()
     reporter.post(EpochDone(row=row))  # last: an epoch that is not saved yet may come again
-    job.run.write_json(HISTORY, trainer.history)
+    job.run.write_value(HISTORY, trainer.history)
 
 
 def _check_there(run: Store) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from fashion.training.history import EpochRow
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepDone:
@@ -23,11 +25,11 @@ class StepDone:
 class EpochDone:
     """An epoch, and where it writes a checkpoint, that too."""
 
-    row: dict  # of history.json
+    row: EpochRow
 
     @property
     def epoch(self) -> int:
-        return self.row["epoch"]
+        return self.row.epoch
 
 
 @dataclass(frozen=True, kw_only=True)

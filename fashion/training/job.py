@@ -17,6 +17,7 @@ from fashion.provenance import now, versions
 from fashion.storage import Store
 from fashion.training.resources import Resources, decide_resources
 from fashion.training.resume import with_epochs
+from fashion.training.run_record import DataRecord, RunRecord, TableRecord
 from fashion.training.settings import TrainSettings
 from fashion.training.start import START, Start, find_start
 from fashion.vocabulary import Vocabulary
@@ -114,18 +115,18 @@ class Job:
         )
 
     @property
-    def about(self) -> dict:
+    def record(self) -> RunRecord:
         """run.json."""
-        data, *others = ({"uri": table.store.uri, "fingerprint": table.fingerprint} for table in self.tables)
-        return {
-            "kind": "training-run",
-            "settings": self.settings.identity(),
-            "data": data | ({"labels": others} if others else {}),
-            "items": self.plan.items,
-            "steps": self.plan.steps,
-            "versions": versions(),
-            "created": now(),
-        }
+        others = [TableRecord(uri=table.store.uri, fingerprint=table.fingerprint) for table in self.tables[1:]]
+        data = DataRecord(uri=self.table.store.uri, fingerprint=self.table.fingerprint, labels=others or None)
+        return RunRecord(
+            settings=self.settings.identity(),
+            data=data,
+            items=self.plan.items,
+            steps=self.plan.steps,
+            versions=versions(),
+            created=now(),
+        )
 
 
 def plan_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: Sequence[ItemTable] = ()) -> Job:

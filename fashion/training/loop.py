@@ -13,9 +13,9 @@ from fashion.losses.labels import Balance
 from fashion.training.autocast import quick_depthwise
 from fashion.training.averages import Average, between
 from fashion.training.batches import Batches, Stream
-from fashion.training.checkpoint import score
 from fashion.training.distributed import average_gradients, bare, replicate, share_buffers, world
 from fashion.training.events import StepDone
+from fashion.training.history import EpochRow, score
 from fashion.training.miner import Miner
 from fashion.training.optimise import Backbone, build_optimizer, set_rate
 from fashion.training.precision import BF16, quicker, settled
@@ -35,7 +35,9 @@ class Hooks:
     """What the loop calls outside."""
 
     step: Callable[[StepDone], None]  # after each step
-    epoch: Callable[[dict, bool], None]  # after each epoch: its row of the history, and whether to write a checkpoint
+    epoch: Callable[
+        [EpochRow, bool], None
+    ]  # after each epoch: its row of the history, and whether to write a checkpoint
 
 
 class Trainer:
@@ -86,7 +88,7 @@ class Trainer:
         self._replicate(network)
         self.next_epoch = 0  # the one that is under way, or comes next
         self.tally = EpochTally()  # of it
-        self.history: list[dict] = []
+        self.history: list[EpochRow] = []
 
     def _replicate(self, network: torch.nn.Module) -> None:
         """Anew when other parameters are trained: DDP has to know which."""
@@ -111,7 +113,7 @@ class Trainer:
             "random": random_state(self.device),
         }
 
-    def restore(self, state: dict, history: list[dict]) -> None:
+    def restore(self, state: dict, history: list[EpochRow]) -> None:
         """To be called with the network of the checkpoint in place."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.loss.load_state_dict(state["loss"])
@@ -139,10 +141,10 @@ class Trainer:
             judged = last or (epoch + 1) % (self.settings.validation.every or 1) == 0
             if judged:
                 began = time.perf_counter()
-                row |= self._validate(validation, last)
-                row["validation_s"] = time.perf_counter() - began
+                measured = self._validate(validation, last)
+                row = replace(row, **measured, validation_s=time.perf_counter() - began)
             if self.miner and not last and self.miner.due(epoch + 1):
-                row |= self._mine(epoch + 1)
+                row = replace(row, **self._mine(epoch + 1))
             self.next_epoch, self.tally = epoch + 1, EpochTally()
             self.history.append(row)
             hooks.epoch(row, judged)
@@ -159,16 +161,16 @@ class Trainer:
         if not (last and self.settings.interpolate):
             return best
         metric, start, tuned = self.settings.validation.metric, self.start().to(self.device), self.kept
-        found, chosen = {"1.0": score(best, metric)}, 1.0
+        scores, chosen = {"1.0": _score(best, metric)}, 1.0
         for share in SHARES:
             network = between(start, tuned, share)
             measured = validation.measure(network, autocast=autocast)
-            found[str(share)] = score(measured, metric)
-            if score(measured, metric) > score(best, metric):
+            scores[str(share)] = _score(measured, metric)
+            if _score(measured, metric) > _score(best, metric):
                 best, chosen, self.kept = measured, share, network
-        return best | {"interpolation": chosen, "interpolations": found}
+        return best | {"interpolation": chosen, "interpolations": scores}
 
-    def _epoch(self, epoch: int, batches: Batches, hooks: Hooks) -> dict:
+    def _epoch(self, epoch: int, batches: Batches, hooks: Hooks) -> EpochRow:
         """Train the steps that are left of the epoch; returns its row of the history, without validation."""
         if not self.tally.steps:
             self.tally = EpochTally()  # its time counts from here
@@ -182,7 +184,11 @@ class Trainer:
         if not bool(torch.nn.utils.get_total_norm(list(self.network.parameters())).isfinite()):
             raise _diverged(epoch, "the weights are no longer finite")
         rate = self._rate((epoch + 1) * self.steps - 1)
-        return {"epoch": epoch, "learning_rate": rate, "precision": self.precision, **means, **self.tally.figures()}
+        figures = self.tally.figures()
+        loss = means.pop("loss")
+        return EpochRow(
+            epoch=epoch, learning_rate=rate, precision=self.precision, loss=loss, statistics=means, **figures
+        )
 
     def _step(self, epoch: int, step: int, batches: Batches) -> StepDone:
         start = time.perf_counter()
@@ -231,6 +237,11 @@ class Trainer:
     def _train_mode(self) -> None:
         self.network.train()
         self.backbone.settle()
+
+
+def _score(measured: dict, metric: str) -> float:
+    """Of a validation."""
+    return score(EpochRow(epoch=0, **measured), metric)
 
 
 def _diverged(epoch: int, what: str) -> TrainingDiverged:

@@ -3,7 +3,9 @@
 from fashion.errors import InputError
 from fashion.ray_seam.registered import SNAPSHOT, register, registered
 from fashion.storage import Store
-from fashion.training.checkpoint import NETWORK, RUN, TRAINING, Found, checkpoints, score
+from fashion.training.checkpoint import NETWORK, TRAINING, Checkpoint, checkpoints
+from fashion.training.history import score
+from fashion.training.run_record import RUN
 from fashion.training.step_checkpoints import STEPS
 
 
@@ -11,22 +13,22 @@ def mend_run(run: Store, metric: str) -> str | None:
     """Make the run one that can go on; returns what was wrong in a line, None where nothing was. `metric`: that its
     checkpoints are judged by. Raises InputError where no checkpoint is whole."""
     names = registered(run)
-    held = {found.name: found for found in checkpoints(run)}
-    if not held and not run.exists(RUN):
+    there = {checkpoint.name: checkpoint for checkpoint in checkpoints(run)}
+    if not there and not run.exists(RUN):
         return _forget(run, names)
-    if not held and names == []:
+    if not there and names == []:
         return None
-    fault = _fault(run, held, names)
+    fault = _fault(there, names)
     if fault is None:
         return None
-    whole = [f for f in held.values() if (not names or f.name in names) and not f.damaged(NETWORK, TRAINING)]
+    whole = [f for f in there.values() if (not names or f.name in names) and not f.damaged(NETWORK, TRAINING)]
     if not whole:
         raise InputError(
             f"{run.uri}: {fault}, and no other checkpoint is whole; take it from a copy, or begin another --run with "
             "network.pretrained set to this one"
         )
     for name in {name.split("/")[0] for name in run.names(recursive=True) if name.startswith("checkpoint_")}:
-        if "=" in name and name not in {found.name for found in whole}:
+        if "=" in name and name not in {checkpoint.name for checkpoint in whole}:
             run.delete_folder(name)  # it comes again under the same name
     register(run, [(f.name, {"score": score(f.history[-1], metric), "epoch": f.epoch}) for f in whole])
     return f"note: {fault}; the run goes on from {whole[-1].name}, the newest that is whole"
@@ -41,13 +43,13 @@ def _forget(run: Store, names: list[str] | None) -> str | None:
     return f"note: {run.uri} was deleted while a training wrote there, and no checkpoint is left; the run begins anew"
 
 
-def _fault(run: Store, held: dict[str, Found], names: list[str] | None) -> str | None:
+def _fault(there: dict[str, Checkpoint], names: list[str] | None) -> str | None:
     if names is None:
         return "the list of its checkpoints is damaged"
     if not names:  # deleted, or the run was broken off before it was first written
         return "the list of its checkpoints is not there"
     for name in names:
-        if name not in held:
+        if name not in there:
             return f"{name} is damaged: it is not there, or not all of it"
-    newest = held[names[-1]]
+    newest = there[names[-1]]
     return (reason := newest.damaged(NETWORK, TRAINING)) and f"{newest.name}/{reason}"

@@ -50,7 +50,7 @@ class Reporter:
         self.background.wait()
 
     def _write(self, snapshot: Snapshot) -> None:
-        write_step_checkpoint(self.job.run, lambda folder: snapshot.write(folder, self.job.about))
+        write_step_checkpoint(self.job.run, lambda folder: snapshot.write(folder, self.job.record))
         self.board.answer.remote()
 
     def _failed(self, fault: Exception) -> None:

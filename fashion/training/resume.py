@@ -4,38 +4,39 @@ from dataclasses import replace
 
 from fashion.errors import InputError
 from fashion.storage import Store
-from fashion.training.checkpoint import RUN, checkpoints
+from fashion.training.checkpoint import checkpoints
+from fashion.training.run_record import read_run
 from fashion.training.settings import TrainSettings
-
-SHAPE = {"settings": {"epochs": int, "validation": {"every?": int | None}}}  # of run.json, what is read
 
 
 def with_epochs(settings: TrainSettings, run: Store) -> TrainSettings:
     """The settings with the epochs of the run and how often they are validated, where it has begun and none are asked for.
     More than it was begun with are trained after those that are done. Raises InputError for fewer than are done."""
-    if not run.exists(RUN):
+    if not (record := read_run(run)):
         return settings
-    begun = run.read_json(RUN, SHAPE)["settings"]
-    held, every = begun["epochs"], settings.validation.every or begun["validation"].get("every")
+    begun = record.used
+    every = settings.validation.every or begun.validation.every
     settings = replace(settings, validation=replace(settings.validation, every=every))
-    if settings.epochs in (None, held):
-        return replace(settings, epochs=held)
-    done = max((found.epoch + 1 for found in checkpoints(run)), default=0)
+    if settings.epochs is None or settings.epochs == begun.epochs:
+        return replace(settings, epochs=begun.epochs)
+    done = max((checkpoint.epoch + 1 for checkpoint in checkpoints(run)), default=0)
     if settings.epochs < done:
         raise InputError(
             f"epochs: found {settings.epochs}, but {run.uri} has {done} done; give {done} or more, or another --run"
         )
-    if done >= held and settings.interpolate and settings.optimizer.average:
+    if done >= begun.epochs and settings.interpolate and settings.optimizer.average:
         raise InputError(
-            f"epochs: found {settings.epochs}, but {run.uri} has ended after {held} between the network it began with and "
-            "the average of its weights (interpolate, optimizer.average), and that average is not kept; choose another --run"
+            f"epochs: found {settings.epochs}, but {run.uri} has ended after {begun.epochs} between the network it began "
+            "with and the average of its weights (interpolate, optimizer.average), and that average is not kept; choose "
+            "another --run"
         )
     return settings
 
 
 def held_epochs(run: Store) -> int | None:
     """The epochs that the run is to have as its folder says; None where it has not begun."""
-    return run.read_json(RUN, SHAPE)["settings"]["epochs"] if run.exists(RUN) else None
+    record = read_run(run)
+    return record.used.epochs if record else None
 
 
 def goes_on(settings: TrainSettings, *, done: int, held: int | None, steps: int, within: int = 0) -> str | None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fashion.training.checkpoint import write_checkpoint
+from fashion.training.history import EpochRow
+from fashion.training.run_record import RunRecord
 
 if TYPE_CHECKING:
     from fashion.networks.model import Network
@@ -20,7 +22,7 @@ class Snapshot:
     network: "Network"  # the one that goes on: of it, what does not change
     weights: dict[str, torch.Tensor]
     state: dict
-    history: list[dict]
+    history: list[EpochRow]
 
     @staticmethod
     def of(trainer: "Trainer") -> "Snapshot":
@@ -28,7 +30,7 @@ class Snapshot:
         weights, state = copied(trainer.kept.state_dict()), copied(trainer.state())
         return Snapshot(network=trainer.kept, weights=weights, state=state, history=list(trainer.history))
 
-    def write(self, folder: str, run: dict) -> None:
+    def write(self, folder: str, run: RunRecord) -> None:
         """As `write_checkpoint` does it."""
         write_checkpoint(folder, self.network, self.state, history=self.history, run=run, weights=self.weights)
 

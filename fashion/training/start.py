@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fashion.errors import InputError
 from fashion.networks.settings import WEIGHTS_FILE, NetworkSettings
 from fashion.networks.shipped import SIDE, TRANSFORM, checked, shipped_file
 from fashion.networks.transform import Transform, usual
 from fashion.storage import Store
-from fashion.training.checkpoint import NETWORK, RUN, best_checkpoint
+from fashion.training.checkpoint import NETWORK, best_checkpoint
+from fashion.training.run_record import RUN, read_run
 
 if TYPE_CHECKING:  # where the seed decides all, torch is not needed
     import torch
@@ -54,8 +55,8 @@ def find_start(settings: NetworkSettings, run: Store | None = None) -> Start:
     for nothing a second time. Raises InputError."""
     if settings.pretrained is None:
         return Start(settings=settings)
-    if run is not None and run.exists(RUN):
-        settings = settings.showing(_transform_of(run, settings.name))
+    if run is not None and (record := read_run(run)):
+        settings = settings.showing(_transform_of(record.used.network, settings.name))
         if run.exists(START):
             return Start(settings=settings)
     try:
@@ -67,10 +68,9 @@ def find_start(settings: NetworkSettings, run: Store | None = None) -> Start:
         raise InputError(f"network.pretrained: {settings.pretrained} could not be read: {reason}") from None
 
 
-def _transform_of(run: Store, name: str) -> Transform:
-    """What a run that has begun shows its network; one of before networks carried a transform shows the usual."""
-    held = run.read_json(RUN, {"settings": {"network": dict}})["settings"]["network"]
-    return replace(usual(name), **{key: value for key, value in held.items() if key in asdict(usual(name))})
+def _transform_of(network: Mapping[str, Any], name: str) -> Transform:
+    """What a run with these settings shows its network; one of before networks carried a transform shows the usual."""
+    return replace(usual(name), **{key: value for key, value in network.items() if key in asdict(usual(name))})
 
 
 def _found(settings: NetworkSettings) -> Start:

@@ -15,29 +15,28 @@ import pyarrow as pa
 
 from fashion.errors import InputError
 from fashion.storage import Store
-from fashion.training.checkpoint import CHECKPOINT, NETWORK, SHAPE, TRAINING, Found
+from fashion.training.checkpoint import CHECKPOINT, NETWORK, TRAINING, Checkpoint
 
 STEPS = "steps"
 SLOTS = ("0", "1")
 
 
-def step_checkpoints(run: Store) -> list[Found]:
+def step_checkpoints(run: Store) -> list[Checkpoint]:
     """Those that were written to their end, the older first."""
-    found = []
+    whole = []
     for slot in SLOTS:
-        store = run / f"{STEPS}/{slot}"
         with suppress(InputError, FileNotFoundError):
-            found.append(Found(store=store, about=store.read_json(CHECKPOINT, SHAPE)))
-    return sorted(found, key=lambda f: (f.epoch, f.steps))
+            whole.append(Checkpoint.read(run / f"{STEPS}/{slot}"))
+    return sorted(whole, key=lambda checkpoint: (checkpoint.epoch, checkpoint.steps))
 
 
 def write_step_checkpoint(run: Store, fill: Callable[[str], None]) -> None:
     """Put what `fill` writes to a local folder in the place of the older one. `checkpoint.json`, without which there is
     none, goes first and comes last."""
-    held = step_checkpoints(run)
-    used = {found.store.uri for found in held}
+    there = step_checkpoints(run)
+    used = {checkpoint.store.uri for checkpoint in there}
     free = [run / f"{STEPS}/{slot}" for slot in SLOTS]
-    target = next((store for store in free if store.uri not in used), held[0].store if held else free[0])
+    target = next((store for store in free if store.uri not in used), there[0].store if there else free[0])
     with tempfile.TemporaryDirectory() as folder:
         fill(folder)
         if target.exists(CHECKPOINT):

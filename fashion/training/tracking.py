@@ -8,8 +8,10 @@ from importlib import import_module
 from types import ModuleType
 
 from fashion.errors import InputError
+from fashion.json_values import to_plain
 from fashion.storage import Store
 from fashion.training.events import EpochDone, StepDone
+from fashion.training.history import EpochRow
 from fashion.training.tensorboard import file_name, header, scalar
 
 TENSORBOARD = "tensorboard"  # folder in the run's
@@ -85,11 +87,13 @@ def step_scalars(event: StepDone) -> Scalars:
     return scalars | ({"step/loss": event.loss} if event.loss is not None else {})
 
 
-def epoch_scalars(row: dict) -> Scalars:
+def epoch_scalars(row: EpochRow) -> Scalars:
     """Every number of an epoch's row of the history."""
-    plain = {f"epoch/{k}": v for k, v in row.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    plain = {
+        f"epoch/{k}": v for k, v in to_plain(row).items() if isinstance(v, int | float) and not isinstance(v, bool)
+    }
     del plain["epoch/epoch"]
-    return plain | {f"validation/recall_at_{k}": v for k, v in row.get("recall", {}).items()}
+    return plain | {f"validation/recall_at_{k}": v for k, v in (row.recall or {}).items()}
 
 
 class _TensorBoard:

@@ -8,15 +8,34 @@ trials/trial-0007/          a training run (fashion.training.checkpoint), and
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from fashion.identity import check_same
 from fashion.storage import Store
-from fashion.training.checkpoint import HISTORY, HISTORY_SHAPE, score
+from fashion.training.history import HISTORY, EpochRow, read_history, score
+from fashion.training.run_record import TableRecord
 from fashion.tuning.overrides import Values
 
 SWEEP, CLOCK, TRIALS, TRIAL = "sweep.json", "clock.json", "trials", "trial.json"
 Status = Literal["open", "finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRecord:
+    """sweep.json."""
+
+    kind: str = "sweep"
+    settings: dict[str, Any]  # by the names of SweepPlan and TrainSettings
+    data: TableRecord
+    versions: dict[str, Any] = field(default_factory=dict)
+    created: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """clock.json."""
+
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +82,6 @@ class Trial:
     record: TrialRecord
     scores: tuple[tuple[int, float], ...] = ()  # epoch (from 1) and validation metric, in order
     seconds: float = 0.0  # in its epochs, with validation
-    history: tuple[dict, ...] = field(default=(), repr=False)
 
     @property
     def epochs(self) -> int:
@@ -81,11 +99,11 @@ def scored(trials: Iterable[Trial]) -> list[tuple[Trial, Best]]:
     return [(trial, best) for trial in trials if (best := trial.best)]
 
 
-def trial_of(record: TrialRecord, history: list[dict], metric: str) -> Trial:
-    own = [row for row in history if row["epoch"] >= record.parent_epochs]
-    scores = tuple((row["epoch"] + 1, score(row, metric)) for row in own if "recall" in row)
-    seconds = sum(row.get("seconds", 0) + row.get("validation_s", 0) for row in own)
-    return Trial(record=record, scores=scores, seconds=seconds, history=tuple(own))
+def trial_of(record: TrialRecord, history: list[EpochRow], metric: str) -> Trial:
+    own = [row for row in history if row.epoch >= record.parent_epochs]
+    scores = tuple((row.epoch + 1, score(row, metric)) for row in own if row.recall is not None)
+    seconds = sum(row.seconds + (row.validation_s or 0) for row in own)
+    return Trial(record=record, scores=scores, seconds=seconds)
 
 
 def write_trial(sweep: Store, record: TrialRecord) -> None:
@@ -98,7 +116,7 @@ def read_trials(sweep: Store, metric: str) -> list[Trial]:
     names = set(sweep.names(TRIALS, recursive=True))
     for name in sorted(n for n in names if n.endswith(f"/{TRIAL}")):
         run = name.removesuffix(f"/{TRIAL}")
-        history = sweep.read_json(f"{run}/{HISTORY}", HISTORY_SHAPE) if f"{run}/{HISTORY}" in names else []
+        history = read_history(sweep / run) if f"{run}/{HISTORY}" in names else []
         trials.append(trial_of(sweep.read_value(name, TrialRecord), history, metric))
     return sorted(trials, key=lambda t: (t.record.number, t.record.generation))
 
@@ -117,18 +135,16 @@ def end_trial(sweep: Store, record: TrialRecord, status: Status, error: str | No
     return record
 
 
-def open_sweep(store: Store, about: dict) -> None:
+def open_sweep(store: Store, sweep: SweepRecord) -> None:
     """Write what the sweep is, or check that the folder holds the very same sweep. Raises InputError otherwise."""
     if not store.exists(SWEEP):
-        store.write_json(SWEEP, about)
+        store.write_value(SWEEP, sweep)
         return
-    theirs = store.read_json(SWEEP, {"settings": dict, "data": {"fingerprint": str}})
+    theirs = store.read_value(SWEEP, SweepRecord)
     advice = "use its data and settings, or choose another --run (budget, resources and concurrent may change)"
-    check_same(
-        store, "a sweep", {"data": theirs["data"]["fingerprint"]}, {"data": about["data"]["fingerprint"]}, advice
-    )
-    check_same(store, "a sweep", theirs["settings"], about["settings"], advice)
+    check_same(store, "a sweep", {"data": theirs.data.fingerprint}, {"data": sweep.data.fingerprint}, advice)
+    check_same(store, "a sweep", theirs.settings, sweep.settings, advice)
 
 
 def seconds_spent(store: Store) -> float:
-    return store.read_json(CLOCK, {"seconds": float})["seconds"] if store.exists(CLOCK) else 0.0
+    return store.read_value(CLOCK, Clock).seconds if store.exists(CLOCK) else 0.0

@@ -18,8 +18,9 @@ from fashion.capacity import computing, cores, machines, total
 from fashion.data.table import ItemTable
 from fashion.provenance import now, versions
 from fashion.storage import Store
+from fashion.training.run_record import TableRecord
 from fashion.tuning.plan import SweepPlan, share_cluster
-from fashion.tuning.records import Trial, open_sweep, read_trials, seconds_spent, trial_name
+from fashion.tuning.records import SweepRecord, Trial, open_sweep, read_trials, seconds_spent, trial_name
 from fashion.tuning.schedulers import TOGETHER, build_scheduler
 from fashion.tuning.search import Planned, open_trials, suggestions
 from fashion.tuning.tidy import tidy
@@ -54,7 +55,7 @@ def run_sweep(
         cores=cores(nodes),
         machines=computing(nodes),
     )
-    open_sweep(store, _identity(plan, table))
+    open_sweep(store, _record(plan, table))
     past = read_trials(store, plan.metric)
     watch = Watch(plan, store, past, seconds_spent(store), show)
     last = {t.record.number: t.record.done for t in past}  # whether the newest generation of each is done
@@ -72,15 +73,9 @@ def run_sweep(
     return read_trials(store, plan.metric)
 
 
-def _identity(plan: SweepPlan, table: ItemTable) -> dict:
-    """sweep.json."""
-    return {
-        "kind": "sweep",
-        "settings": plan.settings.identity(),
-        "data": {"uri": table.store.uri, "fingerprint": table.fingerprint},
-        "versions": versions(),
-        "created": now(),
-    }
+def _record(plan: SweepPlan, table: ItemTable) -> SweepRecord:
+    data = TableRecord(uri=table.store.uri, fingerprint=table.fingerprint)
+    return SweepRecord(settings=plan.settings.identity(), data=data, versions=versions(), created=now())
 
 
 def _tune(plan: SweepPlan, function: TrialFunction, past: list[Trial], concurrent: int, watch: Watch) -> None:

@@ -3,7 +3,8 @@
 from ray.train import Result
 
 from fashion.storage import Store
-from fashion.training.checkpoint import HISTORY, HISTORY_SHAPE, checkpoints
+from fashion.training.checkpoint import checkpoints
+from fashion.training.history import HISTORY, read_history
 from fashion.tuning.records import TRIALS, Trial
 from fashion.tuning.trial import START
 
@@ -20,10 +21,8 @@ def tidy(sweep: Store, trials: list[Trial]) -> None:
                 run.delete_folder(folder)
         if trial.record.done:
             run.delete_folder(START)
-        if saved := checkpoints(run):
-            rows = run.read_json(HISTORY, HISTORY_SHAPE) if run.exists(HISTORY) else []
-            if len(rows) < len(saved[-1].history):
-                run.write_json(HISTORY, saved[-1].history)
+        if (saved := checkpoints(run)) and len(read_history(run)) < len(saved[-1].history):
+            run.write_value(HISTORY, saved[-1].history)
 
 
 def _registered(run: Store) -> set[str]:

@@ -11,10 +11,10 @@ from ray.tune.trainable.function_trainable import wrap_function
 
 from fashion.data.table import ItemTable
 from fashion.storage import Store
-from fashion.training.checkpoint import HISTORY_SHAPE
+from fashion.training.history import read_history
 from fashion.training.settings import TrainSettings
 from fashion.tuning.overrides import Values, override
-from fashion.tuning.records import HISTORY, TRIALS, TrialRecord, end_trial, newest, trial_number, trial_of, write_trial
+from fashion.tuning.records import TRIALS, TrialRecord, end_trial, newest, trial_number, trial_of, write_trial
 
 START = "start"  # folder of the weights that a population's trial took over
 POINTER = "pointer.json"
@@ -77,8 +77,7 @@ class TrialFunction:
                 self._report(record, epoch, score)
 
         # Ray Train goes on after the newest checkpoint, and Tune has to hear of what is before it.
-        history = run.read_json(HISTORY, HISTORY_SHAPE) if run.exists(HISTORY) else []
-        for epoch, score in trial_of(record, history, self.base.validation.metric).scores:
+        for epoch, score in trial_of(record, read_history(run), self.base.validation.metric).scores:
             tell(epoch, score)
         settings = override(self.base, record.values)
         self.train(settings, self.table, run, _start(run), tell)

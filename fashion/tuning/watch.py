@@ -10,7 +10,7 @@ from ray.tune.experiment import Trial as TuneTrial
 
 from fashion.storage import Store
 from fashion.tuning.plan import SweepPlan
-from fashion.tuning.records import CLOCK, Status, Trial, TrialRecord, end_trial, newest
+from fashion.tuning.records import CLOCK, Clock, Status, Trial, TrialRecord, end_trial, newest
 
 CLOCK_EVERY_S = 20.0
 
@@ -64,7 +64,7 @@ class Watch(tune.Callback):
         return self.spent + time.monotonic() - self.began
 
     def clock(self) -> None:
-        self.store.write_json(CLOCK, {"seconds": round(self.seconds, 1)})
+        self.store.write_value(CLOCK, Clock(seconds=round(self.seconds, 1)))
         self.written = time.monotonic()
 
     def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:

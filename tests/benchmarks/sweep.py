@@ -96,7 +96,8 @@ def show(wanted: argparse.Namespace, folder: Path, out: Path) -> None:
 def retrain(wanted: argparse.Namespace, store, data: str, out: Path) -> None:
     """best.yaml as it is, and with other seeds."""
     from fashion.storage import Store
-    from fashion.training.checkpoint import best_checkpoint, score
+    from fashion.training.checkpoint import best_checkpoint
+    from fashion.training.history import score
 
     metric = yaml.safe_load((out / "best.yaml").read_text())["validation"]["metric"]
     best = store.read_table("leaderboard.parquet").to_pylist()[0]

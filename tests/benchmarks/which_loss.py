@@ -87,12 +87,12 @@ def run(title: str, options: argparse.Namespace, seed: int) -> dict:
     )
     began = time.perf_counter()
     trainer.run(batches, test, Hooks(step=lambda _: None, epoch=lambda *_: None))
-    found = trainer.history[-1]
+    row = trainer.history[-1]
     return {
         "loss": title, "seed": seed, "table": table.fingerprint, "network": options.network, "size": options.size,
         "width": options.width, "epochs": options.epochs, "learning_rate": options.learning_rate,
         "seconds": time.perf_counter() - began,
-        "recall": found["recall"], "map": found["map"],
+        "recall": row.recall, "map": row.map,
     }  # fmt: skip
 
 

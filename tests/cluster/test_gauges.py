@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from cluster.gauges import Gauges
+from fashion.training.history import EpochRow
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_training_says_how_it_goes(told):
     show = measure(Store("s3://shop/run"))
     show(StepDone(epoch=0, step=0, loss=2.0, wait_s=0.1, step_s=0.3, images=80))
     show(StepDone(epoch=0, step=1, loss=None, wait_s=0.0, step_s=0.4, images=80))  # a GPU's loss, not read
-    show(EpochDone(row={"epoch": 0, "loss": 1.5, "recall": {"1": 0.25, "5": 0.5}}))
+    show(EpochDone(row=EpochRow(epoch=0, loss=1.5, recall={"1": 0.25, "5": 0.5})))
     figures = {name.removeprefix("fashion_train_"): value for (name, folder), value in told.items()}
     assert {folder for _, folder in told} == {"s3://shop/run"}
     assert figures == {

@@ -15,7 +15,8 @@ from fashion.networks.settings import NetworkSettings
 from fashion.retrieval.embeddings import layout, read_embeddings, to_table
 from fashion.storage import Store
 from fashion.training.checkpoint import TRAINING, read_training_state, write_checkpoint
-from tests.catalogues import make_table, photos
+from fashion.training.history import EpochRow
+from tests.catalogues import make_table, photos, run_record
 
 
 def flip(store, name, at):
@@ -66,9 +67,9 @@ def test_what_the_storage_says_is_no_damage(tmp_path):
 @pytest.mark.parametrize("how", ["flipped", "cut"])
 def test_a_damaged_training_state_is_not_gone_on_from(tmp_path, how):
     network = build_network(NetworkSettings(name="embnet", width=0.125, dimension=8, size=32, pretrained=None), seed=1)
-    run = {"settings": {"seed": 0, "batch": {"crop": "whole"}}, "data": {}, "versions": {}}
+    run = run_record({"epochs": 1, "seed": 0, "batch": {"crop": "whole"}})
     state = {"optimizer": torch.arange(1000.0)}
-    write_checkpoint(str(tmp_path), network, state, history=[{"epoch": 4}], run=run)
+    write_checkpoint(str(tmp_path), network, state, history=[EpochRow(epoch=4)], run=run)
     assert torch.equal(read_training_state(str(tmp_path))[0]["optimizer"], state["optimizer"])
     store = Store(tmp_path)
     if how == "cut":

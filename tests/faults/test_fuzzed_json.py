@@ -19,19 +19,21 @@ from fashion.data.labels import count_attributes, vocabulary_of
 from fashion.data.plan import Plan
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
+from fashion.json_values import of_plain
 from fashion.retrieval.embeddings import check_comparable, claim, open_catalogue, write_manifest
 from fashion.retrieval.gate.compare import compare
 from fashion.retrieval.gate.gate import open_gate
 from fashion.retrieval.settings import GateSettings
 from fashion.sealed import CHECKSUM
 from fashion.storage import Store
-from fashion.training.checkpoint import best_checkpoint, checkpoints, open_run
+from fashion.training.checkpoint import best_checkpoint, checkpoints
 from fashion.training.job import settle
 from fashion.training.mend import mend_run
 from fashion.training.resume import held_epochs, with_epochs
+from fashion.training.run_record import RunRecord, open_run
 from fashion.training.settings import TrainSettings
 from fashion.training.start import find_start
-from fashion.tuning.records import newest, open_sweep, read_trials, seconds_spent
+from fashion.tuning.records import SweepRecord, newest, open_sweep, read_trials, seconds_spent
 from tests.catalogues import make_catalogue, make_run, make_table, photos
 from tests.faults.fuzz import FUZZ
 
@@ -127,7 +129,7 @@ def use_run(folder: Path) -> None:
     with suppress(InputError):
         find_start(RUN_SETTINGS.network, store)
     with suppress(InputError):
-        open_run(store, RUN)
+        open_run(store, of_plain(RunRecord, RUN))
     for found in checkpoints(store):
         assert found.epoch >= 0 and found.history and found.name
     best_checkpoint(store)
@@ -152,10 +154,10 @@ def evaluation(folder: Path) -> None:
 
 
 def use_evaluation(folder: Path) -> None:
-    from fashion.retrieval.gate.earlier import Scored
+    from fashion.retrieval.gate.earlier import Scored, ScoredMetrics
 
     gate = open_gate(Store(folder / "history"), str(folder), GateSettings(draws=100), tolerance=0.0)
-    now = Scored(uri="now", metrics=METRICS, queries=QUERIES)
+    now = Scored(uri="now", metrics=of_plain(ScoredMetrics, METRICS), queries=QUERIES)
     compare(gate.against, now, gate.settings, tolerance=0.0)
 
 
@@ -176,7 +178,7 @@ def use_sweep(folder: Path) -> None:
         assert trial.record.name and trial.epochs >= 0 and (trial.best is None or trial.best)
     newest(store, 0)
     assert isinstance(seconds_spent(store), float | int)
-    open_sweep(store, SWEEP)
+    open_sweep(store, of_plain(SweepRecord, SWEEP))
 
 
 def held_folder(folder: Path) -> None:

@@ -26,7 +26,8 @@ from fashion.networks.pretrained import read_weights
 from fashion.networks.settings import NetworkSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import TRAINING, read_training_state, write_checkpoint
-from tests.catalogues import picture
+from fashion.training.history import EpochRow
+from tests.catalogues import picture, run_record
 from tests.faults.fuzz import FUZZ
 
 NETWORK = NetworkSettings(name="embnet", width=0.125, dimension=8, size=32, pretrained=None)
@@ -50,8 +51,8 @@ def zipped(value) -> bytes:
 
 @pytest.mark.parametrize("dump", [pickle.dumps, zipped], ids=["pickle", "torch"])
 def test_a_pickle_in_a_checkpoint_is_not_executed(tmp_path, dump):
-    run = {"settings": {"seed": 0, "batch": {"crop": "whole"}}, "data": {}, "versions": {}}
-    write_checkpoint(str(tmp_path), build_network(NETWORK, seed=1), {}, history=[{"epoch": 0}], run=run)
+    run = run_record({"epochs": 1, "seed": 0, "batch": {"crop": "whole"}})
+    write_checkpoint(str(tmp_path), build_network(NETWORK, seed=1), {}, history=[EpochRow(epoch=0)], run=run)
     (tmp_path / TRAINING).write_bytes(dump(Evil(tmp_path / "executed")))
     about = Store(tmp_path).read_json("checkpoint.json")
     Store(tmp_path).write_json("checkpoint.json", {k: v for k, v in about.items() if k != "files"})  # as of older ones

@@ -19,7 +19,9 @@ from fashion.training.checkpoint import (
     write_checkpoint,
 )
 from fashion.training.driver import _told
+from fashion.training.history import EpochRow
 from fashion.training.mend import mend_run
+from tests.catalogues import run_record
 
 RECALLS = (0.5, 0.7, 0.6)
 
@@ -28,13 +30,13 @@ RECALLS = (0.5, 0.7, 0.6)
 def run(tmp_path):
     """Three checkpoints, as Ray Train leaves and remembers them."""
     network = build_network(NetworkSettings(name="embnet", width=0.125, dimension=8, size=32, pretrained=None), seed=1)
-    about = {"settings": {"seed": 0, "batch": {"crop": "whole"}}, "data": {}, "versions": {}}
+    begun = run_record({"epochs": 1, "seed": 0, "batch": {"crop": "whole"}})
     history = []
     for epoch, recall in enumerate(RECALLS):
-        history.append({"epoch": epoch, "recall": {"1": recall}, "queries": 100_000})
+        history.append(EpochRow(epoch=epoch, recall={"1": recall}, queries=100_000))
         (tmp_path / checkpoint_name(epoch)).mkdir()
         state = {"steps": torch.arange(10 + epoch)}
-        write_checkpoint(str(tmp_path / checkpoint_name(epoch)), network, state, history=history, run=about)
+        write_checkpoint(str(tmp_path / checkpoint_name(epoch)), network, state, history=history, run=begun)
     register(Store(tmp_path), [(checkpoint_name(e), {"score": r, "epoch": e}) for e, r in enumerate(RECALLS)])
     return Store(tmp_path)
 

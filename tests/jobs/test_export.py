@@ -5,20 +5,23 @@ import pytest
 from fashion.networks.model import build_network
 from fashion.networks.settings import SHIPPED, NetworkSettings
 from fashion.storage import Store
-from fashion.training.checkpoint import RUN, checkpoint_name, write_checkpoint
+from fashion.training.checkpoint import checkpoint_name, write_checkpoint
+from fashion.training.history import EpochRow
+from fashion.training.run_record import RUN
 from fashion.training.settings import TrainSettings
 from jobs.cli import main
 from jobs.export import ExportSettings, job
+from tests.catalogues import run_record
 
 
 def a_run(folder, **values):
-    settings = TrainSettings(network=NetworkSettings(size=32, dimension=8, **values))
-    run = {"settings": settings.identity(), "data": {}, "versions": {}}
-    Store(folder).write_json(RUN, run)
+    settings = TrainSettings(epochs=1, network=NetworkSettings(size=32, dimension=8, **values))
+    run = run_record(settings.identity())
+    Store(folder).write_value(RUN, run)
     checkpoint = folder / checkpoint_name(0)
     checkpoint.mkdir()
     network = build_network(settings.network, seed=0)
-    write_checkpoint(str(checkpoint), network, {}, history=[{"epoch": 0, "recall": {"1": 0.5}}], run=run)
+    write_checkpoint(str(checkpoint), network, {}, history=[EpochRow(epoch=0, recall={"1": 0.5})], run=run)
     return folder
 
 

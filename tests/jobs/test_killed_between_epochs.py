@@ -94,7 +94,7 @@ def test_a_killed_worker_costs_few_steps_and_no_bit_of_the_weights(ray_running, 
     whole = unbroken(job)
     newest = checkpoints(run)[-1]
     assert running.numbers(newest.history) == running.numbers(whole.history)
-    assert newest.about["fingerprint"] == fingerprint(whole.kept)
+    assert newest.fingerprint == fingerprint(whole.kept)
     assert not run.names(STEPS, recursive=True)  # nothing goes on from there any more
 
 

@@ -134,7 +134,7 @@ def test_evaluation_writes_numbers_rankings_and_a_report_that_agree(metrics, run
     assert set(metrics["baselines"]) == {"untrained", "colour histogram", "chance"}
     page = out.read("report.html").decode()
     assert metrics["model"]["fingerprint"] in page and page.count("data:image/jpeg") > 20
-    assert metrics["model"]["fingerprint"] == best_checkpoint(run[0], "recall@1").about["fingerprint"]
+    assert metrics["model"]["fingerprint"] == best_checkpoint(run[0], "recall@1").fingerprint
 
 
 def test_evaluating_again_embeds_nothing_and_says_the_same(metrics, run, table, s3):

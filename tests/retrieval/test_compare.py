@@ -5,8 +5,9 @@ import pyarrow as pa
 import pytest
 
 from fashion.errors import InputError
+from fashion.json_values import of_plain
 from fashion.retrieval.gate.compare import check_metric, compare
-from fashion.retrieval.gate.earlier import Scored
+from fashion.retrieval.gate.earlier import Scored, ScoredMetrics
 from fashion.retrieval.gate.text import comparison_text, verdict_sentence
 from fashion.retrieval.settings import GateSettings
 
@@ -23,7 +24,7 @@ def scored(ranks, *, images=None, items=None, r_precision=True, **metrics) -> Sc
     columns |= {"average_precision": hits} | ({"r_precision": hits} if r_precision else {})
     told = {"recall": {"1": 0, "5": 0}, "protocol": PROTOCOL, "queries": Q, "gallery": 100, "gallery_set": "g"}
     told |= {"query_set": "q", "model": {"fingerprint": "m"}, "created": "2026-01-01T00:00:00Z"}
-    return Scored(uri="there/metrics.json", metrics=told | metrics, queries=pa.table(columns))
+    return Scored(uri="there/metrics.json", metrics=of_plain(ScoredMetrics, told | metrics), queries=pa.table(columns))
 
 
 def run(before, after, tolerance=0.0, settings=FAST):
@@ -151,9 +152,7 @@ def test_what_else_changed_is_said_and_common_queries_are_compared():
 
 
 def test_older_evaluations_lack_r_precision_and_the_sets():
-    older = scored([1, 2, 3], r_precision=False)
-    for name in ("query_set", "gallery_set", "created"):
-        del older.metrics[name]
+    older = scored([1, 2, 3], r_precision=False, query_set=None, gallery_set=None, created=None)
     found = run(older, scored([1, 2, 3]))
     assert "r_precision" not in [row["name"] for row in found["measures"]] and found["changed"] == []
     check_metric(older, FAST)

@@ -73,7 +73,7 @@ def test_shards_are_plain_parquet_that_say_what_they_are_of(tmp_path):
     embed_here(table, embedder(run, precision="bf16"), Store(tmp_path / "bf16"))
     schema = pq.read_schema(tmp_path / "half/test/shard-00000.parquet")
     assert str(schema.field("embedding").type) == "fixed_size_list<element: halffloat>[16]"
-    assert checkpoints(run)[0].about["fingerprint"] in schema.metadata[b"identity"].decode()
+    assert checkpoints(run)[0].fingerprint in schema.metadata[b"identity"].decode()
     whole, half, bf16 = (held(Store(tmp_path / name)) for name in ("whole", "half", "bf16"))
     for key, z in whole.items():
         np.testing.assert_array_equal(half[key], z.astype(np.float16).astype(np.float32))
@@ -246,7 +246,7 @@ def test_the_pool_writes_the_same_as_one_process_and_a_second_time_nothing(tmp_p
     assert embedded("test", "train") == manifest and files() == before
 
     other = make_run(tmp_path / "other", seed=1)
-    both = ".*".join(sorted(checkpoints(r)[0].about["fingerprint"] for r in (run, other)))
+    both = ".*".join(sorted(checkpoints(r)[0].fingerprint for r in (run, other)))
     for refused in ({"into": out}, {"into": Store(f"{bucket}/third"), "since": open_catalogue(out.uri)}):
         with pytest.raises(InputError, match=f"{both}|{'.*'.join(both.split('.*')[::-1])}"):
             embedded("test", network=other, **refused)

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fashion.errors import InputError
-from fashion.retrieval.gate.earlier import read_earlier
+from fashion.json_values import of_plain
+from fashion.retrieval.gate.earlier import ScoredMetrics, read_earlier
 from fashion.retrieval.gate.history import history_row, read_history, record, trend
 from fashion.storage import Store
 
@@ -111,7 +112,7 @@ def test_an_earlier_evaluation_is_found_by_file_folder_and_run(store):
     write_evaluation(store / "accepted", name="baseline.json")
     for place in ("run", "run/evaluation", "run/evaluation/", "run/evaluation/metrics.json", "accepted/baseline.json"):
         found = read_earlier(f"{store.uri}/{place}")
-        assert found.metrics == METRICS and found.queries["rank"].to_pylist() == [1, None, 2]
+        assert found.metrics == of_plain(ScoredMetrics, METRICS) and found.queries["rank"].to_pylist() == [1, None, 2]
         assert found.queries.column_names == ["image", "item", "rank", "average_precision"]
         assert found.uri.startswith(store.uri) and found.uri.endswith(".json")
 

@@ -94,8 +94,8 @@ class Soak:
         return {
             "table": table["fingerprint"],
             "images": table["counts"]["images"],
-            "network": checkpoints(run)[-1].about["fingerprint"],
-            "history": [row["loss"] for row in checkpoints(run)[-1].history],
+            "network": checkpoints(run)[-1].fingerprint,
+            "history": [row.loss for row in checkpoints(run)[-1].history],
             "recall": metrics["recall"],
             "catalogue": [shard["digest"] for shard in catalogue["shards"]],
             "trials": len(trials),

@@ -2,6 +2,7 @@
 
 import contextlib
 
+from fashion.json_values import to_plain
 from fashion.training.loop import Hooks
 
 TIMED = {"seconds", "images_per_s", "data_wait_s", "step_s", "validation_s"}
@@ -16,7 +17,7 @@ def run(trainer, stream, validation, until=None):
 
     def epoch_done(row, save):
         assert save
-        if row["epoch"] == until:
+        if row.epoch == until:
             raise Enough
 
     with contextlib.suppress(Enough):
@@ -25,4 +26,4 @@ def run(trainer, stream, validation, until=None):
 
 def numbers(history):
     """What a history says, without what the clock decides."""
-    return [{k: v for k, v in row.items() if k not in TIMED} for row in history]
+    return [{k: v for k, v in row.items() if k not in TIMED} for row in to_plain(history)]

@@ -9,10 +9,11 @@ from fashion.ray_seam.trainer import ControllerStarted
 from fashion.training import board, reporter
 from fashion.training.board import Board, Watcher
 from fashion.training.events import CheckpointRegistered, EpochDone, StepDone
+from fashion.training.history import EpochRow
 from fashion.training.settings import TrainSettings
 
 STEP = StepDone(epoch=0, step=0, loss=1.0, wait_s=0.1, step_s=0.1, images=8)
-EPOCH = EpochDone(row={"epoch": 0})
+EPOCH = EpochDone(row=EpochRow(epoch=0))
 
 
 class Remote:

@@ -26,7 +26,7 @@ from fashion.training.optimise import build_optimizer
 from fashion.training.recipe import OptimizerSettings, TaskSettings
 from fashion.training.settings import BatchSettings, TrainSettings
 from fashion.training.validate import Validation
-from tests.catalogues import make_table, photos, with_labels
+from tests.catalogues import make_table, photos, run_record, with_labels
 from tests.training.running import numbers, run
 
 SETTINGS = TrainSettings(
@@ -77,7 +77,7 @@ def test_a_resumed_run_ends_bit_for_bit_as_an_unbroken_one(tables, tmp_path):
     run(whole, stream(range(4)), validation)
     first = trainer()
     run(first, stream(range(2)), validation, until=1)
-    about = {"settings": SETTINGS.identity(), "data": {}, "versions": {}}
+    about = run_record(SETTINGS.identity())
     write_checkpoint(str(tmp_path), first.network, first.state(), history=first.history, run=about)
 
     network, _ = load_network(Store(tmp_path), NETWORK)
@@ -88,8 +88,8 @@ def test_a_resumed_run_ends_bit_for_bit_as_an_unbroken_one(tables, tmp_path):
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(tensor, second.network.state_dict()[name]), name
     row = whole.history[-1]
-    assert all(row[f"loss_{name}"] > 0 for name in ("embedding", *TASKS))
-    assert row["images"] == 3 * (8 + 3)  # steps x (views and labelled pictures)
+    assert all(row.statistics[f"loss_{name}"] > 0 for name in ("embedding", *TASKS))
+    assert row.images == 3 * (8 + 3)  # steps x (views and labelled pictures)
 
 
 def test_validation_counts_every_labelled_picture_of_all_tables(tables):

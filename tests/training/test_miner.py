@@ -29,7 +29,7 @@ from fashion.training.miner import Miner
 from fashion.training.recipe import OptimizerSettings
 from fashion.training.settings import BatchSettings, TrainSettings
 from fashion.training.validate import Validation
-from tests.catalogues import make_table, photos
+from tests.catalogues import make_table, photos, run_record
 from tests.training import running
 from tests.training.test_resume import batches
 
@@ -160,12 +160,12 @@ def test_a_run_that_was_killed_draws_what_an_unbroken_one_draws(table, tmp_path,
     whole = make(table, plan)
     run_of(whole, table, batches(table, plan, range(5)))
     assert len(whole.history) == 5 and whole_run.names(FOLDER) == [file_of(1), file_of(3)]
-    assert [row["epoch"] for row in whole.history if "mining_s" in row] == [0, 2]
+    assert [row.epoch for row in whole.history if row.mining_s is not None] == [0, 2]
 
     plan = plan_of(table, run)
     first = make(table, plan)
     run_of(first, table, batches(table, plan, range(5)), until=broken_after)
-    about = {"settings": SETTINGS.identity(), "data": {}, "versions": {}}
+    about = run_record(SETTINGS.identity())
     digest = write_checkpoint(str(tmp_path), first.kept, first.state(), history=first.history, run=about)
     if MINING.of(broken_after + 1) == broken_after + 1:
         found = read_neighbours(run, broken_after + 1, items=45, data=table.fingerprint)

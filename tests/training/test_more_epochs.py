@@ -14,12 +14,14 @@ from fashion.networks.settings import NetworkSettings
 from fashion.pipelines import log
 from fashion.pipelines.train_lines import TrainLines
 from fashion.storage import Store
-from fashion.training.checkpoint import NETWORK, RUN, checkpoint_name, open_run, read_training_state, write_checkpoint
+from fashion.training.checkpoint import NETWORK, checkpoint_name, read_training_state, write_checkpoint
 from fashion.training.events import EpochDone, StepDone
+from fashion.training.history import EpochRow
 from fashion.training.job import draft_job
 from fashion.training.loop import Trainer
 from fashion.training.recipe import OptimizerSettings
 from fashion.training.resume import goes_on, held_epochs, rate_of
+from fashion.training.run_record import RUN, open_run
 from fashion.training.settings import BatchSettings, TrainSettings, ValidationSettings
 from fashion.training.validate import Validation
 from tests.catalogues import make_table, photos
@@ -52,13 +54,13 @@ def trainer(settings, plan, network=None):
 def begun(table, run, settings=SETTINGS):
     """The run in `run`, trained to its end; returns what trained it."""
     job = draft_job(settings, table, run)
-    open_run(run, job.about)
+    open_run(run, job.record)
     trained = trainer(job.settings, job.plan)
     validation = Validation(table, items=100, size=32, crop="whole", threads=1)
     running.run(trained, batches(table, job.plan, range(settings.epochs)), validation)
     folder = f"{run.path}/{checkpoint_name(settings.epochs - 1)}"
     Store(folder).write("mark", b"")
-    write_checkpoint(folder, trained.kept, trained.state(), history=trained.history, run=job.about)
+    write_checkpoint(folder, trained.kept, trained.state(), history=trained.history, run=job.record)
     return trained
 
 
@@ -67,7 +69,7 @@ def test_a_finished_run_goes_on_to_more_epochs_by_the_schedule_of_all(table, tmp
     first = begun(table, run)
     more = draft_job(replace(SETTINGS, epochs=4), table, run)
     assert held_epochs(run) == 2 and more.settings.epochs == 4
-    open_run(run, more.about)
+    open_run(run, more.record)
     assert run.read_json(RUN)["settings"]["epochs"] == 4
     folder = f"{run.path}/{checkpoint_name(1)}"
     network, _ = load_network(Store(folder), NETWORK)
@@ -77,9 +79,9 @@ def test_a_finished_run_goes_on_to_more_epochs_by_the_schedule_of_all(table, tmp
         second, batches(table, more.plan, range(2, 4)), Validation(table, items=100, size=32, crop="whole", threads=1)
     )
 
-    assert [row["epoch"] for row in second.history] == [0, 1, 2, 3] and second.history[:2] == first.history
+    assert [row.epoch for row in second.history] == [0, 1, 2, 3] and second.history[:2] == first.history
     steps = more.plan.steps
-    rates = [row["learning_rate"] for row in second.history]
+    rates = [row.learning_rate for row in second.history]
     assert rates == [rate_of(SETTINGS, steps * e - 1, total=2 * steps) for e in (1, 2)] + [
         rate_of(SETTINGS, steps * e - 1, total=4 * steps) for e in (3, 4)
     ]
@@ -92,11 +94,11 @@ def test_fewer_epochs_than_are_done_are_refused_and_others_are_not(table, tmp_pa
     begun(table, run)
     with pytest.raises(InputError, match=r"^epochs: found 1, but .*/run has 2 done; give 2 or more, or another --run$"):
         draft_job(replace(SETTINGS, epochs=1), table, run)
-    open_run(run, draft_job(replace(SETTINGS, epochs=9), table, run).about)
-    open_run(run, draft_job(replace(SETTINGS, epochs=2), table, run).about)
+    open_run(run, draft_job(replace(SETTINGS, epochs=9), table, run).record)
+    open_run(run, draft_job(replace(SETTINGS, epochs=2), table, run).record)
     assert held_epochs(run) == 2
     with pytest.raises(InputError, match=r"made with seed 0, and 1 was asked for"):
-        open_run(run, draft_job(replace(SETTINGS, epochs=5, seed=1), table, run).about)
+        open_run(run, draft_job(replace(SETTINGS, epochs=5, seed=1), table, run).record)
     assert held_epochs(run) == 2
 
 
@@ -144,7 +146,7 @@ def test_an_epoch_is_shown_once_and_a_restart_is_said(capsys):
     step = {"loss": 1.0, "wait_s": 0.1, "step_s": 0.1, "images": 4}
     done = lambda epoch, at: StepDone(epoch=epoch, step=at, **step)  # noqa: E731
     for at in ((0, 0), (0, 1), 0, (1, 0), 1, (1, 0), (1, 1), 1):
-        show(done(*at) if isinstance(at, tuple) else EpochDone(row=epoch | {"epoch": at}))
+        show(done(*at) if isinstance(at, tuple) else EpochDone(row=EpochRow(epoch=at, **epoch)))
     lines = capsys.readouterr().out.splitlines()
     assert [" ".join(line.split("  loss")[0].split()) for line in lines] == [
         "epoch 1/2",
@@ -156,10 +158,10 @@ def test_an_epoch_is_shown_once_and_a_restart_is_said(capsys):
 def test_more_epochs_are_validated_as_often_as_the_run_was_begun(table, tmp_path):
     run = Store(tmp_path)
     settings = replace(SETTINGS, epochs=60)
-    open_run(run, draft_job(settings, table, run).about)
+    open_run(run, draft_job(settings, table, run).record)
     assert run.read_json(RUN)["settings"]["validation"]["every"] == 2
     job = draft_job(replace(settings, epochs=400), table, run)
     assert job.settings.validation.every == 2
-    open_run(run, job.about)
+    open_run(run, job.record)
     with pytest.raises(InputError, match="every"):
-        open_run(run, draft_job(replace(settings, validation=ValidationSettings(every=5)), table, run).about)
+        open_run(run, draft_job(replace(settings, validation=ValidationSettings(every=5)), table, run).record)

@@ -25,7 +25,7 @@ from fashion.training.loop import Trainer
 from fashion.training.optimise import OptimizerSettings
 from fashion.training.settings import BatchSettings, TrainSettings
 from fashion.training.validate import Validation
-from tests.catalogues import make_table, photos
+from tests.catalogues import make_table, photos, run_record
 from tests.training import running
 from tests.training.running import numbers
 
@@ -94,7 +94,7 @@ def test_a_resumed_run_ends_bit_for_bit_as_an_unbroken_one(table, tmp_path, how,
     run(whole, table, batches(table, plan, range(4)))
     first = make(table, plan, settings)
     run(first, table, batches(table, plan, range(4)), until=broken_after)
-    about = {"settings": settings.identity(), "data": {}, "versions": {}}
+    about = run_record(settings.identity())
     write_checkpoint(str(tmp_path), first.kept, first.state(), history=first.history, run=about)
 
     network, _ = load_network(Store(tmp_path), NETWORK)
@@ -119,12 +119,12 @@ def test_a_resumed_run_computes_in_the_precision_that_its_first_steps_chose(tabl
     plan = Plan.of(table.shards("train"), items_per_step=8, seed=0)
     first = make(table, plan, settings)
     run(first, table, batches(table, plan, range(2)), until=0)
-    assert first.history[0]["precision"] == "bf16"
+    assert first.history[0].precision == "bf16"
     monkeypatch.setattr(loop, "quicker", lambda context, batch: "float32")
     second = make(table, plan, settings, first.kept)
     second.restore(first.state(), first.history)
     run(second, table, batches(table, plan, range(1, 2)))
-    assert second.history[1]["precision"] == "bf16" and second.context.autocast
+    assert second.history[1].precision == "bf16" and second.context.autocast
 
 
 def test_a_stream_out_of_step_stops_the_run(table):

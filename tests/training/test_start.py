@@ -11,10 +11,13 @@ from fashion.networks.settings import SHIPPED, NetworkSettings
 from fashion.networks.shipped import shipped_file
 from fashion.networks.transform import Transform
 from fashion.storage import Store
-from fashion.training.checkpoint import NETWORK, RUN, checkpoint_name, write_checkpoint
+from fashion.training.checkpoint import NETWORK, checkpoint_name, write_checkpoint
+from fashion.training.history import EpochRow
+from fashion.training.run_record import RUN
 from fashion.training.settings import TrainSettings
 from fashion.training.start import START, find_start
 from fashion.vocabulary import Vocabulary
+from tests.catalogues import run_record
 
 SMALL = {"name": "embnet", "width": 0.25, "dimension": 8, "size": 32}
 
@@ -25,11 +28,11 @@ def a_network(**values):
 
 def a_run(folder, *networks, **values):
     """A run's folder: a checkpoint an epoch, of which the second has the best recall."""
-    settings = TrainSettings(network=NetworkSettings(**(SMALL | values)))
-    run = {"settings": settings.identity(), "data": {}, "versions": {}}
-    Store(folder).write_json(RUN, run)
+    settings = TrainSettings(epochs=2, network=NetworkSettings(**(SMALL | values)))
+    run = run_record(settings.identity())
+    Store(folder).write_value(RUN, run)
     for epoch, network in enumerate(networks):
-        history = [{"epoch": epoch, "recall": {"1": 0.9 if epoch == 1 else 0.5}}]
+        history = [EpochRow(epoch=epoch, recall={"1": 0.9 if epoch == 1 else 0.5})]
         (folder / checkpoint_name(epoch)).mkdir()
         write_checkpoint(str(folder / checkpoint_name(epoch)), network, {}, history=history, run=run)
     return folder

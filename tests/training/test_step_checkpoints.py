@@ -24,13 +24,15 @@ from fashion.training.checkpoint import (
     checkpoints,
     write_checkpoint,
 )
+from fashion.training.history import EpochRow
 from fashion.training.mend import mend_run
 from fashion.training.resume_point import resume_point
 from fashion.training.settings import CheckpointSettings, TrainSettings
 from fashion.training.step_checkpoints import step_checkpoints, write_step_checkpoint
+from tests.catalogues import run_record
 
 STEPS, EPOCHS = 10, 4
-RUN = {"settings": {"seed": 0, "batch": {"crop": "whole"}}, "data": {}, "versions": {}}
+RUN = run_record({"epochs": 1, "seed": 0, "batch": {"crop": "whole"}})
 
 
 @tried(max_examples=200, deadline=None)
@@ -117,7 +119,7 @@ def run(request, tmp_path):
     def fill(folder, epoch, steps):
         within = {"steps": steps} if steps else None
         state = {"next_epoch": epoch, "tally": within, "place": torch.tensor([epoch, steps])}
-        history = [{"epoch": e, "recall": {"1": 0.5}, "queries": 10} for e in range(epoch if within else epoch + 1)]
+        history = [EpochRow(epoch=e, recall={"1": 0.5}, queries=10) for e in range(epoch if within else epoch + 1)]
         write_checkpoint(str(folder), network, state, history=history, run=RUN)
 
     for epoch in range(2):

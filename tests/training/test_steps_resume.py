@@ -26,7 +26,7 @@ from fashion.training.recipe import OptimizerSettings
 from fashion.training.settings import BatchSettings, TrainSettings
 from fashion.training.snapshot import Snapshot
 from fashion.training.validate import Validation
-from tests.catalogues import make_table, photos
+from tests.catalogues import make_table, photos, run_record
 from tests.training.group import in_group
 from tests.training.running import numbers
 
@@ -38,7 +38,7 @@ SETTINGS = TrainSettings(
     network=NetworkSettings(name="embnet", size=32, width=0.25, dimension=16, pretrained=None),
     loss=LossSettings(name="triplet", mining="random", domains="cross", memory=24),
 )
-ABOUT = {"settings": SETTINGS.identity(), "data": {}, "versions": {}}
+RUN = run_record(SETTINGS.identity())
 CASES = {
     "memory": SETTINGS,
     "averaged": replace(SETTINGS, optimizer=OptimizerSettings(average=0.8, clip=1.0), precision="bf16"),
@@ -86,7 +86,7 @@ def train(trainer, table, first=0, keep=None, slots=1, slot=0):
         if keep:
             folder = keep / str(event.epoch * trainer.steps + event.step + 1)
             folder.mkdir(parents=True)
-            Snapshot.of(trainer).write(str(folder), ABOUT)
+            Snapshot.of(trainer).write(str(folder), RUN)
 
     own = (row for i, row in enumerate(rows(table, plan_of(table), first, slots)) if i % slots == slot)
     validation = Validation(table, items=100, size=32, crop="whole", threads=1)
@@ -170,12 +170,12 @@ def test_a_snapshot_is_written_as_an_epochs_checkpoint_is(table, tmp_path):
         if event.step == 1 and not taken:
             taken.append(Snapshot.of(trainer))
             live.mkdir()
-            write_checkpoint(str(live), trainer.kept, trainer.state(), history=trainer.history, run=ABOUT)
+            write_checkpoint(str(live), trainer.kept, trainer.state(), history=trainer.history, run=RUN)
 
     validation = Validation(table, items=100, size=32, crop="whole", threads=1)
     trainer.run(steps(rows(table, plan, 0)), validation, Hooks(step=step, epoch=lambda row, save: None))
     copied.mkdir()
-    taken[0].write(str(copied), ABOUT)  # after all other steps: it is a copy
+    taken[0].write(str(copied), RUN)  # after all other steps: it is a copy
     assert (live / NETWORK).read_bytes() == (copied / NETWORK).read_bytes()
     about = [json.loads((folder / CHECKPOINT).read_text()) for folder in (live, copied)]
     assert about[0]["fingerprint"] == about[1]["fingerprint"] and about[1]["epoch"] == 0 and about[1]["steps"] == 2

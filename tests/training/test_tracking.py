@@ -9,6 +9,7 @@ import pytest
 from fashion.errors import InputError
 from fashion.storage import Store
 from fashion.training.events import EpochDone, StepDone
+from fashion.training.history import EpochRow
 from fashion.training.tracking import Tracker, TrackingSettings
 
 ABOUT = {"loss": {"name": "tuplet", "margin": 0.1}, "epochs": 2}
@@ -20,7 +21,7 @@ def rows(epochs=2, steps=40):
             loss = None if step % 2 else 1.0 / (1 + epoch * steps + step)
             yield StepDone(epoch=epoch, step=step, loss=loss, wait_s=0.25, step_s=0.5, images=8)
         recall = {"1": 0.25 * (epoch + 1)}
-        yield EpochDone(row={"epoch": epoch, "loss": 0.5, "images_per_s": 100.0, "advice": "", "recall": recall})
+        yield EpochDone(row=EpochRow(epoch=epoch, loss=0.5, images_per_s=100.0, recall=recall))
 
 
 def read_events(store):

@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 
 from fashion.storage import Store
-from fashion.training.checkpoint import CHECKPOINT, HISTORY, NETWORK, checkpoint_name, checkpoints
+from fashion.training.checkpoint import CHECKPOINT, NETWORK, checkpoint_name, checkpoints
+from fashion.training.history import HISTORY
 from fashion.training.settings import LossSettings, TrainSettings
 
 BASE = TrainSettings(epochs=4, loss=LossSettings(name="triplet"))

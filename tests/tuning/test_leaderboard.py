@@ -1,6 +1,7 @@
 """Leaderboard, best.yaml and effects: from trials to what people read."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.csv as pacsv
@@ -11,11 +12,21 @@ from scipy.stats import f_oneway
 from fashion.errors import InputError
 from fashion.pipelines.train import TrainJobSettings
 from fashion.storage import Store
+from fashion.training.run_record import TableRecord
 from fashion.tuning.effects import effects, explained, thirds
 from fashion.tuning.leaderboard import best_yaml, ranked, write_leaderboard
 from fashion.tuning.overrides import override
 from fashion.tuning.page import SweepAbout, render_sweep
-from fashion.tuning.records import Trial, TrialRecord, end_trial, newest, open_sweep, read_trials, write_trial
+from fashion.tuning.records import (
+    SweepRecord,
+    Trial,
+    TrialRecord,
+    end_trial,
+    newest,
+    open_sweep,
+    read_trials,
+    write_trial,
+)
 from fashion.tuning.space_file import parse_space
 from jobs.cli import parse
 from tests.tuning.fakes import BASE, row
@@ -78,13 +89,13 @@ def test_records_are_read_back_and_only_own_epochs_of_a_generation_count(tmp_pat
 
 
 def test_another_sweep_in_the_same_folder_is_refused(tmp_path):
-    about = {"settings": {"space": {"a": 1}, "search": {"seed": 0}}, "data": {"fingerprint": "x"}}
-    open_sweep(Store(tmp_path), about)
-    open_sweep(Store(tmp_path), about)
+    sweep = SweepRecord(settings={"space": {"a": 1}, "search": {"seed": 0}}, data=TableRecord(fingerprint="x"))
+    open_sweep(Store(tmp_path), sweep)
+    open_sweep(Store(tmp_path), sweep)
     with pytest.raises(InputError, match=r"holds a sweep made with search\.seed 0, and 1 was asked for"):
-        open_sweep(Store(tmp_path), {**about, "settings": {"space": {"a": 1}, "search": {"seed": 1}}})
+        open_sweep(Store(tmp_path), replace(sweep, settings={"space": {"a": 1}, "search": {"seed": 1}}))
     with pytest.raises(InputError, match="holds a sweep made with data 'x', and 'y'"):
-        open_sweep(Store(tmp_path), {**about, "data": {"fingerprint": "y"}})
+        open_sweep(Store(tmp_path), replace(sweep, data=TableRecord(fingerprint="y")))
 
 
 def test_the_share_explained_agrees_with_the_analysis_of_variance():

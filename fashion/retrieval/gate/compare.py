@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fashion.errors import InputError
-from fashion.retrieval.gate.earlier import Scored
+from fashion.retrieval.gate.earlier import Scored, ScoredMetrics
 from fashion.retrieval.gate.statistics import bootstrap, bootstrap_p, holm, interval, mcnemar
-from fashion.retrieval.labels.text import headline
+from fashion.retrieval.labels.text import LabelNumbers
 from fashion.retrieval.settings import MEASURES, GateSettings
 
 VERDICTS = ("worse", "a little worse", "no difference", "better")
@@ -43,7 +43,7 @@ def compare(before: Scored, after: Scored, settings: GateSettings, *, tolerance:
     """
     at_before, at_after = _common(before, after)
     left, right = before.queries.take(at_before), after.queries.take(at_after)
-    ks = {int(k) for k in after.metrics["recall"]} | {int(k) for k in re.findall(r"recall@(\d+)", settings.metric)}
+    ks = {int(k) for k in after.metrics.recall} | {int(k) for k in re.findall(r"recall@(\d+)", settings.metric)}
     names = [f"recall@{k}" for k in sorted(ks)]
     names += [name for name, column in MEASURES.items() if column in left.column_names and column in right.column_names]
     before_QM, after_QM = (np.stack([_values(side, name) for name in names], 1) for side in (left, right))
@@ -69,9 +69,9 @@ def compare(before: Scored, after: Scored, settings: GateSettings, *, tolerance:
     return {
         "against": {
             "uri": before.uri,
-            "created": earlier.get("created"),
-            "model": earlier["model"]["fingerprint"],
-            "data": earlier.get("data", {}).get("fingerprint"),
+            "created": earlier.created,
+            "model": earlier.model.fingerprint,
+            "data": earlier.data.fingerprint,
         },
         "changed": changes(earlier, after.metrics),
         "queries": len(left),
@@ -79,7 +79,7 @@ def compare(before: Scored, after: Scored, settings: GateSettings, *, tolerance:
         "only_before": len(before.queries) - len(left),
         "only_after": len(after.queries) - len(right),
         "measures": measures,
-        "labels": _labels(earlier.get("labels") or {}, after.metrics.get("labels") or {}),
+        "labels": _labels(earlier.labels, after.metrics.labels),
         "gate": {"metric": settings.metric, "tolerance": tolerance, "alpha": settings.alpha},
         "verdict": verdict(next(row for row in measures if row["name"] == settings.metric), tolerance),
     }
@@ -98,25 +98,26 @@ def verdict(measure: dict, tolerance: float) -> str:
     return "worse" if -measure["difference"] > tolerance + 1e-9 else "a little worse"
 
 
-def changes(before: dict, after: dict) -> list[str]:
-    """What makes two evaluations differ beside the network, from what their metrics.json say; a sentence each."""
+def changes(before: ScoredMetrics, after: ScoredMetrics) -> list[str]:
+    """What makes two evaluations differ beside the network, a sentence each."""
     sentences = []
-    old, new = before.get("protocol", {}), after.get("protocol", {})
+    old, new = before.protocol, after.protocol
     for name in [*old, *(name for name in new if name not in old)]:
         if old.get(name) != new.get(name):
             sentences.append(f"protocol: {name} was {_words(old.get(name))}, is {_words(new.get(name))}")
-    for name, title in (("query_set", "queries"), ("gallery_set", "gallery")):
-        count = "queries" if title == "queries" else "gallery"
-        known = name in before and name in after
-        if before.get(count) != after.get(count) or (known and before[name] != after[name]):
-            sentence = f"{title}: {before.get(count, 0):,} images before, {after.get(count, 0):,} now"
-            sentence += ", other ones" if before.get(count) == after.get(count) else ""
+    counts = (before.queries, after.queries), (before.gallery, after.gallery)
+    sets = (before.query_set, after.query_set), (before.gallery_set, after.gallery_set)
+    for title, (count, count_now), names in zip(("queries", "gallery"), counts, sets, strict=True):
+        others = None not in names and names[0] != names[1]
+        if count != count_now or others:
+            sentence = f"{title}: {count or 0:,} images before, {count_now or 0:,} now"
+            sentence += ", other ones" if count == count_now else ""
             sentences.append(sentence + ("; ranks are over different galleries" if title == "gallery" else ""))
     return sentences
 
 
-def _labels(before: dict, after: dict) -> list[dict]:
-    old, new = headline(before), headline(after)
+def _labels(before: LabelNumbers | None, after: LabelNumbers | None) -> list[dict]:
+    old, new = (side.headline if side else {} for side in (before, after))
     return [
         {"name": name, "before": old[name], "after": new[name], "difference": new[name] - old[name]}
         for name in new

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from fashion.errors import InputError
+from fashion.json_values import of_plain
 from fashion.retrieval.gate.compare import check_metric, compare
-from fashion.retrieval.gate.earlier import Scored, read_earlier
+from fashion.retrieval.gate.earlier import Scored, ScoredMetrics, read_earlier
 from fashion.retrieval.gate.history import history_row, read_history, record, trend
 from fashion.retrieval.settings import GateSettings
 from fashion.storage import Store
@@ -28,7 +29,7 @@ class Gate:
         """
         if self.against is None:
             return metrics, None
-        now = Scored(uri="this evaluation", metrics=metrics, queries=queries)
+        now = Scored(uri="this evaluation", metrics=of_plain(ScoredMetrics, metrics), queries=queries)
         try:
             return metrics | {"comparison": compare(self.against, now, self.settings, tolerance=self.tolerance)}, None
         except InputError as fault:

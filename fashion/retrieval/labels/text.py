@@ -1,10 +1,46 @@
 """The numbers of labels as aligned text, beside what guessing gets and what was published."""
 
+from dataclasses import dataclass, field
+
+from fashion.json_values import of_plain
 from fashion.retrieval.table import percent
 from fashion.text_table import aligned
 
 NOT_COMPARABLE = "published on DeepFashion's full category and attribute benchmark: not comparable with this table"
 COMPARABLE = "published; the same benchmark and split"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CategoryNumbers:
+    top: dict[str, float | None] = field(default_factory=dict)  # k -> fraction
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeNumbers:
+    recall: dict[str, float | None] = field(default_factory=dict)  # k -> fraction
+
+
+@dataclass(frozen=True, kw_only=True)
+class LandmarkNumbers:
+    error: float | None = None
+    visibility: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelNumbers:
+    """Of `labels` in metrics.json, the numbers over all images."""
+
+    category: CategoryNumbers = field(default_factory=CategoryNumbers)
+    attributes: AttributeNumbers = field(default_factory=AttributeNumbers)
+    landmarks: LandmarkNumbers = field(default_factory=LandmarkNumbers)
+
+    @property
+    def headline(self) -> dict[str, float]:
+        """By the names that they have everywhere: what two evaluations are compared by."""
+        values = {f"category top-{k}": value for k, value in self.category.top.items()}
+        values |= {f"attributes recall@{k}": value for k, value in self.attributes.recall.items()}
+        values |= {"landmark error": self.landmarks.error, "landmark visibility": self.landmarks.visibility}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def label_systems(labels: dict) -> dict[str, dict]:
@@ -13,15 +49,8 @@ def label_systems(labels: dict) -> dict[str, dict]:
 
 
 def headline(labels: dict) -> dict[str, float]:
-    """The numbers over all images, by the names that they have everywhere: what two evaluations are compared by."""
-    values: dict[str, float | None] = {}
-    for k, value in labels.get("category", {}).get("top", {}).items():
-        values[f"category top-{k}"] = value
-    for k, value in labels.get("attributes", {}).get("recall", {}).items():
-        values[f"attributes recall@{k}"] = value
-    landmarks = labels.get("landmarks", {})
-    values |= {"landmark error": landmarks.get("error"), "landmark visibility": landmarks.get("visibility")}
-    return {name: value for name, value in values.items() if value is not None}
+    """`LabelNumbers.headline` of `label_measures`."""
+    return of_plain(LabelNumbers, labels).headline
 
 
 def label_rows(labels: dict) -> list[tuple[str, list[float | None]]]:
