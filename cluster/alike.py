@@ -16,8 +16,8 @@ ADVICE = "install the same on all machines, or send the code with the job (ray j
 def about(code: bool) -> dict[str, str]:
     """This machine's versions of the packages that results hang on, whatever they were built for, and with `code` a digest
     of ours."""
-    held = versions()
-    known = {name: held[name].partition("+")[0] for name in PACKAGES}
+    installed = versions()
+    known = {name: installed[name].partition("+")[0] for name in PACKAGES}
     return known | {"code": _digest()} if code else known
 
 

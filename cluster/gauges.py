@@ -10,7 +10,7 @@ class Gauges:
 
     def __init__(self, job: str, folder: str):
         self.job, self.tags = job, {"folder": _ascii(folder)}
-        self.held: dict[str, Any] = {}
+        self.gauges: dict[str, Any] = {}
 
     def set(self, figures: Mapping[str, float | None]) -> None:
         """`ray_fashion_JOB_NAME` from now on; None leaves a gauge as it was."""
@@ -19,10 +19,10 @@ class Gauges:
         for name, value in figures.items():
             if value is None:
                 continue
-            if name not in self.held:
+            if name not in self.gauges:
                 text = f"{name.replace('_', ' ')} of jobs/{self.job}.py"
-                self.held[name] = Gauge(f"fashion_{self.job}_{name}", description=text, tag_keys=("folder",))
-            self.held[name].set(float(value), tags=self.tags)
+                self.gauges[name] = Gauge(f"fashion_{self.job}_{name}", description=text, tag_keys=("folder",))
+            self.gauges[name].set(float(value), tags=self.tags)
 
 
 def _ascii(folder: str) -> str:

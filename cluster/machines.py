@@ -28,12 +28,12 @@ def answers(function: Callable, *arguments: Any, nodes: list[dict]) -> dict[str,
         strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         asked[there.options(scheduling_strategy=strategy).remote(*arguments)] = node["NodeManagerHostname"]
     answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_S)
-    found = {}
+    answers = {}
     for answer in answered:
         try:
-            found[asked[answer]] = ray.get(answer)
+            answers[asked[answer]] = ray.get(answer)
         except ray.exceptions.RayTaskError as fault:
-            found[asked[answer]] = fault
+            answers[asked[answer]] = fault
         except ray.exceptions.RayError:  # the machine has gone meanwhile
             continue
-    return found
+    return answers

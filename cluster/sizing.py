@@ -63,16 +63,16 @@ class Need:
 
 def read_rates(file: Path) -> tuple[Rates, list[str]]:
     """The rates, and the names of those that are assumed."""
-    held = yaml.safe_load(file.read_text())
+    rates = yaml.safe_load(file.read_text())
     assumed: list[str] = []
-    machines: dict[str, Any] = {kind: Machine(**machine) for kind, machine in held["machines"].items()}
-    plain = {name: values(held[name], name, assumed) for name in ("storage", "images", "core", "training", "queries")}
+    machines: dict[str, Any] = {kind: Machine(**machine) for kind, machine in rates["machines"].items()}
+    plain = {name: values(rates[name], name, assumed) for name in ("storage", "images", "core", "training", "queries")}
     rates = Rates(
         **machines,
         **plain,
-        on_gpu=values(held["gpu"], "gpu", assumed),
-        most=held["most"],
-        deadline_h=held["deadline_h"],
+        on_gpu=values(rates["gpu"], "gpu", assumed),
+        most=rates["most"],
+        deadline_h=rates["deadline_h"],
     )
     return rates, assumed
 

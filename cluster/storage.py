@@ -83,10 +83,10 @@ def _gs(bucket: str) -> str | None:
     import pyarrow.fs as pafs
 
     try:
-        found = pafs.GcsFileSystem(retry_time_limit=timedelta(seconds=PATIENCE_S)).get_file_info(bucket)
+        bucket_info = pafs.GcsFileSystem(retry_time_limit=timedelta(seconds=PATIENCE_S)).get_file_info(bucket)
     except OSError as fault:
         return _unreachable(fault, "GOOGLE_APPLICATION_CREDENTIALS")
-    return _refused(MISSING) if found.type == pafs.FileType.NotFound else None
+    return _refused(MISSING) if bucket_info.type == pafs.FileType.NotFound else None
 
 
 def _abfs(bucket: str) -> str | None:

@@ -15,23 +15,23 @@ _WRAPPERS = {"UserCodeException", "RayTaskError", "WorkerGroupError", "Controlle
 
 def cause(fault: BaseException) -> BaseException:
     """What went wrong first: bad input or a training that diverged wherever it was found, else the innermost error."""
-    found = list(_causes(fault))
-    for error in found:
+    errors = list(_causes(fault))
+    for error in errors:
         if isinstance(error, (InputError, TrainingDiverged)):
             return _KINDS[InputError.__name__ if isinstance(error, InputError) else TrainingDiverged.__name__](
                 _message(error)
             )
-    for error in found:
+    for error in errors:
         if named := _NAMED.search(str(error)):
             return _KINDS[named[1]](named[2])
-    return _of_text(found[-1], str(fault)) if type(found[-1]).__name__ in _WRAPPERS else found[-1]
+    return _of_text(errors[-1], str(fault)) if type(errors[-1]).__name__ in _WRAPPERS else errors[-1]
 
 
 def of_outside(fault: BaseException) -> bool:
     """Whether storage, memory or another process failed, and not our own code."""
     kinds: list[type[BaseException]] = [OSError, MemoryError, RuntimeError]
-    kinds += [found for name, kind in (("ray.exceptions", "RayError"), ("pyarrow.lib", "ArrowException"))
-              if (found := getattr(sys.modules.get(name), kind, None))]  # fmt: skip
+    kinds += [known for name, kind in (("ray.exceptions", "RayError"), ("pyarrow.lib", "ArrowException"))
+              if (known := getattr(sys.modules.get(name), kind, None))]  # fmt: skip
     return isinstance(fault, tuple(kinds))
 
 

@@ -14,12 +14,12 @@ def descendants() -> set[psutil.Process]:
 
 def with_environment(name: str, value: str) -> list[psutil.Process]:
     """The processes of this machine that were started with this variable, whoever their parent is by now."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):  # another user's, or gone
             if process.environ().get(name) == value and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def end_descendants() -> None:

@@ -49,7 +49,7 @@ def read_footer(file: pa.NativeFile) -> pq.FileMetaData:
 def to_json(value: Any) -> bytes:
     """Text for people too; an object carries a checksum."""
     if isinstance(value, dict):
-        value = {name: held for name, held in value.items() if name != CHECKSUM}
+        value = {name: inner for name, inner in value.items() if name != CHECKSUM}
         value[CHECKSUM] = _json_digest(json.loads(json.dumps(value)))
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 

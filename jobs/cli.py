@@ -109,14 +109,14 @@ def parse(settings: type[Settings], arguments: list[str]) -> Settings:
 
 def _with_configs(settings: type, arguments: list[str]) -> list[str]:
     """The arguments with the text of each file of settings in place of its name: it may lie wherever runs do."""
-    found = []
+    read = []
     given = iter(arguments)
     for argument in given:
         name, equals, value = argument.partition("=")
         if name == CONFIG and (equals or (value := next(given, ""))):
             argument = f"{CONFIG}={_checked_text(settings, value)}"
-        found.append(argument)
-    return found
+        read.append(argument)
+    return read
 
 
 def _checked_text(settings: type, file: str) -> str:

@@ -29,17 +29,17 @@ def job(settings: PhotoSearchSettings) -> None:
 
 def with_lists(arguments: list[str]) -> list[str]:
     """`--image a b` as the one argument that the parser of settings expects."""
-    found, images, taking = [], [], False
+    others, images, taking = [], [], False
     for argument in arguments:
         if argument.startswith("--"):
             taking = argument.split("=")[0] == "--image"
             if taking:
                 images += argument.split("=", 1)[1:]
         if not taking:
-            found.append(argument)
+            others.append(argument)
         elif not argument.startswith("--"):
             images.append(argument)
-    return [*found, f"--image={json.dumps(images)}"] if images else found
+    return [*others, f"--image={json.dumps(images)}"] if images else others
 
 
 if __name__ == "__main__":

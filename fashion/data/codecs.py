@@ -53,7 +53,7 @@ def is_jpeg(data: bytes) -> bool:
 def is_scan_bomb(data: bytes) -> bool:
     """Whether a JPEG has more scans than its length explains."""
     x = np.frombuffer(data, np.uint8)
-    scans = np.count_nonzero((x[1:] == SCAN[1]) & (x[:-1] == SCAN[0]))
+    scans = int(np.count_nonzero((x[1:] == SCAN[1]) & (x[:-1] == SCAN[0])))
     return scans > _MOST_SCANS + len(data) // _BYTES_A_SCAN
 
 
@@ -123,7 +123,7 @@ def _formats(brand: bytes | None) -> list[str]:
     """What Pillow is to try, by the brand of an ISO base media file. pillow-heif takes a while to import, so only a file
     that may be its own brings it."""
     Image.init()
-    names = _FORMATS
+    names: tuple[str, ...] = _FORMATS
     if brand:
         names = ("AVIF",)
         if brand not in _AVIF:

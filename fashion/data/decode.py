@@ -47,20 +47,25 @@ class _Picture:
     def __init__(self, data: bytes):
         if not data:
             raise BadPicture("empty file")
-        self.data, self.image = data, None
-        self.swapped, self.turned, self.profile = False, (), None
+        self.data = data
+        self.image: Image.Image | None = None  # of what simplejpeg does not read
+        self.swapped = False
+        self.turned: tuple[int, ...] = ()
+        self.profile: bytes | None = None
         self.jpeg = is_jpeg(data)
         if self.jpeg and is_scan_bomb(data):
             raise BadPicture("a JPEG of more scans than any encoder writes")
         plain = plain_size(data) if self.jpeg else None
         if plain is None:
             self.image = open_picture(data)
-        self.size = plain or self.image.size
+            self.size = self.image.size
+        else:
+            self.size = plain
         if min(self.size) < LEAST_SIDE:
             raise BadPicture(f"too small: a side under {LEAST_SIDE} pixels")
         if self.size[0] * self.size[1] > MOST_PIXELS:
             raise BadPicture(f"more than {MOST_PIXELS} pixels")
-        if plain is None:
+        if self.image is not None:
             self.swapped, self.turned = _TURNS.get(orientation(self.image), (False, ()))
             self.profile = self.image.info.get("icc_profile")
 
@@ -106,7 +111,7 @@ def check(data: bytes | memoryview) -> tuple[int, int]:
 def decode(
     data: bytes | memoryview,
     size: tuple[int, int] | None = None,
-    box=None,
+    box: Sequence[float] | None = None,
     *,
     fit: str = "stretch",
     interpolation: str = "bilinear",
@@ -119,13 +124,12 @@ def decode(
     `crop`: shape kept, the middle of it. Raises BadPicture, also for a truncated file.
     """
     picture = _Picture(bytes(data))
-    part = shown_part(box, *picture.upright_size)
+    shown = shown_part(box, *picture.upright_size)
     if size is None:
-        x1, y1, x2, y2 = part
+        x1, y1, x2, y2 = shown
         return _channels_first(to_srgb(picture.pixels(1)[y1:y2, x1:x2], picture.profile))
-    if fit == "crop":
-        part = central_part(part, size)
-    inner = size_within(part, size) if fit == "pad" else tuple(size)
+    part = central_part(shown, size) if fit == "crop" else shown
+    inner = size_within(shown, size) if fit == "pad" else size
     x_3HW = _channels_first(to_srgb(_resized(picture, part, inner, interpolation), picture.profile))
     return _padded(x_3HW, size) if fit == "pad" else x_3HW
 

@@ -28,8 +28,8 @@ class HardPlan(Plan):
     @staticmethod
     def over(plan: Plan, mining: MiningSettings, run: Store, data: str) -> "HardPlan":
         mining.check_room(items=plan.items_per_step)
-        held = {f.name: getattr(plan, f.name) for f in fields(Plan)} | {"groups": plan.listed}
-        return HardPlan(**held, mining=mining, run=run, data=data)
+        of_plan = {f.name: getattr(plan, f.name) for f in fields(Plan)} | {"groups": plan.listed}
+        return HardPlan(**of_plan, mining=mining, run=run, data=data)
 
     @cached_property
     def _starts(self) -> np.ndarray:
@@ -60,10 +60,11 @@ class HardPlan(Plan):
     def labels(self, epoch: int) -> np.ndarray:
         """(steps, P) the class labels of the items of each step of an epoch with hard batches."""
         if self._kept.get("epoch") != epoch:
-            found = self.mining.of(epoch)
-            if self._kept.get("found") != found:
-                neighbours = await_neighbours(self.run, found, items=self.items, data=self.data)
-                self._kept.update(found=found, nearest=neighbours.nearest_NK)
+            mined_at = self.mining.of(epoch)
+            assert mined_at is not None  # the epoch has hard batches
+            if self._kept.get("mined_at") != mined_at:
+                neighbours = await_neighbours(self.run, mined_at, items=self.items, data=self.data)
+                self._kept.update(mined_at=mined_at, nearest=neighbours.nearest_NK)
             m = self.mining
             steps = arrange(self, self._kept["nearest"], share=m.share, group=m.group, epoch=epoch)
             self._kept.update(epoch=epoch, steps=steps)
@@ -108,7 +109,7 @@ def form_groups(nearest_NK: np.ndarray, size: int, *, most: int, random: np.rand
     """(groups, size) labels, at most `most` groups and no label twice: anchors in a random order, each with the nearest
     size - 1 that are free; an anchor with fewer is passed over."""
     free = np.ones(len(nearest_NK), bool)
-    groups = []
+    groups: list[list[int]] = []
     for anchor in random.permutation(len(nearest_NK)):
         if len(groups) == most:
             break
@@ -126,5 +127,6 @@ def form_groups(nearest_NK: np.ndarray, size: int, *, most: int, random: np.rand
 
 def _line(plan: Plan, epoch: int) -> np.ndarray:
     """All labels, row group by row group in the epoch's order."""
-    order = generator(plan.seed, "groups", epoch).permutation(len(plan.groups))
-    return np.concatenate([plan.groups[i].start + np.arange(plan.groups[i].items) for i in order])
+    groups = plan.listed
+    order = generator(plan.seed, "groups", epoch).permutation(len(groups))
+    return np.concatenate([groups[i].start + np.arange(groups[i].items) for i in order])

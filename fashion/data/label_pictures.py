@@ -4,14 +4,16 @@ Their epochs are their own: step g of the run, counted over all its epochs, take
 depend on seed and step alone, as everything in the stream, and a resumed run goes on with the same ones.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fashion.data.group import Group
+from fashion.data.item_group import ItemGroup, read_columns
 from fashion.data.labels import Labeller
-from fashion.data.plan import Plan, listed
-from fashion.data.table import ItemGroup, ItemTable, read_columns
+from fashion.data.plan import Plan, Ticket, listed
+from fashion.data.table import ItemTable
 from fashion.data.views import deal
 from fashion.domain import DOMAINS
 from fashion.errors import InputError
@@ -29,7 +31,7 @@ class LabelTables:
     plan: Plan
 
     @staticmethod
-    def of(tables: list[ItemTable], *, pictures: int, steps: int, seed: int) -> "LabelTables":
+    def of(tables: Sequence[ItemTable], *, pictures: int, steps: int, seed: int) -> "LabelTables":
         """`pictures` a step; `steps`: of the training plan's tickets, which these are read in step with. Raises
         InputError."""
         groups: list[Group] = []
@@ -76,7 +78,9 @@ class LabelFeed:
 
     def choose(self, first: int, steps: int) -> "Chosen":
         """The items of steps first .. first + steps - 1 of the run, read."""
-        plan, tickets, groups, chosen = self.tables.plan, {}, {}, []
+        plan, chosen = self.tables.plan, []
+        tickets: dict[tuple[int, int], Ticket] = {}
+        groups: dict[int, ItemGroup] = {}
         for step in range(first, first + steps):
             epoch, place = divmod(step, plan.steps)
             number, inside = divmod(place, plan.ticket_steps)

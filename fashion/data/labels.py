@@ -58,7 +58,7 @@ class Labeller:
         visibility, x, y as fractions of what is decoded."""
         landmarks = np.zeros((*shape, len(LANDMARKS), 3), np.float32)
         landmarks[..., 0] = NOT_ANNOTATED
-        arrays = {"category": np.full(shape, UNKNOWN, np.int64), "landmarks": landmarks}
+        arrays: dict[str, np.ndarray] = {"category": np.full(shape, UNKNOWN, np.int64), "landmarks": landmarks}
         if A := len(self.vocabulary.attributes):
             arrays |= {name: np.zeros((*shape, A), np.uint8) for name in ("attributes", "attributes_known")}
         return arrays

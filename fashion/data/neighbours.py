@@ -30,7 +30,7 @@ class Neighbours:
 
     nearest_NK: np.ndarray  # int32
     similarity_NK: np.ndarray  # float32, cosine
-    about: dict  # fingerprints of `network` and `data`, `epoch`
+    origin: dict  # fingerprints of `network` and `data`, `epoch`
 
 
 def file_of(epoch: int) -> str:
@@ -39,7 +39,7 @@ def file_of(epoch: int) -> str:
 
 def write_neighbours(run: Store, epoch: int, neighbours: Neighbours) -> None:
     # One entry: safetensors writes several in an order of chance.
-    metadata = {"about": json.dumps({"format": FORMAT} | neighbours.about, sort_keys=True)}
+    metadata = {"about": json.dumps({"format": FORMAT} | neighbours.origin, sort_keys=True)}
     tensors = {"nearest": neighbours.nearest_NK, "similarity": neighbours.similarity_NK}
     run.write(file_of(epoch), safetensors.numpy.save(tensors, metadata))
 
@@ -52,18 +52,18 @@ def read_neighbours(run: Store, epoch: int, *, items: int, data: str) -> Neighbo
     try:
         tensors = safetensors.numpy.load(raw)
         header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-        about = json.loads(header["__metadata__"]["about"])
-        found = Neighbours(nearest_NK=tensors["nearest"], similarity_NK=tensors["similarity"], about=about)
+        origin = json.loads(header["__metadata__"]["about"])
+        neighbours = Neighbours(nearest_NK=tensors["nearest"], similarity_NK=tensors["similarity"], origin=origin)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as fault:
         raise InputError(
             f"{where}: is damaged ({fault}); delete it, and the run finds them anew when it goes on"
         ) from None
-    nearest = found.nearest_NK
-    if about.get("format") != FORMAT or about.get("data") != data or nearest.ndim != 2 or len(nearest) != items:
+    nearest = neighbours.nearest_NK
+    if origin.get("format") != FORMAT or origin.get("data") != data or nearest.ndim != 2 or len(nearest) != items:
         raise InputError(f"{where}: holds no neighbours of this table's {items} training items; choose another --run")
     if nearest.size and not -1 <= nearest.min() <= nearest.max() < items:
         raise InputError(f"{where}: is damaged (no such items); delete it, and the run finds them anew when it goes on")
-    return found
+    return neighbours
 
 
 def await_neighbours(run: Store, epoch: int, *, items: int, data: str) -> Neighbours:

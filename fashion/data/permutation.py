@@ -20,10 +20,10 @@ class Permutation:
     def __call__(self, places: np.ndarray) -> np.ndarray:
         """Where each of the places (n,), int64, goes: int64."""
         assert not len(places) or (places.min() >= 0 and places.max() < self.count)
-        found = self._once(places.astype(np.uint64))
-        while (outside := found >= self.count).any():
-            found[outside] = self._once(found[outside])
-        return found.astype(np.int64)
+        values = self._once(places.astype(np.uint64))
+        while (outside := values >= self.count).any():
+            values[outside] = self._once(values[outside])
+        return values.astype(np.int64)
 
     def _once(self, x: np.ndarray) -> np.ndarray:
         left, right = x >> self.half, x & self.mask

@@ -42,7 +42,7 @@ class Plan:
     seed: int
     ticket_items: int = TICKET_ITEMS
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.items < self.items_per_step:
             raise InputError(
                 f"batch.items: found {self.items_per_step}, but there are {self.items} training items; "

@@ -18,7 +18,7 @@ class ScatteredReader:
 
     def __init__(self, table: ItemTable, columns: Sequence[str], *, kept: int):
         self.table, self.columns, self.limit = table, list(columns), kept
-        self.held = 0
+        self.bytes = 0
         self.groups: OrderedDict[tuple[str, int], pa.Table] = OrderedDict()
 
     def read(self, ticket: Ticket) -> list[pa.Table]:
@@ -37,11 +37,11 @@ class ScatteredReader:
         whole = {name: read[name] if name in read else self.groups[name] for name in names}
         for name, rows in whole.items():
             if name in read:
-                self.held += rows.nbytes
+                self.bytes += rows.nbytes
             self.groups[name] = rows
             self.groups.move_to_end(name)
-        while self.held > self.limit:
-            self.held -= self.groups.popitem(last=False)[1].nbytes
+        while self.bytes > self.limit:
+            self.bytes -= self.groups.popitem(last=False)[1].nbytes
         return whole
 
 

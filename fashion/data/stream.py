@@ -12,7 +12,7 @@ import gc
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import ray.data
@@ -21,11 +21,12 @@ from ray.data import ActorPoolStrategy, DataContext, ExecutionOptions, Execution
 from fashion.data.decoded import DecodedPictures
 from fashion.data.group import Group
 from fashion.data.hard_plan import HardPlan
+from fashion.data.item_group import ItemGroup, read_columns
 from fashion.data.label_pictures import LabelFeed, LabelTables
 from fashion.data.labels import Labeller
 from fashion.data.plan import Plan, Ticket
 from fashion.data.scattered import ScatteredReader
-from fashion.data.table import ItemGroup, ItemTable, read_columns
+from fashion.data.table import ItemTable
 from fashion.data.views import choose_pairs, choose_views
 from fashion.domain import DOMAINS
 from fashion.errors import InputError
@@ -54,7 +55,7 @@ class FeedSettings:
     vocabulary: Vocabulary | None = None  # add the labels of each view, in this order
     cache: int = 0  # bytes of decoded pictures that an actor keeps
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.views > 0 and self.size > 0 and self.slots > 0 and self.crop in ("whole", "box")
 
 
@@ -70,7 +71,7 @@ class Feed:
         self.labeller = Labeller(s.vocabulary, table, s.crop) if s.vocabulary else None
         self.labelled = (
             LabelFeed(labels, s.vocabulary, size=s.size, slots=s.slots, crop=s.crop, interpolation=s.interpolation)
-            if labels
+            if labels and s.vocabulary
             else None
         )
         step_bytes = self.items * s.views * 3 * s.size**2 + (self.labelled.step_bytes if self.labelled else 0)
@@ -162,7 +163,7 @@ class Feed:
 class FeedActor(Feed):
     """The only work of a process."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: Any) -> None:
         import torch  # here: the processes that only plan a feed need none
 
         torch.set_num_threads(1)

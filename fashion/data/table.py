@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -30,7 +29,7 @@ class ItemTable:
         if gone is not None:
             self._gone = gone
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         known = self._gone if "manifest" in vars(self) or "_gone" in vars(self) else None
         return ItemTable, (self.store, known)
 
@@ -160,7 +159,7 @@ class _Kept:
     """What is known of the shards used last, such as footers: a shard is read a row group at a time, and in a bucket each
     look is a request."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.kept: dict[str, Any] = {}
         self.lock = threading.Lock()
 
@@ -190,39 +189,3 @@ def flatten(rows: pa.Table) -> pa.Table:
     columns = {"item": rows["item"].take(parents)}
     columns |= {field.name: column for field, column in zip(fields.type, fields.flatten(), strict=True)}
     return pa.table(columns)
-
-
-class ItemGroup:
-    """Columns of the images of some items, item by item: pictures that nobody chooses stay undisturbed in Arrow's
-    memory."""
-
-    def __init__(self, rows: pa.Table):
-        images = rows["images"].combine_chunks()
-        self.items = rows["item"].to_pylist()
-        self.start = (images.offsets.to_numpy() - images.offsets[0].as_py()).tolist()
-        flat = images.flatten()
-        columns = dict(zip((field.name for field in flat.type), flat.flatten(), strict=True))
-        jpegs = columns.pop("jpeg")
-        _, ends, data = jpegs.buffers()  # an Arrow scalar for each picture would cost more than copying it
-        self.ends = np.frombuffer(ends, np.int64)[jpegs.offset :].tolist()
-        self.bytes = memoryview(data).cast("B")  # Arrow says signed bytes, which no header is read from
-        self.columns = {name: column.to_pylist() for name, column in columns.items()}
-
-    def of(self, name: str, row: int) -> list:
-        """The column's values of one item's images."""
-        return self.columns[name][self.start[row] : self.start[row + 1]]
-
-    def pixels(
-        self, picture: int, size: int, crop: str, *, fit: str = "stretch", interpolation: str = "bilinear"
-    ) -> np.ndarray:
-        """A picture, or its box, as uint8 (3, size, size)."""
-        from fashion.data.decode import decode  # here: the processes that only plan a feed need not load what decodes
-
-        box = self.columns["box"][picture] if crop == "box" else None
-        data = self.bytes[self.ends[picture] : self.ends[picture + 1]]
-        return decode(data, size=(size, size), box=box, fit=fit, interpolation=interpolation)
-
-
-def read_columns(names: list[str]) -> list[str]:
-    """Columns of the item table's file that give an ItemGroup with these columns of images."""
-    return ["item", *(f"images.list.element.{name}" for name in dict.fromkeys([*names, "jpeg"]))]

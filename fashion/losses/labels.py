@@ -51,6 +51,9 @@ class Balance:
     present_A: Tensor
     absent_A: Tensor
 
+    def to(self, device: torch.device) -> "Balance":
+        return Balance(self.present_A.to(device), self.absent_A.to(device))
+
 
 def landmark_loss(found_N82: Tensor, truth_N83: Tensor) -> Sum:
     """Squared distance of estimate and truth, as fractions of width and height, of each landmark that is visible."""

@@ -32,11 +32,11 @@ class CrossBatchMemory(nn.Module):
 
     def recall(self, *, pairs: bool) -> tuple[Tensor, Identity] | None:
         """The embeddings (n, D) and what they show (with pairs, if asked), or None in warm-up or when empty."""
-        held = len(self)
-        if not held or int(self.steps) < self.warmup:
+        filled = len(self)
+        if not filled or int(self.steps) < self.warmup:
             return None
-        labels, domains, pair = self.identities[:, :held].clone()
-        return self.embeddings[:held].clone(), Identity(labels=labels, domains=domains, pairs=pair if pairs else None)
+        labels, domains, pair = self.identities[:, :filled].clone()
+        return self.embeddings[:filled].clone(), Identity(labels=labels, domains=domains, pairs=pair if pairs else None)
 
     @torch.no_grad()
     def put(self, z_BD: Tensor, identity: Identity) -> None:

@@ -60,7 +60,7 @@ def export_timm(network: Network, out: Store) -> list[str]:
     _check(network, lambda images: to_sphere(model.eval()(network.normalise(images)))[0], "timm's model")
     side = settings.size
     size_is_fixed = bool(record.get("fixed_input_size"))
-    about = {
+    metadata = {
         "architecture": settings.name.removeprefix(TIMM).split(".")[0],
         "num_classes": settings.dimension,
         "num_features": model.num_features,
@@ -81,7 +81,7 @@ def export_timm(network: Network, out: Store) -> list[str]:
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     out.write("model.safetensors", safetensors.torch.save(tensors, {"format": "pt"}))
-    out.write_json("config.json", about)
+    out.write_json("config.json", metadata)
     return ["config.json", "model.safetensors"]
 
 
@@ -101,12 +101,12 @@ def export_onnx(network: Network, out: Store) -> list[str]:
         name = f"{DOMAINS[domain]}.onnx" if len(domains) > 1 else "network.onnx"
         model = onnx.load_from_string(_traced(_OneDomain(network, domain).eval(), network.settings.side))
         transform: Transform = network.settings.transform
-        about = {
+        metadata = {
             "fingerprint": fingerprint(network),
             "settings": json.dumps(network.settings.identity()),
             "transform": json.dumps({"size": network.settings.size, **asdict(transform)}),
         }
-        onnx.helper.set_model_props(model, about)
+        onnx.helper.set_model_props(model, metadata)
         data = model.SerializeToString()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3

@@ -71,10 +71,10 @@ class FashionNet(nn.Module):
         everything: bool = False,
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor] | Outputs:
         """z_ND as an EmbeddingNetwork gives it, with `with_norm` also the lengths (N,); with `everything`, Outputs."""
-        found = self.outputs(images_N3HW, domains_N)
+        outputs = self.outputs(images_N3HW, domains_N)
         if everything:
-            return found
-        return (found.z_ND, found.norm_N) if with_norm else found.z_ND
+            return outputs
+        return (outputs.z_ND, outputs.norm_N) if with_norm else outputs.z_ND
 
     def outputs(self, images_N3HW: torch.Tensor, domains_N: torch.Tensor | None = None) -> Outputs:
         """All that is estimated of the pictures, values 0..255, uint8 or float. `domains_N` is not looked at: both

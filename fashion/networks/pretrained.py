@@ -59,15 +59,15 @@ def load_weights(
     where = f"network.pretrained: {settings.pretrained}"
     state = _adapted(model, weights)
     try:
-        found = model.load_state_dict(state, strict=False)
+        mismatch = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
         wrong = [line.strip() for line in str(error).splitlines()[1:]]
         raise InputError(
             f"{where} does not fit {settings.name}: {len(wrong)} tensors of another shape, first {wrong[0]}"
         ) from None
     # Weights older than torch 0.4.1 have no num_batches_tracked, and nothing that is computed depends on it.
-    missing = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
-    foreign = [name for name in found.unexpected_keys if not name.startswith(unused)]
+    missing = [name for name in mismatch.missing_keys if not name.endswith("num_batches_tracked")]
+    foreign = [name for name in mismatch.unexpected_keys if not name.startswith(unused)]
     if missing or foreign:
         raise InputError(
             f"{where} is not a backbone of {settings.name}: {_some('missing', missing)}, {_some('unknown', foreign)};"

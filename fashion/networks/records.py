@@ -43,10 +43,10 @@ def _of_torchvision(settings: NetworkSettings) -> tuple[Transform, int | None]:
 
     published = models.get_model_weights(settings.name).__members__
     preset = published.get(settings.pretrained, published["DEFAULT"]).transforms()
-    found = Transform(
+    transform = Transform(
         mean=tuple(preset.mean), std=tuple(preset.std), interpolation=preset.interpolation.value, fit="crop"
     )
     own = usual(settings.name)
     if own != usual(""):  # the record is of an input that the network scales once more; see transform.py
-        found = replace(found, mean=own.mean, std=own.std)
-    return found, preset.crop_size[0]
+        transform = replace(transform, mean=own.mean, std=own.std)
+    return transform, preset.crop_size[0]

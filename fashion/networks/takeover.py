@@ -37,14 +37,14 @@ def take_over(network: Network, other: Network) -> str:
 
 
 def _copy(target: nn.Module, source: nn.Module, where: str, size: int) -> None:
-    held = source.state_dict()
+    weights = source.state_dict()
     for name, tensor in target.state_dict().items():
-        if name not in held or held[name].shape != tensor.shape:
+        if name not in weights or weights[name].shape != tensor.shape:
             raise InputError(
                 f"network.pretrained: {where}: its layer {name} has another shape at network.size {size} than at the size "
                 "that it was trained at; set that network.size"
             )
-        tensor.copy_(held[name])
+        tensor.copy_(weights[name])
 
 
 def _new_layers(network: Network) -> dict[str, nn.Module]:
@@ -61,8 +61,8 @@ def _take_new(name: str, layer: nn.Module, network: Network, other: Network) -> 
     source = layers.get(name) or layers.get("head 0")
     if source is None or (name in ("category", "attributes") and network.vocabulary != other.vocabulary):
         return False
-    held, own = source.state_dict(), layer.state_dict()
-    if {n: t.shape for n, t in held.items()} != {n: t.shape for n, t in own.items()}:
+    weights, own = source.state_dict(), layer.state_dict()
+    if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in own.items()}:
         return False
-    layer.load_state_dict(held)
+    layer.load_state_dict(weights)
     return True

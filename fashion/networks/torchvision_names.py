@@ -14,11 +14,11 @@ _MEMBER = re.compile(r"^    (\w+) = ", re.M)
 @cache
 def torchvision_weights() -> dict[str, tuple[str, ...]]:
     """Every classification network -> the names of its weights."""
-    found: dict[str, tuple[str, ...]] = {}
+    networks: dict[str, tuple[str, ...]] = {}
     package = find_spec("torchvision")
     for folder in (package and package.submodule_search_locations) or ():
         for file in sorted(Path(folder, "models").glob("*.py")):
             text = file.read_text(encoding="utf-8")
             weights = {name: tuple(_MEMBER.findall(body)) for name, body in _WEIGHTS.findall(text)}
-            found |= {name: weights[of] for name, of in _NETWORK.findall(text)}
-    return found
+            networks |= {name: weights[of] for name, of in _NETWORK.findall(text)}
+    return networks

@@ -45,7 +45,7 @@ class PictureNetwork:
         shown = self.embedder.transform
         images = list(images)
         boxes = [None] * len(images) if boxes is None else boxes
-        found = [np.empty((0, self.networks.dimensions()[EMBEDDING]), np.float32)]
+        parts = [np.empty((0, self.networks.dimensions()[EMBEDDING]), np.float32)]
         size, batch = (self.embedder.size, self.embedder.size), self.embedder.batch
         pictures = list(zip(images, boxes, strict=True))
         for part in (pictures[start : start + batch] for start in range(0, len(pictures), batch)):
@@ -54,8 +54,8 @@ class PictureNetwork:
                 for image, box in part
             ]
             vectors, _ = self.networks(torch.from_numpy(np.stack(pixels)), [domain] * len(part))
-            found.append(vectors[EMBEDDING])
-        return np.concatenate(found)
+            parts.append(vectors[EMBEDDING])
+        return np.concatenate(parts)
 
 
 def load_network(run: str, *, device: str | None = None) -> PictureNetwork:

@@ -35,8 +35,8 @@ def export(settings: ExportSettings) -> list[str]:
 
     for name in ("run", "out"):
         check_storage(name, getattr(settings, name))
-    found, out = best_checkpoint(Store(settings.run)), Store(settings.out)
-    network, _ = found.network()
+    checkpoint, out = best_checkpoint(Store(settings.run)), Store(settings.out)
+    network, _ = checkpoint.network()
     written = []
     if settings.format == "timm" or (settings.format == "all" and for_timm(network)):
         written += export_timm(network, out)

@@ -121,8 +121,8 @@ def labels_held(tables: Sequence[ItemTable]) -> list[str]:
     lines = []
     for table in tables:
         counts = table.manifest.labels["train"]
-        held = ", ".join(f"{name} {getattr(counts, name):,}" for name in LABELS)
-        lines.append(f"labels of {table.store.uri}: {held} of {counts.images:,} training images")
+        counted = ", ".join(f"{name} {getattr(counts, name):,}" for name in LABELS)
+        lines.append(f"labels of {table.store.uri}: {counted} of {counts.images:,} training images")
     return lines
 
 

@@ -17,21 +17,21 @@ def registered(run: Store) -> list[str] | None:
     """Names of the checkpoints that a run goes on from, the newest last; none before its first, None where the file is
     damaged, of which Ray Train would try to start for ever."""
     try:
-        held = _CheckpointManagerState.model_validate_json(run.read(SNAPSHOT))
+        snapshot = _CheckpointManagerState.model_validate_json(run.read(SNAPSHOT))
     except FileNotFoundError:
         return []
     except ValidationError:
         return None
-    newest = held.latest_checkpoint_result
-    names = [found.checkpoint_dir_name for found in held.checkpoint_results]
+    newest = snapshot.latest_checkpoint_result
+    names = [checkpoint.checkpoint_dir_name for checkpoint in snapshot.checkpoint_results]
     return (
         [*(name for name in names if name != newest.checkpoint_dir_name), newest.checkpoint_dir_name] if newest else []
     )
 
 
-def register(run: Store, found: Sequence[tuple[str, dict]]) -> None:
+def register(run: Store, checkpoints: Sequence[tuple[str, dict]]) -> None:
     """Let these be the run's checkpoints: name and metrics of each, with its `score`, the newest last."""
-    results = [_TrainingResultState(checkpoint_dir_name=name, metrics=metrics) for name, metrics in found]
+    results = [_TrainingResultState(checkpoint_dir_name=name, metrics=metrics) for name, metrics in checkpoints]
     order = sorted(range(len(results)), key=lambda i: (results[i].metrics["score"], i))  # as Ray Train keeps them
     state = _CheckpointManagerState(
         checkpoint_results=[results[i] for i in order],

@@ -21,8 +21,9 @@ def intervals(measures: Measures, items: np.ndarray, ks: tuple[int, ...]) -> dic
     }
     values_QM = np.stack([*hits, *others.values()], 1).astype(np.float64)
     means = bootstrap(values_QM, items, draws=DRAWS, seed=SEED)
-    found = [list(interval(column)) for column in means.T]
-    return {"recall": {str(k): found[i] for i, k in enumerate(ks)}} | dict(zip(others, found[len(ks) :], strict=True))
+    intervals = [list(interval(column)) for column in means.T]
+    recall = {str(k): intervals[i] for i, k in enumerate(ks)}
+    return {"recall": recall} | dict(zip(others, intervals[len(ks) :], strict=True))
 
 
 def by_group(measures: Measures, matches: np.ndarray, names: np.ndarray, ks: tuple[int, ...]) -> list[dict]:

@@ -12,7 +12,7 @@ def quick_depthwise(network: nn.Module) -> None:
     layers gain. Weights and names stay, and so does everything outside of autocast and training."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1 and not isinstance(module, _Quick):
-            module.__class__ = _quick(type(module))
+            module.__class__ = _quick(type(module))  # type: ignore[arg-type]  # a class can be hashed
 
 
 class _Quick:
@@ -21,7 +21,7 @@ class _Quick:
 
 @cache
 def _quick(kind: type[nn.Conv2d]) -> type[nn.Conv2d]:
-    class Depthwise(_Quick, kind):  # type: ignore[valid-type]  # a base that is known at run time alone
+    class Depthwise(_Quick, kind):  # type: ignore[valid-type, misc]  # a base that is known at run time alone
         def forward(self, x_NCHW: torch.Tensor) -> torch.Tensor:
             if not (self.training and torch.is_autocast_enabled("cpu")):
                 return super().forward(x_NCHW)

@@ -1,18 +1,21 @@
 """Networks made of other networks: the moving average of the weights, and what lies between two of them."""
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
 from fashion.networks.heads import new_parameters
 
+Kept = TypeVar("Kept", bound=nn.Module)
 
-class Average:
+
+class Average(Generic[Kept]):
     """The exponential moving average of a network's weights and batch statistics, itself a network."""
 
-    def __init__(self, network: nn.Module, decay: float):
-        self.network = copy.deepcopy(network).requires_grad_(False)
+    def __init__(self, network: Kept, decay: float):
+        self.network: Kept = copy.deepcopy(network).requires_grad_(False)
         self.decay = decay
         self.updates = 0
 
@@ -30,7 +33,7 @@ class Average:
 
 
 @torch.no_grad()
-def between(start: nn.Module, tuned: nn.Module, share: float) -> nn.Module:
+def between(start: nn.Module, tuned: Kept, share: float) -> Kept:
     """A network with start + share * (tuned - start) as its backbone, statistics too. New layers have no start worth the
     name, and are the tuned ones."""
     mixed = copy.deepcopy(tuned)

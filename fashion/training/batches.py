@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import fields, is_dataclass
+from typing import Any
 
 import torch
 
@@ -34,10 +35,10 @@ class Batches:
         part = next(self.stream, None)
         if part is None:
             raise RuntimeError(f"the training stream ended at epoch {epoch}, step {step}, before the plan's end")
-        found, expected = (tuple(int(part[name]) for name in ("epoch", "step", "slot"))), (epoch, step, rank())
-        if found != expected:
+        place, expected = (tuple(int(part[name]) for name in ("epoch", "step", "slot"))), (epoch, step, rank())
+        if place != expected:
             # A stream out of step would pair embeddings of different batches: stop rather than train on nonsense.
-            raise RuntimeError(f"the stream gave (epoch, step, slot) {found}, expected {expected}")
+            raise RuntimeError(f"the stream gave (epoch, step, slot) {place}, expected {expected}")
         with torch.cuda.stream(self.copies) if self.copies else nullcontext():
             batch = self._batch(part)
         if self.copies:
@@ -84,7 +85,7 @@ class Batches:
         return Labels(category_N, attributes, known, columns["landmarks"]).map(self._put)
 
 
-def _tensors(value) -> list[torch.Tensor]:
+def _tensors(value: Any) -> list[torch.Tensor]:
     if isinstance(value, torch.Tensor):
         return [value]
     return [x for f in fields(value) for x in _tensors(getattr(value, f.name))] if is_dataclass(value) else []

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
@@ -32,7 +33,7 @@ Saved = Callable[[int, float, Callable[[], None]], None]
 class Board:
     """Where figures are pinned up, and what all the workers have to agree on."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.events: list[Event] = []
         self.point = ResumePoint()
         self.trains = False  # a step was done since the workers started
@@ -68,7 +69,7 @@ class Board:
         return self.awaited
 
 
-def last_checkpoint(board) -> None:
+def last_checkpoint(board: Any) -> None:
     """Have one written before the run is ended, and wait for it while there is time."""
     until = time.monotonic() + LAST_S
     with suppress(RayError):
@@ -80,10 +81,10 @@ def last_checkpoint(board) -> None:
 class Registered(UserCallback):
     """In the controller: pins up each checkpoint that Ray Train has registered."""
 
-    def __init__(self, board):
+    def __init__(self, board: Any):
         self.board = board
 
-    def after_report(self, run_context, metrics: list[dict], checkpoint) -> None:
+    def after_report(self, run_context: Any, metrics: list[dict], checkpoint: Any) -> None:
         told = next(m for m in metrics if "epoch" in m)
         ray.get(self.board.post.remote(CheckpointRegistered(epoch=told["epoch"], score=told["score"])))
 
@@ -92,10 +93,10 @@ class Watcher(threading.Thread):
     """Shows what is pinned up for as long as a `with` block lasts. Where showing fails, it ends the run, which would go on
     unseen, and the block ends with that error."""
 
-    def __init__(self, board, show: Show, saved: Saved | None):
+    def __init__(self, board: Any, show: Show, saved: Saved | None):
         super().__init__(daemon=True, name="show figures")
         self.board, self.show, self.saved = board, show, saved
-        self.controller = None
+        self.controller: Any = None
         self.fault: BaseException | None = None
         self.stop = threading.Event()
         self.drained: set[str] = set()
@@ -105,7 +106,7 @@ class Watcher(threading.Thread):
         self.start()
         return self
 
-    def __exit__(self, kind: type | None, *_) -> None:
+    def __exit__(self, kind: type | None, *_: object) -> None:
         self.stop.set()
         self.join(timeout=END_S)
         if self.fault is None or (kind and issubclass(kind, KeyboardInterrupt)):

@@ -26,7 +26,7 @@ from fashion.training.run_record import DataRecord, RunRecord, read_run
 if TYPE_CHECKING:  # whoever looks for a run's files needs no torch
     import torch
 
-    from fashion.networks.model import EmbeddingNetwork
+    from fashion.networks.model import Network
 
 CHECKPOINT, NETWORK, TRAINING = "checkpoint.json", "network.safetensors", "training.pt"
 CHUNK = 64 << 20  # bytes read at once
@@ -39,7 +39,9 @@ def checkpoint_name(epoch: int) -> str:
 
 def checkpoint_epoch(path: str) -> int:
     """The epoch of a checkpoint, from the path of its folder."""
-    return int(_NAME.search(path)[1])
+    match = _NAME.search(path)
+    assert match  # a name that `checkpoint_name` made
+    return int(match[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ class CheckpointRecord:
 
 def write_checkpoint(
     folder: str,
-    network: "EmbeddingNetwork",
+    network: "Network",
     state: dict,
     *,
     history: list[EpochRow],
@@ -151,7 +153,7 @@ class Checkpoint:
     def damaged(self, *names: str) -> str | None:
         """The first of its files that is not what was written, in words; None where all are, as far as it says how they
         were: the first versions did not."""
-        written = self.record.files or {TRAINING: self.record.training}
+        written: Mapping[str, str | None] = self.record.files or {TRAINING: self.record.training}
         for name in names:
             try:
                 digest = _digest(self.store, name)
@@ -170,7 +172,7 @@ class Checkpoint:
         """Of its network."""
         return self.record.fingerprint
 
-    def network(self) -> tuple["EmbeddingNetwork", dict]:
+    def network(self) -> tuple["Network", dict]:
         from fashion.networks.files import load_network
 
         return load_network(self.store, NETWORK)

@@ -5,6 +5,9 @@ DDP then averages the workers' parameter gradients, so each worker's share is sc
 over workers is exactly the gradient of one worker on the whole batch, for any loss, with no gradient sent back.
 """
 
+from contextlib import AbstractContextManager
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
@@ -22,12 +25,12 @@ def world() -> int:
 
 class _Scale(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, factor):
+    def forward(ctx: Any, x: torch.Tensor, factor: float) -> torch.Tensor:
         ctx.factor = factor
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         return gradient * ctx.factor, None
 
 
@@ -97,6 +100,13 @@ def _in_one_order(parameters: list[torch.nn.Parameter], bucket: dist.GradBucket)
     averaged: torch.futures.Future[torch.Tensor] = torch.futures.Future()
     averaged.set_result(bucket.buffer())
     return averaged
+
+
+def unsynchronised(network: torch.nn.Module) -> AbstractContextManager[None]:
+    """A block in which a replica's gradients are not averaged."""
+    replica = getattr(network, "_orig_mod", network)
+    assert isinstance(replica, DistributedDataParallel)
+    return replica.no_sync()
 
 
 def share_buffers(network: torch.nn.Module) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ray
 import ray.train
@@ -53,21 +53,22 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     found, RuntimeError where training failed for good, and what `show` or `saved` raise, which ends the run.
     """
     open_run(job.run, job.record)
-    if resume_point(job).step >= job.settings.epochs * job.plan.steps:
+    if resume_point(job).step >= job.settings.length * job.plan.steps:
         return
     job = job.begun()
     # Beside this process: the death of any other machine must not take it away.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     board = Board.options(scheduling_strategy=here).remote()  # type: ignore[attr-defined]  # ray.remote's stub gives the bare class
     folder, name = job.run.parent()
-    r = job.resources
+    r = job.equipment
+    workers = r.workers if r.min_workers == r.workers else (r.min_workers, r.workers)
     trainer = trainer_class(group=r.gpu or r.workers > 1)(
         _worker,
         train_loop_config={"job": job, "board": board},
         datasets={"train": lambda: _begin(job, board)},
         dataset_config=_Dealing(job, board),
         scaling_config=ScalingConfig(
-            num_workers=r.workers if r.min_workers == r.workers else (r.min_workers, r.workers),
+            num_workers=workers,  # type: ignore[arg-type]  # a pair is elastic, which Ray's type leaves out
             use_gpu=r.gpu,
             resources_per_worker={"CPU": r.worker_cpus} | ({"GPU": 1} if r.gpu else {}),
         ),
@@ -82,7 +83,7 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
                 checkpoint_score_attribute="score",
                 checkpoint_score_order="max",
             ),
-            callbacks=[Announced(board), *([Registered(board)] if saved else [])],
+            callbacks=[Announced(board), *([Registered(board)] if saved else [])],  # type: ignore[list-item]  # Train's own
         ),
     )
     before_abort(trainer, lambda: last_checkpoint(board))
@@ -98,7 +99,7 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
 
 
 @contextmanager
-def _interrupts():
+def _interrupts() -> Iterator[None]:
     """Ctrl-C is a KeyboardInterrupt as ever. Ray Train's handler of it ends the workers and frees what they hold, and then
     this process with a status of its own; and it stays when the training has long ended."""
     if threading.current_thread() is not threading.main_thread():
@@ -113,15 +114,15 @@ def _interrupts():
         signal.signal(signal.SIGINT, before)
 
 
-def _begin(job: Job, board) -> ray.data.Dataset:
+def _begin(job: Job, board: Any) -> ray.data.Dataset:
     """Called at every start of the workers, in the controller: they and the stream go on after the newest checkpoint."""
     point = resume_point(job)
     ray.get(board.begin.remote(point))
-    return _stream(job, point, job.resources.workers)
+    return _stream(job, point, job.equipment.workers)
 
 
 def _stream(job: Job, point: ResumePoint, workers: int) -> ray.data.Dataset:
-    r = job.resources
+    r = job.equipment
     if job.settings.mining.every:
         forget_after(job.run, point.step // job.plan.steps)
     return training_stream(
@@ -129,7 +130,7 @@ def _stream(job: Job, point: ResumePoint, workers: int) -> ray.data.Dataset:
         job.plan,
         job.feed(workers),
         job.labels,
-        steps=range(point.step, job.settings.epochs * job.plan.steps),
+        steps=range(point.step, job.settings.length * job.plan.steps),
         actors=r.feed_actors,
         actor_cpus=r.feed_cpus,
     )
@@ -138,12 +139,12 @@ def _stream(job: Job, point: ResumePoint, workers: int) -> ray.data.Dataset:
 class _Dealing(DataConfig):
     """Deals the stream to as many workers as there are. Elastic training knows their number only when they start."""
 
-    def __init__(self, job: Job, board):
-        super().__init__(execution_options=stream_options(job.resources.feed_memory))
+    def __init__(self, job: Job, board: Any):
+        super().__init__(execution_options=stream_options(job.equipment.feed_memory))
         self.job, self.board = job, board
 
-    def configure(self, datasets, world_size: int, *others, **named):
-        if world_size != self.job.resources.workers:
+    def configure(self, datasets: dict, world_size: int, *others: Any, **named: Any) -> Any:
+        if world_size != self.job.equipment.workers:
             point = ray.get(self.board.resume_point.remote())
             datasets = {"train": _stream(self.job, point, world_size)}
         return super().configure(datasets, world_size, *others, **named)
@@ -167,36 +168,36 @@ def _worker(config: dict) -> None:
     ahead = 0 if job.settings.mining.every else 2
     stream = steps(_begun(shard.iter_torch_batches(batch_size=1, drop_last=True, prefetch_batches=ahead)))
     settings, device = job.settings, get_device()
-    torch.set_num_threads(job.resources.threads)
+    torch.set_num_threads(job.equipment.threads)
     classes = job.plan.items if job.table.positives == "item" else len(job.table.categories)
     loss = build_loss(settings.loss, dimension=settings.network.dimension, classes=classes, seed=settings.seed)
-    held = ray.get(board.resume_point.remote()).checkpoint
-    about = {"steps": job.plan.steps, "device": device, "balance": job.balance, "start": job.first_network}
+    start = ray.get(board.resume_point.remote()).checkpoint
+    options = {"steps": job.plan.steps, "device": device, "balance": job.balance, "start": job.first_network}
     if settings.mining.every:
-        about["miner"] = Miner(
+        options["miner"] = Miner(
             job.table,
             job.plan,
             domains=settings.loss.domains,
             size=settings.batch.size,
             crop=settings.batch.crop,
-            threads=job.resources.threads,
+            threads=job.equipment.threads,
         )
-    if held:
-        with Checkpoint(held.path, held.fs).as_directory() as folder:
+    if start:
+        with Checkpoint(start.path, start.fs).as_directory() as folder:
             network, _ = load_network(Store(folder), NETWORK)
             network.checkpointing = settings.network.checkpointing
             state, history = read_training_state(folder)
-        trainer = Trainer(settings, network, loss, **about)
+        trainer = Trainer(settings, network, loss, **options)
         trainer.restore(state, history)
     else:
-        trainer = Trainer(settings, job.first_network(), loss, **about)
+        trainer = Trainer(settings, job.first_network(), loss, **options)
     validation = Validation(
         job.table,
         items=settings.validation.items,
-        size=settings.network.size,
+        size=settings.network.side,
         crop=settings.batch.crop,
         transform=settings.network.transform,
-        threads=job.resources.threads,
+        threads=job.equipment.threads,
         ks=settings.validation.ks,
         labelled=job.tables[1:],
     )

@@ -12,9 +12,10 @@ from fashion.data.mining import MiningSettings
 from fashion.data.plan import Plan
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
-from fashion.networks.settings import RESNET10, NetworkSettings
+from fashion.networks.settings import NetworkSettings
 from fashion.provenance import now, versions
 from fashion.storage import Store
+from fashion.training.defaults import settle, training_size
 from fashion.training.resources import Resources, decide_resources
 from fashion.training.resume import with_epochs
 from fashion.training.run_record import DataRecord, RunRecord, TableRecord
@@ -26,12 +27,6 @@ if TYPE_CHECKING:  # the processes that only hand a job on need neither torch no
     from fashion.data.stream import FeedSettings
     from fashion.losses.labels import Balance
     from fashion.networks.model import Network
-
-# Side of the training pictures over network.size: for published weights, and for resnet10, whose sides halve evenly.
-TRAINED_AT, NARROW_AT, NARROW_SIDE = 0.75, 0.8, 16
-# Epochs and steps that a run has at least whose epochs are not set, from weights that know something and from random ones.
-TUNED, FROM_RANDOM = (12, 160), (30, 1000)
-JUDGED = 50  # times that a run is validated at most: on a small table a hundred short epochs spend a tenth of it there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,20 +56,26 @@ class Job:
         from fashion.networks.model import build_network
         from fashion.training.distributed import rank
 
-        network = self.settings.network
-        if not network.pretrained or not self.run.exists(START):
-            built = build_network(network, seed=self.settings.seed, vocabulary=self.vocabulary)
-            if network.pretrained and rank() == 0:
+        settings = self.settings.network
+        if not settings.pretrained or not self.run.exists(START):
+            built = build_network(settings, seed=self.settings.seed, vocabulary=self.vocabulary)
+            if settings.pretrained and rank() == 0:
                 self._write_first(built)
             return built
         network, _ = load_network(self.run, START)
-        network.checkpointing = self.settings.network.checkpointing
+        network.checkpointing = settings.checkpointing
         return network
 
     def _write_first(self, network: "Network") -> None:
         from fashion.networks.files import save_network
 
         save_network(self.run, START, network)
+
+    @property
+    def equipment(self) -> Resources:
+        """`resources`, once they are decided."""
+        assert self.resources is not None
+        return self.resources
 
     @property
     def tables(self) -> tuple[ItemTable, ...]:
@@ -89,19 +90,21 @@ class Job:
     @property
     def balance(self) -> "Balance | None":
         """Weights of the attributes, from what all the tables count."""
-        if self.settings.network.design == "plain":
+        vocabulary = self.vocabulary
+        if vocabulary is None:
             return None
         import torch
 
         from fashion.losses.labels import balance_of
 
-        positives_A, pictures_A = map(torch.from_numpy, count_attributes(self.vocabulary, *self.tables))
+        positives_A, pictures_A = map(torch.from_numpy, count_attributes(vocabulary, *self.tables))
         return balance_of(positives_A, pictures_A, self.settings.tasks.attribute_balance)
 
     def feed(self, workers: int) -> "FeedSettings":
         from fashion.data.stream import FeedSettings
 
         s = self.settings
+        assert s.batch.size is not None and s.batch.crop is not None  # they are decided
         return FeedSettings(
             views=s.batch.views,
             size=s.batch.size,
@@ -138,9 +141,11 @@ def plan_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: Se
 def equip(draft: Job, begin: Start | None = None) -> Job:
     """A drafted job with what it takes of the cluster and the network that it begins with. `begin`: what `find_start` found,
     if it was asked already. Raises InputError. Needs a running Ray."""
-    held, settings = machines(), draft.settings
-    cpus, gpus = total(held)
-    resources = decide_resources(settings.resources, cpus=cpus, gpus=gpus, cores=cores(held), machines=computing(held))
+    cluster, settings = machines(), draft.settings
+    cpus, gpus = total(cluster)
+    resources = decide_resources(
+        settings.resources, cpus=cpus, gpus=gpus, cores=cores(cluster), machines=computing(cluster)
+    )
     check_possible(settings.network)
     if settings.optimizer.lora:
         from fashion.training.lora import check_installed  # torch takes a while to import
@@ -151,36 +156,6 @@ def equip(draft: Job, begin: Start | None = None) -> Job:
     return replace(
         draft, resources=resources, settings=replace(settings, network=begin.settings, batch=batch), begin=begin
     )
-
-
-def training_size(settings: TrainSettings) -> int:
-    """Side of the training pictures, in pixels. Raises InputError for one that the network cannot take."""
-    network, wanted = settings.network, settings.batch.size
-    size = wanted or _usual_size(network)
-    if size == network.size or _takes(network, size):
-        return size
-    if wanted:
-        raise InputError(
-            f"batch.size: found {wanted}, but {network.name} takes pictures of network.size ({network.size}) alone; leave "
-            "it out, or set that"
-        )
-    return network.size
-
-
-def _usual_size(network: NetworkSettings) -> int:
-    if network.published:
-        return round(TRAINED_AT * network.side)
-    if network.name == RESNET10:
-        return min(network.side, max(1, round(NARROW_AT * network.side / NARROW_SIDE)) * NARROW_SIDE)
-    return network.side
-
-
-def _takes(network: NetworkSettings, size: int) -> bool:
-    if replace(network, size=size).certain:
-        return True
-    from fashion.networks.model import takes_size
-
-    return takes_size(network, size)
 
 
 def check_possible(network: NetworkSettings) -> None:
@@ -218,35 +193,3 @@ def hard_plan(mining: MiningSettings, plan: Plan, table: ItemTable, run: Store) 
             "others are no negatives; leave it out"
         )
     return HardPlan.over(plan, mining, run, table.fingerprint)
-
-
-def settle(settings: TrainSettings, table: ItemTable, steps: int) -> TrainSettings:
-    """The settings with what was left open decided by the data: the loss's comparison across domains, the crop, and the
-    epochs, of so many `steps` each, and which of them are validated."""
-    domains = table.manifest.domains
-    wanted = settings.loss.domains or ("cross" if len(domains) > 1 else "any")
-    if wanted == "cross" and len(domains) < 2:
-        raise InputError(
-            f"loss.domains: found cross, and the data has {domains[0]} photos only; set any, or leave it out"
-        )
-    epochs = settings.epochs or usual_epochs(steps, settings.network)
-    return replace(
-        settings,
-        loss=replace(settings.loss, domains=wanted),
-        batch=replace(settings.batch, crop=settings.batch.crop or usual_crop(table)),
-        validation=replace(settings.validation, every=settings.validation.every or -(-epochs // JUDGED)),
-        epochs=epochs,
-    )
-
-
-def usual_crop(table: ItemTable) -> str:
-    """box where at least half of the training pictures have one that they are not cut to already."""
-    counts = table.manifest.labels["train"]
-    whole = table.manifest.used.crop or 2 * counts.boxes < counts.images
-    return "whole" if whole else "box"
-
-
-def usual_epochs(steps: int, network: NetworkSettings) -> int:
-    """Epochs of `steps` each where none are asked for."""
-    least_epochs, least_steps = TUNED if network.pretrained else FROM_RANDOM
-    return max(least_epochs, -(-least_steps // steps))

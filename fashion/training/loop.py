@@ -4,18 +4,21 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 
 from fashion.errors import TrainingDiverged
 from fashion.losses import MetricLoss
 from fashion.losses.labels import Balance
+from fashion.networks.model import Network
 from fashion.training.autocast import quick_depthwise
 from fashion.training.averages import Average, between
 from fashion.training.batches import Batches, Stream
 from fashion.training.distributed import average_gradients, bare, replicate, share_buffers, world
 from fashion.training.events import StepDone
 from fashion.training.history import EpochRow, score
+from fashion.training.lora import Additions
 from fashion.training.miner import Miner
 from fashion.training.optimise import Backbone, build_optimizer, set_rate
 from fashion.training.precision import BF16, quicker, settled
@@ -50,41 +53,37 @@ class Trainer:
     def __init__(
         self,
         settings: TrainSettings,
-        network: torch.nn.Module,
+        network: Network,
         loss: MetricLoss,
         *,
         steps: int,
         device: torch.device,
         balance: Balance | None = None,
-        start: Callable[[], torch.nn.Module] | None = None,
+        start: Callable[[], Network] | None = None,
         miner: Miner | None = None,
     ):
         """`balance`: of the attributes, for a network that predicts labels. `start`: makes the network that the run began
         with, for settings.interpolate. `miner`: finds the neighbours of hard batches."""
         self.settings, self.steps, self.device, self.start = settings, steps, device, start
         self.miner = miner
-        network = network.to(device, memory_format=torch.channels_last)
+        network = network.to(device).to(memory_format=torch.channels_last)
         if device.type == "cuda" and world() > 1:
-            network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+            network = cast(Network, torch.nn.SyncBatchNorm.convert_sync_batchnorm(network))
         if device.type == "cpu":
             quick_depthwise(network)
         self.loss = loss.to(device)
-        self.additions = None
+        self.additions: Additions[Network] | None = None
         if settings.optimizer.lora:
-            from fashion.training.lora import Additions  # peft takes seconds to import, and is an extra
-
             self.additions = Additions(network, settings.optimizer.lora, seed=settings.seed)
         self.optimizer = build_optimizer(network, self.loss, settings.optimizer)
         self.backbone = Backbone(network)
         self.kept = self.additions.network if self.additions else network
-        self.average = None
+        self.average: Average[Network] | None = None
         if settings.optimizer.average:
             self.average = Average(self.kept, settings.optimizer.average)
             self.kept = self.average.network
         self.precision = settled(settings.precision, device)
-        self.tasks = balance and Tasks(
-            settings.tasks, Balance(balance.present_A.to(device), balance.absent_A.to(device))
-        )
+        self.tasks = Tasks(settings.tasks, balance.to(device)) if balance else None
         self._replicate(network)
         self.next_epoch = 0  # the one that is under way, or comes next
         self.tally = EpochTally()  # of it
@@ -94,7 +93,7 @@ class Trainer:
         """Anew when other parameters are trained: DDP has to know which."""
         s = self.settings
         self.network = replicate(network, self.device)
-        stepped = torch.compile(self.network) if s.compile else self.network
+        stepped = cast(torch.nn.Module, torch.compile(self.network)) if s.compile else self.network
         self.context = StepContext(
             stepped, self.loss, s.augmentation, s.batch.chunk, self.precision == BF16, s.seed, self.tasks
         )
@@ -133,25 +132,25 @@ class Trainer:
         """Train from where it is to the last epoch."""
         pairs = self.settings.loss.positives == "pair"
         if self.miner and self.miner.lacking(self.next_epoch):
-            self._mine(self.next_epoch)
+            self._mine(self.miner, self.next_epoch)
         batches = Batches(stream, self.device, pairs=pairs, truth=self.tasks is not None)
-        for epoch in range(self.next_epoch, self.settings.epochs):
+        for epoch in range(self.next_epoch, self.settings.length):
             row = self._epoch(epoch, batches, hooks)
-            last = epoch == self.settings.epochs - 1
+            last = epoch == self.settings.length - 1
             judged = last or (epoch + 1) % (self.settings.validation.every or 1) == 0
             if judged:
                 began = time.perf_counter()
                 measured = self._validate(validation, last)
                 row = replace(row, **measured, validation_s=time.perf_counter() - began)
             if self.miner and not last and self.miner.due(epoch + 1):
-                row = replace(row, **self._mine(epoch + 1))
+                row = replace(row, **self._mine(self.miner, epoch + 1))
             self.next_epoch, self.tally = epoch + 1, EpochTally()
             self.history.append(row)
             hooks.epoch(row, judged)
 
-    def _mine(self, epoch: int) -> dict:
+    def _mine(self, miner: Miner, epoch: int) -> dict:
         share_buffers(self.kept)
-        return self.miner.refresh(self.kept, epoch, autocast=self.precision == BF16)
+        return miner.refresh(self.kept, epoch, autocast=self.precision == BF16)
 
     def _validate(self, validation: Validation, last: bool) -> dict:
         """In the precision of the training: epochs are compared with one another only."""
@@ -160,6 +159,7 @@ class Trainer:
         best = validation.measure(self.kept, autocast=autocast)
         if not (last and self.settings.interpolate):
             return best
+        assert self.start is not None  # where weights are interpolated
         metric, start, tuned = self.settings.validation.metric, self.start().to(self.device), self.kept
         scores, chosen = {"1.0": _score(best, metric)}, 1.0
         for share in SHARES:
@@ -232,7 +232,7 @@ class Trainer:
 
     def _rate(self, step: int) -> float:
         """The highest learning rate in this step of the run."""
-        return rate_of(self.settings, step, total=self.settings.epochs * self.steps)
+        return rate_of(self.settings, step, total=self.settings.length * self.steps)
 
     def _train_mode(self) -> None:
         self.network.train()

@@ -3,12 +3,15 @@ Language Models"). What is validated and saved is a network like any other: the 
 
 import copy
 from importlib.util import find_spec
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
 from fashion.errors import InputError
 from fashion.networks.heads import new_parameters
+
+Adapted = TypeVar("Adapted", bound=nn.Module)
 
 
 def check_installed() -> None:
@@ -20,14 +23,14 @@ def check_installed() -> None:
         )
 
 
-class Additions:
+class Additions(Generic[Adapted]):
     """`network`: the one with the sums, in the shape that the adapted one had before."""
 
-    def __init__(self, adapted: nn.Module, rank: int, *, seed: int):
+    def __init__(self, adapted: Adapted, rank: int, *, seed: int):
         """Changes `adapted` in place: of its backbone, nothing but the additions is trained any more. They begin as nothing,
         their first factors drawn from `seed`."""
         check_installed()
-        self.network = copy.deepcopy(adapted).requires_grad_(False)
+        self.network: Adapted = copy.deepcopy(adapted).requires_grad_(False)
         _adapt(adapted, rank, seed)
 
     @torch.no_grad()

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from fashion.data.hard_plan import HardPlan
+from fashion.data.item_group import ItemGroup, read_columns
 from fashion.data.neighbours import DUPLICATES, Neighbours, file_of, write_neighbours
-from fashion.data.table import ItemGroup, ItemTable, read_columns
+from fashion.data.table import ItemTable
 from fashion.data.views import choose_views
 from fashion.domain import DOMAINS
 from fashion.networks.files import fingerprint
@@ -37,8 +38,8 @@ class Miner:
 
     def lacking(self, epoch: int) -> bool:
         """Whether the epoch has hard batches, and their neighbours are not there."""
-        found = self.plan.mining.of(epoch)
-        return found is not None and not self.plan.run.exists(file_of(found))
+        mined_at = self.plan.mining.of(epoch)
+        return mined_at is not None and not self.plan.run.exists(file_of(mined_at))
 
     def refresh(self, network: Network, epoch: int, *, autocast: bool) -> dict:
         """Find them for the batches of `epoch`; called by every worker. Returns `mining_s` (seconds), `near` (mean
@@ -52,14 +53,16 @@ class Miner:
         )  # fmt: skip
         whole = _gathered(part, device)
         if rank() == 0:
-            about = {"network": fingerprint(network), "data": self.plan.data, "epoch": epoch}
-            found = Neighbours(
+            origin = {"network": fingerprint(network), "data": self.plan.data, "epoch": epoch}
+            neighbours = Neighbours(
                 nearest_NK=whole.labels_nK.to(torch.int32).numpy(),
                 similarity_NK=whole.similarity_nK.float().numpy(),
-                about=about,
+                origin=origin,
             )
             self._list(whole)
-            write_neighbours(self.plan.run, m.of(epoch), found)  # last: it is waited for
+            first_epoch = m.of(epoch)
+            assert first_epoch is not None  # one with hard batches
+            write_neighbours(self.plan.run, first_epoch, neighbours)  # last: it is waited for
         first = whole.similarity_nK[:, 0]
         near = float(first[first.isfinite()].mean()) if bool(first.isfinite().any()) else None
         return {"mining_s": time.perf_counter() - began, "near": near, "near_duplicates": whole.duplicates}
@@ -99,26 +102,26 @@ class Miner:
             group = ItemGroup(self.table.read(planned.shard, planned.index, columns))
             chosen = _chosen(group, V, seed=self.plan.seed, epoch=epoch)
 
-            def pixels(picture: int, group=group) -> np.ndarray:
+            def pixels(picture: int, group: ItemGroup = group) -> np.ndarray:
                 return group.pixels(picture, self.size, self.crop, fit=t.fit, interpolation=t.interpolation)
 
             pictures = np.stack(list(pool.map(pixels, chosen.ravel().tolist())))
             domains = np.array([DOMAINS.index(name) for name in group.columns["domain"]])
             yield planned.start + np.arange(planned.items), domains[chosen], pictures
 
-    def _list(self, found: Nearest) -> None:
+    def _list(self, pairs: Nearest) -> None:
         """The near-duplicates, for whoever keeps the catalogue."""
-        names = self._names(found.pairs_M2.unique().tolist())
+        names = self._names(pairs.pairs_M2.unique().tolist())
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(["item", "other", "similarity"])
-        for (a, b), alike in zip(found.pairs_M2.tolist(), found.alike_M.tolist(), strict=True):
+        for (a, b), alike in zip(pairs.pairs_M2.tolist(), pairs.alike_M.tolist(), strict=True):
             rows.writerow([cell(names[a]), cell(names[b]), f"{alike:.5f}"])
         self.plan.run.write(DUPLICATES, text.getvalue().encode())
 
     def _names(self, labels: list[int]) -> dict[int, str]:
         """Label -> id of the item."""
-        names = {}
+        names: dict[int, str] = {}
         for number, of_group in groupby(sorted(labels), key=lambda label: int(self.plan.groups_of(label))):
             planned = self.plan.groups[number]
             items = self.table.read(planned.shard, planned.index, ["item"])["item"].to_pylist()

@@ -1,11 +1,15 @@
 """Optimiser: rates over the run and by depth, and what is frozen."""
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 
 from fashion.networks.heads import new_parameters
 from fashion.training.recipe import OptimizerSettings
+
+if TYPE_CHECKING:
+    from fashion.networks.model import Network
 
 
 def rate_at(step: int, *, total: int, warmup: float) -> float:
@@ -16,7 +20,7 @@ def rate_at(step: int, *, total: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def rate_factors(network: torch.nn.Module, settings: OptimizerSettings) -> dict[torch.nn.Parameter, float]:
+def rate_factors(network: "Network", settings: OptimizerSettings) -> dict[torch.nn.Parameter, float]:
     """The factor on the rate of each parameter that is trained, from the input side to the head."""
     from fashion.networks.model import parameter_depths  # here, so that settings are checked without networks
 
@@ -30,7 +34,7 @@ def rate_factors(network: torch.nn.Module, settings: OptimizerSettings) -> dict[
     }
 
 
-def build_optimizer(network: torch.nn.Module, loss: torch.nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
+def build_optimizer(network: "Network", loss: torch.nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
     """Groups by decay and by layer; each keeps its own `factor` on the rate. A loss's parameters are not decayed."""
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for parameter, factor in rate_factors(network, settings).items():
@@ -53,7 +57,7 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 class Backbone:
     """The layers that published weights exist for, in stages from the input side on: what can be frozen."""
 
-    def __init__(self, network: torch.nn.Module):
+    def __init__(self, network: "Network"):
         self.stages = network.depths()  # modules of each depth
         self.trained = [
             [p for module in modules for p in module.parameters() if p.requires_grad] for modules in self.stages

@@ -35,13 +35,15 @@ def quicker(context: StepContext, batch: Batch) -> str:
     def seconds(bf16: bool) -> float:
         began = time.perf_counter()
         outputs = look(network, images, domains, autocast=bf16, tasks=context.tasks is not None)
-        torch.autograd.grad(sum(x.sum() for x in outputs.values()), parameters, allow_unused=True)
+        total = sum((x.sum() for x in outputs.values()), start=torch.zeros((), device=images.device))
+        torch.autograd.grad(total, parameters, allow_unused=True)
         return time.perf_counter() - began
 
     with torch.random.fork_rng(devices=[]):
         for bf16 in (False, True):
             seconds(bf16)
-        began, shares = time.perf_counter(), []
+        began = time.perf_counter()
+        shares: list[float] = []
         while len(shares) < ROUNDS or time.perf_counter() - began < ROUNDS_S:
             # By turns, so that other work on the machine falls on both.
             float32 = seconds(False)

@@ -1,6 +1,6 @@
 """What the first worker tells after each step, and the checkpoints that it writes between those of the epochs."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ray
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Reporter:
     """Of a worker. All but the first have nothing to say: what they hold is what the first one holds."""
 
-    def __init__(self, job: Job, trainer: "Trainer", board):
+    def __init__(self, job: Job, trainer: "Trainer", board: Any):
         self.job, self.trainer, self.board, self.speaks = job, trainer, board, rank() == 0
         self.background = Background(job.settings.checkpoint, self._write, self._failed)
         self.posted: ray.ObjectRef | None = None
@@ -30,7 +30,7 @@ class Reporter:
         if not self.speaks:
             return
         self.post(event)
-        if event.epoch * self.job.plan.steps + event.step + 1 < self.job.settings.epochs * self.job.plan.steps:
+        if event.epoch * self.job.plan.steps + event.step + 1 < self.job.settings.length * self.job.plan.steps:
             asked, self.met = self.asks > self.met, self.asks
             self.background.step(lambda: Snapshot.of(self.trainer), asked=asked)
 

@@ -42,22 +42,24 @@ def held_epochs(run: Store) -> int | None:
 def goes_on(settings: TrainSettings, *, done: int, held: int | None, steps: int, within: int = 0) -> str | None:
     """A line on a run of which `done` epochs of `steps` steps are trained, and so many steps `within` the next, and `held`
     were to be by now; None where it begins."""
-    epochs = settings.epochs
-    changed = held is not None and held != epochs
+    epochs = settings.length
+    before = epochs if held is None else held
+    changed = before != epochs
     if not done and not within:
         return None
     if done >= epochs:
-        return f"all {epochs} epochs are done" + (f", of the {held} that were to be" if changed else "")
+        return f"all {epochs} epochs are done" + (f", of the {before} that were to be" if changed else "")
     where = f"step {within} of {steps} in epoch {done + 1}" if within else f"epoch {done}"
     line = f"goes on after {where} of {epochs}"
     if not changed:
         return line
     next_step = done * steps + within
     rates = [
-        rate_of(settings, at, total=total) for at, total in ((next_step - 1, held * steps), (next_step, epochs * steps))
+        rate_of(settings, at, total=total)
+        for at, total in ((next_step - 1, before * steps), (next_step, epochs * steps))
     ]
     return (
-        f"{line}, where {held} were to be: from here the learning rate follows the schedule of {epochs}, so it goes from "
+        f"{line}, where {before} were to be: from here the learning rate follows the schedule of {epochs}, so it goes from "
         f"{rates[0]:.2g} to {rates[1]:.2g}, and ends near 0 after epoch {epochs}"
     )
 

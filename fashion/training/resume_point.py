@@ -22,14 +22,14 @@ class ResumePoint:
 def resume_point(job: Job) -> ResumePoint:
     """The newest of a run, looked up in its folder; with `step` epochs x steps where all is done."""
     steps = job.plan.steps
-    found = _registered(job) or job.start
+    newest = _registered(job) or job.start
     point = ResumePoint()
-    if found:
-        point = ResumePoint(step=steps * (checkpoint_epoch(found.path) + 1), checkpoint=found)
+    if newest:
+        point = ResumePoint(step=steps * (checkpoint_epoch(newest.path) + 1), checkpoint=newest)
     for within in reversed(step_checkpoints(job.run)):
         # The end of the last epoch is a checkpoint of Ray Train's, with a validation, or none.
         step = steps * within.epoch + within.steps
-        if point.step < step < steps * job.settings.epochs and not within.damaged(NETWORK, TRAINING):
+        if point.step < step < steps * job.settings.length and not within.damaged(NETWORK, TRAINING):
             return ResumePoint(step=step, checkpoint=within.store)
     return point
 

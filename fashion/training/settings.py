@@ -163,15 +163,15 @@ class TrainSettings:
                 "epochs of the run (epochs)"
             )
         if self.network.pretrained is None:
-            for name, found in {
+            for name, value in {
                 "optimizer.freeze_epochs": self.optimizer.freeze_epochs,
                 "optimizer.freeze_stages": self.optimizer.freeze_stages,
                 "optimizer.lora": self.optimizer.lora,
                 "interpolate": self.interpolate,
             }.items():
-                if found:
+                if value:
                     raise InputError(
-                        f"{name}: found {found}, but the network starts from random weights; set network.pretrained, or "
+                        f"{name}: found {value}, but the network starts from random weights; set network.pretrained, or "
                         "leave it out"
                     )
 
@@ -195,13 +195,13 @@ class TrainSettings:
 
     def check_shares(self, name: str) -> None:
         """Raises InputError where setting `name` of the batch does not divide by every number of workers there may be."""
-        r, found = self.resources, getattr(self.batch, name)
+        r, value = self.resources, getattr(self.batch, name)
         each = math.lcm(*range(r.min_workers or r.workers, r.workers + 1))
-        if found % each:
-            near = max(1, round(found / each)) * each
+        if value % each:
+            near = max(1, round(value / each)) * each
             few = f"{r.min_workers} to " if r.min_workers else ""
             raise InputError(
-                f"batch.{name}: found {found} for {few}{r.workers} workers (resources.workers), "
+                f"batch.{name}: found {value} for {few}{r.workers} workers (resources.workers), "
                 f"expected a multiple of {'each' if few else 'that'}; {near} is one"
             )
 

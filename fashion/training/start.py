@@ -80,7 +80,7 @@ def _found(settings: NetworkSettings) -> Start:
     from fashion.networks.files import is_network, read_network
     from fashion.networks.model import new_network
 
-    where = settings.pretrained
+    where = settings.pretrained or ""
     store, name = (None, "") if settings.published else _file(where)
     if store and store.exists(name) and is_network(data := store.read(name)):
         from fashion.networks.takeover import take_over

@@ -16,7 +16,7 @@ from fashion.losses.labels import Labels
 from fashion.networks.recompute import frozen_statistics
 from fashion.seeds import seed_of
 from fashion.training.augment import Draws, augment, draw, move_landmarks
-from fashion.training.distributed import bare, gather, gather_with_gradient, world
+from fashion.training.distributed import bare, gather, gather_with_gradient, unsynchronised, world
 from fashion.training.randomness import random_state, set_random_state
 from fashion.training.recipe import AugmentationSettings
 from fashion.training.tasks import StepResult, Tasks, join
@@ -78,8 +78,8 @@ def backward(context: StepContext, batch: Batch, *, epoch: int, step: int) -> St
     generator = torch.Generator().manual_seed(seed_of(context.seed, "mining", epoch, step))
     chunk = context.chunk
     if not chunk or chunk >= len(shown.images):
-        found = _look(context, shown.images, shown.domains)
-        loss, result = _loss(context, found, batch, shown.truth, generator, epoch)
+        outputs = _look(context, shown.images, shown.domains)
+        loss, result = _loss(context, outputs, batch, shown.truth, generator, epoch)
         loss.backward()
         return result
     parts = list(zip(shown.images.split(chunk), shown.domains.split(chunk), strict=True))
@@ -104,12 +104,12 @@ def _again(context: StepContext, parts: list[tuple], states: list[Tensor], gradi
         begin, ends = ends, ends + len(x)
         with (
             torch.random.fork_rng([x.device] if x.is_cuda else []),
-            nullcontext() if last else context.network.no_sync(),
+            nullcontext() if last else unsynchronised(context.network),
         ):
             set_random_state(x.device, states[i])  # dropout draws what it drew in the first pass
-            found = _look(context, x, domains)
+            outputs = _look(context, x, domains)
             torch.autograd.backward(
-                [found[name] for name in gradients], [gradient[begin:ends] for gradient in gradients.values()]
+                [outputs[name] for name in gradients], [gradient[begin:ends] for gradient in gradients.values()]
             )
 
 
@@ -146,16 +146,17 @@ def look(network: nn.Module, images: Tensor, domains: Tensor, *, autocast: bool,
 
 def _loss(
     context: StepContext,
-    found: dict[str, Tensor],
+    outputs: dict[str, Tensor],
     batch: Batch,
     truth: Labels | None,
     generator: torch.Generator,
     epoch: int,
 ) -> tuple[Tensor, StepResult]:
     n = len(batch.images)  # the labelled pictures after these are in no triplet
-    metric = _metric_loss(context, found[Z][:n], found[NORM][:n], batch, generator)
+    metric = _metric_loss(context, outputs[Z][:n], outputs[NORM][:n], batch, generator)
     if context.tasks is not None:
-        return join(metric, found, truth, context.tasks, epoch)
+        assert truth is not None  # the feed gives it to a network that predicts labels
+        return join(metric, outputs, truth, context.tasks, epoch)
     return metric.loss, StepResult(metric.loss.detach(), metric.statistics)
 
 

@@ -37,20 +37,20 @@ class StepResult:
 
 
 def join(
-    metric: LossResult, found: dict[str, Tensor], truth: Labels, tasks: Tasks, epoch: int
+    metric: LossResult, outputs: dict[str, Tensor], truth: Labels, tasks: Tasks, epoch: int
 ) -> tuple[Tensor, StepResult]:
     """What to call backward on, and what to tell.
 
-    `metric`: of the global batch, as `distributed` has it. `found`: the network's Outputs of this worker's pictures, by
+    `metric`: of the global batch, as `distributed` has it. `outputs`: the network's Outputs of this worker's pictures, by
     name, `truth` theirs. Each task's mean is over what is labelled in the global batch: the workers' sums are divided by
     the sum of their counts, and times their number, for DDP takes the mean of their gradients.
     """
     balance = tasks.balance
     own = {
-        "landmarks": landmark_loss(found["landmarks_N82"], truth.landmarks_N83),
-        "visibility": visibility_loss(found["visibility_N84"], truth.landmarks_N83),
-        "category": category_loss(found["category_NC"], truth.category_N),
-        "attributes": attribute_loss(found["attribute_NA"], truth.attributes_NA, truth.known_NA, balance),
+        "landmarks": landmark_loss(outputs["landmarks_N82"], truth.landmarks_N83),
+        "visibility": visibility_loss(outputs["visibility_N84"], truth.landmarks_N83),
+        "category": category_loss(outputs["category_NC"], truth.category_N),
+        "attributes": attribute_loss(outputs["attribute_NA"], truth.attributes_NA, truth.known_NA, balance),
     }
     numbers = torch.stack([torch.stack([s.total.detach(), s.count.to(s.total.dtype)]) for s in own.values()])
     everywhere = {name: Sum(*row) for name, row in zip(own, gather(numbers).sum(0), strict=True)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from fashion.errors import InputError
 from fashion.json_values import to_plain
@@ -42,9 +43,15 @@ class Tracker:
     """
 
     def __init__(
-        self, settings: TrackingSettings, run: Store, about: dict, *, steps: int, warn: Callable[[str], None] = print
+        self,
+        settings: TrackingSettings,
+        run: Store,
+        parameters: dict,
+        *,
+        steps: int,
+        warn: Callable[[str], None] = print,
     ):
-        """`about`: what the trackers note as the run's settings; `steps`: of an epoch. Raises InputError."""
+        """`parameters`: what the trackers note as the run's settings; `steps`: of an epoch. Raises InputError."""
         self.steps, self.every, self.warn = steps, max(1, steps // POINTS), warn
         _, name = run.parent()
         self.to_open: dict[str, Callable] = {}
@@ -52,22 +59,24 @@ class Tracker:
             self.to_open["tensorboard"] = partial(_TensorBoard, run)
         for tracker, sink in (("mlflow", _Mlflow), ("wandb", _Wandb)):
             if getattr(settings, tracker):
-                self.to_open[tracker] = partial(sink, _installed(tracker), settings.project, name, about)
+                self.to_open[tracker] = partial(sink, _installed(tracker), settings.project, name, parameters)
         self.sinks: dict[str, object] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> "Tracker":
         return self
 
-    def __exit__(self, *fault):
+    def __exit__(self, *fault: object) -> None:
         for name in list(self.sinks):
             self._do(name, lambda sink: sink.close())
 
     def __call__(self, event: StepDone | EpochDone) -> None:
         whole = isinstance(event, EpochDone)
-        step = (event.epoch + 1) * self.steps if whole else event.epoch * self.steps + event.step + 1
-        if not whole and step % self.every:
-            return
-        scalars = epoch_scalars(event.row) if whole else step_scalars(event)
+        if isinstance(event, EpochDone):
+            step, scalars = (event.epoch + 1) * self.steps, epoch_scalars(event.row)
+        else:
+            step, scalars = event.epoch * self.steps + event.step + 1, step_scalars(event)
+            if step % self.every:
+                return
         for name in [*self.sinks, *self.to_open]:
             self._do(name, lambda sink: sink.log(scalars, step, whole))
 
@@ -114,11 +123,11 @@ class _TensorBoard:
 
 
 class _Mlflow:
-    def __init__(self, mlflow: ModuleType, project: str, name: str, about: dict):
+    def __init__(self, mlflow: ModuleType, project: str, name: str, parameters: dict):
         self.mlflow = mlflow
         mlflow.set_experiment(project)
         mlflow.start_run(run_name=name)
-        mlflow.log_params(flat(about))
+        mlflow.log_params(flat(parameters))
 
     def log(self, scalars: Scalars, step: int, whole: bool) -> None:
         self.mlflow.log_metrics(scalars, step=step)
@@ -128,8 +137,8 @@ class _Mlflow:
 
 
 class _Wandb:
-    def __init__(self, wandb: ModuleType, project: str, name: str, about: dict):
-        self.run = wandb.init(project=project, name=name, config=about)
+    def __init__(self, wandb: ModuleType, project: str, name: str, parameters: dict):
+        self.run = wandb.init(project=project, name=name, config=parameters)
 
     def log(self, scalars: Scalars, step: int, whole: bool) -> None:
         self.run.log(scalars, step=step)
@@ -140,7 +149,7 @@ class _Wandb:
 
 def flat(settings: dict, prefix: str = "") -> dict:
     """Nested settings as one level: {"loss": {"margin": 0.1}} -> {"loss.margin": 0.1}."""
-    flattened = {}
+    flattened: dict[str, Any] = {}
     for name, value in settings.items():
         inner = isinstance(value, dict)
         flattened |= flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}

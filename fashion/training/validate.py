@@ -11,6 +11,7 @@ import torch
 from fashion.data.decode import decode
 from fashion.data.table import ItemTable, flatten
 from fashion.domain import DOMAINS
+from fashion.networks.fashionnet import FashionNet
 from fashion.networks.model import Network
 from fashion.networks.transform import USUAL, Transform
 from fashion.retrieval.metrics import summary
@@ -61,16 +62,16 @@ class Validation:
         network.eval()
         device = next(network.parameters()).device
         tally = LabelTally(network.vocabulary, self.crop) if network.vocabulary else None
-        z, about = [torch.empty(0, network.settings.dimension)], [torch.empty(0, 2, dtype=torch.int64)]
+        z, identities = [torch.empty(0, network.settings.dimension)], [torch.empty(0, 2, dtype=torch.int64)]
 
         def look(rows: list[dict], images: torch.Tensor) -> torch.Tensor:
             x = images.to(device).contiguous(memory_format=torch.channels_last)
             domains = torch.tensor([DOMAINS.index(row["domain"]) for row in rows], device=device)
-            if tally is None:
+            if tally is None or not isinstance(network, FashionNet):
                 return network(x, domains).cpu()
-            found = network.outputs(x, domains)
-            tally.add(found, rows)
-            return found.z_ND.cpu()
+            outputs = network.outputs(x, domains)
+            tally.add(outputs, rows)
+            return outputs.z_ND.cpu()
 
         with (
             ThreadPoolExecutor(self.threads, "decode") as pool,
@@ -80,21 +81,21 @@ class Validation:
             for group in self.groups:
                 for rows, identity in self._rows(*group):
                     z.append(look(rows, self._images(rows, pool)))
-                    about.append(identity)
+                    identities.append(identity)
             for table, (shard, index, _, count) in self.labelled if tally else ():
                 for rows in _cut(flatten(table.read(shard, index).slice(0, count)).to_pylist()):
                     look(rows, self._images(rows, pool))
         network.train()
         z_ND = gather_rows(torch.cat(z).to(device)).cpu().numpy()
-        label, role = gather_rows(torch.cat(about).to(device)).cpu().numpy().T
+        label, role = gather_rows(torch.cat(identities).to(device)).cpu().numpy().T
         queries, gallery = role == QUERY, role == GALLERY
         asked = Queries.of(z_ND[queries], label[queries])
         labels = pa.array(label[gallery])
         part = MemoryPart(
             columns=Block(number=0, vectors=z_ND[gallery], ids=pa.array(np.arange(len(labels))), labels=labels)
         )
-        found = summary(rank(asked, [part], k=0).measures, self.ks) | {"queries": int(queries.sum())}
-        return found | (tally.means(device) if tally else {})
+        measured = summary(rank(asked, [part], k=0).measures, self.ks) | {"queries": int(queries.sum())}
+        return measured | (tally.means(device) if tally else {})
 
     def _rows(self, shard: str, index: int, start: int, count: int) -> Iterator[tuple[list[dict], torch.Tensor]]:
         """The images of a row group that have a role, and their labels and roles (n, 2)."""
@@ -126,10 +127,10 @@ def _share(table: ItemTable, split: str, items: int) -> list[tuple[str, int, int
     """This worker's row groups of the split's first `items` items: shard, number, items before it, items used of it."""
     groups, count = [], 0
     for shard in table.shards(split):
-        for index, held in enumerate(shard.groups):
+        for index, in_group in enumerate(shard.groups):
             if count < items:
-                groups.append((shard.name, index, count, min(held, items - count)))
-            count += held
+                groups.append((shard.name, index, count, min(in_group, items - count)))
+            count += in_group
     return groups[worker_rank() :: world()]
 
 

@@ -39,8 +39,8 @@ class LabelTally:
         width and height); without what nothing is annotated of. The same on every worker."""
         own = torch.tensor(list(self.sums.values()), dtype=torch.float32, device=device)
         right, categories, error, landmarks = gather(own).double().sum(0).tolist()
-        found = {"category_top1": right / categories} if categories else {}
-        return found | ({"landmark_error": error / landmarks} if landmarks else {})
+        means = {"category_top1": right / categories} if categories else {}
+        return means | ({"landmark_error": error / landmarks} if landmarks else {})
 
 
 def _part(row: dict, crop: str) -> tuple[int, int, int, int]:

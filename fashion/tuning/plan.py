@@ -7,7 +7,8 @@ from functools import cached_property
 from fashion.data.plan import Plan
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
-from fashion.training.job import check_possible, settle, usual_epochs
+from fashion.training.defaults import settle, usual_epochs
+from fashion.training.job import check_possible
 from fashion.training.resources import decide_resources
 from fashion.training.settings import ResourceSettings, TrainSettings
 from fashion.training.start import find_start
@@ -99,8 +100,8 @@ def plan_sweep(settings: SweepSettings, table: ItemTable) -> SweepPlan:
             raise InputError("search.name: optuna suggests a trial at a time, and hyperband needs all; set asha")
     tried = plan.grid if plan.grid is not None else plan.space.corners(CORNERS)
     drawn = int(min(trials, DRAWS)) if plan.grid is None and settings.search.name == "random" else 0
-    found = [(values, _valid(plan, values)) for values in [*tried, *map(plan.draw, range(drawn))]]
-    _check_on_data([s for _, s in found], table)
+    candidates = [(values, _valid(plan, values)) for values in [*tried, *map(plan.draw, range(drawn))]]
+    _check_on_data([s for _, s in candidates], table)
     return plan
 
 
@@ -143,19 +144,19 @@ def _valid(plan: SweepPlan, values: Values) -> TrainSettings:
         raise InputError(f"space: a trial with {at} is not possible: {fault}") from None
 
 
-def _check_on_data(found: list[TrainSettings], table: ItemTable) -> None:
+def _check_on_data(candidates: list[TrainSettings], table: ItemTable) -> None:
     """What depends on the data or on the network, once for each different value."""
     shards = table.shards("train")
     table.shards("val")
-    for items in {s.batch.items for s in found}:
+    for items in {s.batch.items for s in candidates}:
         Plan.of(shards, items_per_step=items, seed=0)
-    for network in {s.network for s in found}:
+    for network in {s.network for s in candidates}:
         if network.pretrained:
             find_start(network)
         else:
             check_possible(network)
     seen = set()
-    for s in found:
+    for s in candidates:
         if s.loss.domains not in seen:
             settle(s, table, 1)
             seen.add(s.loss.domains)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fashion.data.decoded import DecodedPictures
+from fashion.data.item_group import ItemGroup
 from fashion.data.plan import Plan
 from fashion.data.stream import Feed, FeedSettings
-from fashion.data.table import ItemGroup
 from fashion.storage import Store
 from tests.catalogues import make_table, photos
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from fashion.data import neighbours as files
 from fashion.data.hard_plan import HardPlan, arrange, form_groups
+from fashion.data.item_group import ItemGroup, read_columns
 from fashion.data.mining import MiningSettings
 from fashion.data.neighbours import Neighbours, file_of, forget_after, read_neighbours, write_neighbours
 from fashion.data.plan import Plan
 from fashion.data.scattered import ScatteredReader
-from fashion.data.table import ItemGroup, read_columns
 from fashion.errors import InputError
 from fashion.storage import Store
 from tests.catalogues import make_table, photos
@@ -46,7 +46,7 @@ def hard_plan(tmp_path, plan, nearest, **mining):
     run = Store(tmp_path)
     m = MiningSettings(**{"every": 1, "start": 1, "last_rank": nearest.shape[1], "group": 3} | mining)
     similarity = np.zeros(nearest.shape, np.float32)
-    found = Neighbours(nearest_NK=nearest, similarity_NK=similarity, about={"data": "d", "network": "n", "epoch": 1})
+    found = Neighbours(nearest_NK=nearest, similarity_NK=similarity, origin={"data": "d", "network": "n", "epoch": 1})
     write_neighbours(run, 1, found)
     return HardPlan.over(plan, m, run, "d")
 
@@ -137,7 +137,7 @@ def test_what_no_checkpoint_holds_is_forgotten(tmp_path):
         write_neighbours(
             run,
             epoch,
-            Neighbours(nearest_NK=np.zeros((2, 1), np.int32), similarity_NK=np.zeros((2, 1), np.float32), about={}),
+            Neighbours(nearest_NK=np.zeros((2, 1), np.int32), similarity_NK=np.zeros((2, 1), np.float32), origin={}),
         )
     forget_after(run, 3)
     assert run.names("neighbours") == [file_of(1), file_of(3)]
@@ -149,8 +149,8 @@ def test_a_damaged_or_foreign_file_is_named(tmp_path, spoilt):
     nearest = some_neighbours(20, 4)
     if spoilt == "no such item":
         nearest[3, 1] = 20
-    about = {"data": "e" if spoilt == "other data" else "d"}
-    write_neighbours(run, 2, Neighbours(nearest_NK=nearest, similarity_NK=np.zeros((20, 4), np.float32), about=about))
+    origin = {"data": "e" if spoilt == "other data" else "d"}
+    write_neighbours(run, 2, Neighbours(nearest_NK=nearest, similarity_NK=np.zeros((20, 4), np.float32), origin=origin))
     if spoilt == "cut":
         run.write(file_of(2), run.read(file_of(2))[:-7])
     words = "holds no neighbours of this table's" if "other" in spoilt else "is damaged"
@@ -209,5 +209,5 @@ def test_scattered_items_are_read_as_from_whole_row_groups_and_few_are_kept(tmp_
                 for i in range(len(whole.of("image", row))):
                     a, b = got.start[row] + i, whole.start[row] + i
                     assert got.bytes[got.ends[a] : got.ends[a + 1]] == whole.bytes[whole.ends[b] : whole.ends[b + 1]]
-        assert reader.held == sum(rows.nbytes for rows in reader.groups.values()) <= kept
+        assert reader.bytes == sum(rows.nbytes for rows in reader.groups.values()) <= kept
     assert (len(reads) == len(set(reads))) == (kept == 1 << 30)

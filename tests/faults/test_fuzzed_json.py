@@ -27,7 +27,7 @@ from fashion.retrieval.settings import GateSettings
 from fashion.sealed import CHECKSUM
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, checkpoints
-from fashion.training.job import settle
+from fashion.training.defaults import settle
 from fashion.training.mend import mend_run
 from fashion.training.resume import held_epochs, with_epochs
 from fashion.training.run_record import RunRecord, open_run

@@ -11,7 +11,7 @@ from fashion.networks.model import takes_size
 from fashion.networks.settings import SHIPPED, NetworkSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, checkpoint_name
-from fashion.training.job import settle, training_size, usual_epochs
+from fashion.training.defaults import settle, training_size, usual_epochs
 from fashion.training.settings import BatchSettings, TrainSettings, ValidationSettings
 from tests.catalogues import table_manifest
 

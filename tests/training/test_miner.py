@@ -107,7 +107,7 @@ def test_any_number_of_workers_writes_the_same_file(table, tmp_path, monkeypatch
         files.append(run.read(file_of(1)))
     assert files[0] == files[1] == files[2]
     found = read_neighbours(Store(tmp_path / "2"), 1, items=45, data=table.fingerprint)
-    assert found.about["network"] == fingerprint(network())
+    assert found.origin["network"] == fingerprint(network())
 
 
 def test_neighbours_are_those_of_embeddings_made_one_by_one(table, tmp_path):
@@ -165,11 +165,11 @@ def test_a_run_that_was_killed_draws_what_an_unbroken_one_draws(table, tmp_path,
     plan = plan_of(table, run)
     first = make(table, plan)
     run_of(first, table, batches(table, plan, range(5)), until=broken_after)
-    about = run_record(SETTINGS.identity())
-    digest = write_checkpoint(str(tmp_path), first.kept, first.state(), history=first.history, run=about)
+    begun = run_record(SETTINGS.identity())
+    digest = write_checkpoint(str(tmp_path), first.kept, first.state(), history=first.history, run=begun)
     if MINING.of(broken_after + 1) == broken_after + 1:
         found = read_neighbours(run, broken_after + 1, items=45, data=table.fingerprint)
-        assert found.about["network"] == digest  # they are those of the checkpoint
+        assert found.origin["network"] == digest  # they are those of the checkpoint
     run.write(file_of(broken_after + 2), b"of an epoch that was killed before its checkpoint was there")
     forget_after(run, broken_after + 1)
 
@@ -189,7 +189,7 @@ def test_a_run_whose_neighbours_are_not_there_finds_them_before_it_goes_on(table
     assert trainer.miner.lacking(0)
     run_of(trainer, table, batches(table, plan, range(5)), until=0)
     found = read_neighbours(Store(tmp_path), 0, items=45, data=table.fingerprint)
-    assert found.about["network"] == fingerprint(network())
+    assert found.origin["network"] == fingerprint(network())
 
 
 def test_near_duplicates_are_listed_by_name_and_stand_in_no_group_together(tmp_path):

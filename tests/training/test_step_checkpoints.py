@@ -131,7 +131,7 @@ def run(request, tmp_path):
     register(store, [(checkpoint_name(e), {"score": 0.5, "epoch": e}) for e in range(2)])
     write = lambda epoch, steps: write_step_checkpoint(store, lambda folder: fill(folder, epoch, steps))  # noqa: E731
     job = SimpleNamespace(
-        run=store, plan=SimpleNamespace(steps=STEPS), settings=SimpleNamespace(epochs=EPOCHS), start=None
+        run=store, plan=SimpleNamespace(steps=STEPS), settings=SimpleNamespace(length=EPOCHS), start=None
     )
     return SimpleNamespace(store=store, write=write, job=job, fill=fill)
 
@@ -161,7 +161,7 @@ def test_a_run_goes_on_from_the_newest_of_all(run):
     assert [(f.epoch, f.steps) for f in step_checkpoints(run.store)] == [(2, 6), (2, 9)]
     run.write(2, STEPS)  # all steps of the epoch, whose validation comes
     assert named(resume_point(run.job)) == (30, "0")
-    short = SimpleNamespace(**vars(run.job) | {"settings": SimpleNamespace(epochs=3)})
+    short = SimpleNamespace(**vars(run.job) | {"settings": SimpleNamespace(length=3)})
     assert named(resume_point(short)) == (29, "1")  # the end of a run is a checkpoint of the epoch, or none
 
 
@@ -214,7 +214,7 @@ def test_a_kill_while_one_is_written_leaves_the_other(run, monkeypatch, written)
 
 
 def test_without_any_checkpoint_a_run_begins(tmp_path):
-    job = {"run": Store(tmp_path), "plan": SimpleNamespace(steps=5), "settings": SimpleNamespace(epochs=1)}
+    job = {"run": Store(tmp_path), "plan": SimpleNamespace(steps=5), "settings": SimpleNamespace(length=1)}
     assert named(resume_point(SimpleNamespace(**job, start=None))) == (0, None)
     taken = Store(tmp_path / "start" / checkpoint_name(1))
     assert named(resume_point(SimpleNamespace(**job, start=taken))) == (10, checkpoint_name(1))

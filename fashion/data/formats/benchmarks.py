@@ -6,6 +6,7 @@ import inspect
 import json
 import logging
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pyarrow as pa
 
@@ -43,7 +44,7 @@ CHUNK = 1 << 22  # bytes hashed at once
 
 
 def read_annotations(
-    benchmark: str, source: Store, *, warn: Warn = _log.warning, reject: Reject | None = None, **options
+    benchmark: str, source: Store, *, warn: Warn = _log.warning, reject: Reject | None = None, **options: Any
 ) -> Iterator[pa.RecordBatch]:
     """The annotations of a benchmark's images, as batches of schema ANNOTATIONS with at most 10,000 rows, one an image.
 

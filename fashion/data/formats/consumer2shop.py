@@ -70,14 +70,22 @@ def _pairs(source: Store, warn: Warn) -> Images:
         for image, domain in ((consumer, "consumer"), (shop, "shop")):
             known = images.find(image, item)
             if known is None:
-                pairs = [] if domain == "consumer" else None
+                none_yet: list[str] | None = [] if domain == "consumer" else None
                 category = folder_category(image)
                 images.add(
-                    image, item=item, domain=domain, split=split, role=ROLE_OF[domain], category=category, pairs=pairs
+                    image,
+                    item=item,
+                    domain=domain,
+                    split=split,
+                    role=ROLE_OF[domain],
+                    category=category,
+                    pairs=none_yet,
                 )
             elif [images.value(known, column) for column in ("domain", "split")] != [domain, split]:
                 clashes.append(image)
-        pairs = images.value(images.find(consumer, item), "pairs")
+        asking = images.find(consumer, item)
+        assert asking is not None  # it is added above where it was not there
+        pairs = images.value(asking, "pairs")
         if pairs is not None and shop not in pairs:
             pairs.append(shop)
     if clashes:

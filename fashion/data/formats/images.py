@@ -20,7 +20,7 @@ class Images:
     """The rows of a benchmark, in the order they were added, and what is known of each so far. An image that shows
     several items has a row for each."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._rows: dict[str, int] = {}  # image -> its first row
         self._more: dict[str, list[int]] = {}  # image -> its further rows
         self._columns: dict[str, list] = {name: [] for name in ANNOTATIONS.names if name not in _NUMBERS}

@@ -81,7 +81,7 @@ def read_domains(given: Mapping[str, str] | None) -> dict[str, str]:
 
 def _convert(source: Store, rows: Rows, domains: Mapping[str, str], reject: Reject) -> pa.RecordBatch:
     """One batch of the file's columns, as read, in the schema, without the rows at fault."""
-    nothing = [None] * len(rows.places)
+    nothing: list[Any] = [None] * len(rows.places)
     faults: dict[int, str] = {}  # row -> the first reason against it
 
     def each(field: str, read_cell: Callable[[Any], Any], cells: Sequence[Any] | None = None) -> list:
@@ -102,7 +102,9 @@ def _convert(source: Store, rows: Rows, domains: Mapping[str, str], reject: Reje
     out = dict.fromkeys(ANNOTATIONS.names, nothing)
     inside = rows.addresses or nothing
     places = each(
-        "image", lambda pair: _image(*pair, source=source), list(zip(rows.columns["image"], inside, strict=True))
+        "image",
+        lambda pair: _image(pair[0], pair[1], source=source),
+        list(zip(rows.columns["image"], inside, strict=True)),
     )
     out["image"], out["address"] = ([place and place[i] for place in places] for i in (0, 1))
     out["item"] = each("item", _required)

@@ -16,7 +16,7 @@ _ROWS = 10_000  # of a table
 class Rejects:
     """What was rejected so far: about 200 bytes of memory a row."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._rows: list[dict] = []  # that are in no table yet
         self._tables: list[pa.Table] = []
         self._first: list[dict] = []

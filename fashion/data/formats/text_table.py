@@ -85,8 +85,8 @@ def counted_rows(
 def tokens(name: str, number: int, line: bytes) -> list[str]:
     """The tokens of a line, one at least; InputError where it is not UTF-8, or blank by Unicode's rules alone."""
     try:
-        if held := line.decode().split():
-            return held
+        if words := line.decode().split():
+            return words
     except UnicodeDecodeError:
         raise malformed(name, number, "bytes that are not UTF-8", "text in UTF-8") from None
     raise malformed(name, number, repr(line.decode()), "a row")

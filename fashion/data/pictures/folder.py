@@ -42,7 +42,7 @@ class Pictures:
         self._remote = Remote(private=allow_private_hosts)
         self._in_parquet = ParquetPictures(source)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         settings = {"follow_links": self.follow_links, "allow_private_hosts": self.allow_private_hosts}
         return functools.partial(Pictures, self.source, self.folder, **settings), ()
 
@@ -106,9 +106,15 @@ class Pictures:
 def pictures_of(source: Store, settings: TableSettings) -> list[Pictures]:
     """The pictures that go into an item table; then, where these are others, those whose pixels the annotation counts
     in."""
-    access = {"follow_links": settings.follow_links, "allow_private_hosts": settings.allow_private_hosts}
-    pictures = Pictures(source, settings.pictures, **access)
-    return [pictures, Pictures(source, **access)] if settings.pictures else [pictures]
+    return [
+        Pictures(
+            source,
+            folder,
+            follow_links=settings.follow_links,
+            allow_private_hosts=settings.allow_private_hosts,
+        )
+        for folder in ([settings.pictures, None] if settings.pictures else [None])
+    ]
 
 
 class _Listings:

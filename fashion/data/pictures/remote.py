@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 import pyarrow.fs as pafs
@@ -56,7 +57,7 @@ class Remote:
         self._buckets: dict[tuple[str, str], Store] = {}
         self._pools: dict[tuple[str, str, int], urllib3.HTTPConnectionPool] = {}
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return functools.partial(Remote, private=self.private), ()
 
     def read(self, address: str) -> bytes:
@@ -146,7 +147,8 @@ class Remote:
                 return self._pools[key]
         scheme, host, port = key
         addresses = resolve(host, port, private=self.private)
-        options = {"timeout": urllib3.Timeout(SILENCE), "retries": False, "maxsize": READERS}
+        options: dict[str, Any] = {"timeout": urllib3.Timeout(SILENCE), "retries": False, "maxsize": READERS}
+        pool: urllib3.HTTPConnectionPool
         ip = addresses[attempt % len(addresses)]
         if scheme == "https":
             pool = urllib3.HTTPSConnectionPool(ip, port, server_hostname=host, assert_hostname=host, **options)
@@ -159,7 +161,7 @@ class Remote:
 def resolve(host: str, port: int, *, private: bool) -> list[str]:
     """The addresses of a host, IPv4 first. Raises BadPicture where one of them is not public and `private` is not set,
     and OSError where there are none."""
-    addresses = dict.fromkeys(info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    addresses = dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     if not private and not all(map(is_public, addresses)):
         raise BadPicture(
             "its host has an address of this machine or of a private network, which is asked with --allow_private_hosts "

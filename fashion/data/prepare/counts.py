@@ -88,7 +88,7 @@ class LabelCounts:
 class RoleCounts:
     """How many photos of each split ask, answer, and can be answered; what cannot be validated is refused."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.counts: dict[str, Counter] = {}
 
     def add(self, split: str, rows: pa.Table) -> None:

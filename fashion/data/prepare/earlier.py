@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -20,17 +20,23 @@ class Earlier:
     """The shards of earlier plans, the newest plan first, and which of them are finished."""
 
     def __init__(self, out: Store | None, records: list[dict]):
-        self.out = out
+        self._out = out
         self.plans = [[PlannedShard.of(shard) for shard in record["shards"]] for record in records]
         self.sources = records[0]["sources"] if records else None  # digest of the annotation files
         names = out.names("stats", recursive=True) if out else []
         listed = [name.removeprefix("stats/").removesuffix(".json") for name in names]
         self.files = set(out.names("items", recursive=True) + out.names("digests", recursive=True)) if out else set()
         self.written = {name for name in listed if digests_file(name) in self.files}
-        self.numbers = Counter()
+        self.numbers: Counter[str] = Counter()
         for name in [*listed, *(shard.name for plan in self.plans for shard in plan)]:
             split, _, number = name.partition("/shard-")
             self.numbers[split] = max(self.numbers[split], int(number) + 1)
+
+    @property
+    def out(self) -> Store:
+        """The table's folder; not to be asked for where there is none, which has no earlier plans."""
+        assert self._out is not None
+        return self._out
 
     def new_name(self, split: str) -> str:
         """A name that no shard has had."""
@@ -65,7 +71,7 @@ class Earlier:
                 return shard
         return None
 
-    def stats(self, shards: list[PlannedShard]) -> dict[str, dict]:
+    def stats(self, shards: Sequence[PlannedShard]) -> dict[str, dict]:
         """Name -> stats of those that are finished, of what the table has of them; one of which something is damaged or
         missing is not."""
 
@@ -86,7 +92,7 @@ class Changes:
     """Images that come, go and change against the newest earlier plan, counted shard by shard."""
 
     def __init__(self, earlier: Earlier):
-        self.out = earlier.out
+        self.earlier = earlier
         self.plan = earlier.plans[0] if earlier.plans else []
         self.added = self.changed = self.replaced = self.known = 0
 
@@ -98,7 +104,7 @@ class Changes:
         elif old.rows in (shard.rows, shard.annotations):
             self.known += rows.num_rows
         else:
-            now, before = (_texts(t) for t in comparable(rows, self.out.read_table(rows_file(old.rows))))
+            now, before = (_texts(t) for t in comparable(rows, self.earlier.out.read_table(rows_file(old.rows))))
             both = now.keys() & before.keys()
             self.known += len(both)
             self.added += len(now) - len(both)

@@ -39,7 +39,7 @@ def live_stats(out: Store, shard: PlannedShard, stats: dict) -> dict:
         sum(item not in gone for item, _ in images[start : start + GROUP_ITEMS])
         for start in range(0, len(images), GROUP_ITEMS)
     ]
-    reasons = Counter()
+    reasons: Counter[str] = Counter()
     if stats["bad"]:
         bad = out.read_table(quarantine_file(shard.name))
         pairs = zip(bad["item"].to_pylist(), bad["reason"].to_pylist(), strict=True)

@@ -138,7 +138,7 @@ class Growth:
         home = joined.home[place]
         loose = part["hash"].to_numpy()[home == NOWHERE]
         self.loose[split] += len(loose)
-        starts = self.earlier.starts.get(split, [])
+        starts = (self.earlier.starts or {}).get(split, [])
         if starts and len(loose):
             at = np.searchsorted(np.array(starts, np.uint64), loose, side="right").clip(1) - 1
             self.touched |= {(split, starts[i]) for i in np.unique(at).tolist()}

@@ -89,8 +89,8 @@ class HoldOut:
         places: dict[str, list[int]] = {}
         for i, item in enumerate(items):
             places.setdefault(item, []).append(i)
-        dealt = list(roles)
+        dealt = {}
         for rows in places.values():
             for turn, i in enumerate(sorted(rows, key=lambda i: seed_of(self.seed, "role", images[i]))):
                 dealt[i] = roles[i] or ("query" if turn % 2 else "gallery")
-        return dealt
+        return [dealt[i] for i in range(len(items))]

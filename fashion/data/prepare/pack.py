@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import pyarrow as pa
 
@@ -51,8 +52,18 @@ class ShardPacker:
     """Packs shards of the plan at `out` with pictures of `source`; without `out`, in memory alone."""
 
     def __init__(self, source: Store, out: Store | None, settings: TableSettings):
-        self.source, self.out, self.settings = source, out, settings
-        self.taken = Taken(out)
+        self.source, self.settings = source, settings
+        self._out = out
+
+    @property
+    def out(self) -> Store:
+        """The table's folder; not to be asked for in memory alone."""
+        assert self._out is not None
+        return self._out
+
+    @property
+    def taken(self) -> Taken:
+        return Taken(self.out)
 
     def pack(self, shard: PlannedShard, drop: Collection[Key] | None = None) -> dict:
         """Write the shard without the pictures `drop` (default: those left out where they are taken over from); returns
@@ -83,11 +94,17 @@ class ShardPacker:
         same = None if old_rows == shard.rows else self.taken.same(rows, old_rows)
         return self._write(shard, self.make(rows, packed=self.taken.pictures(old, same), drop=drop), drop)
 
-    def make(self, rows: pa.Table, **options) -> PackedShard:
+    def make(self, rows: pa.Table, **options: Any) -> PackedShard:
         """Rows of annotations, packed in memory."""
         pictures, *annotated = pictures_of(self.source, self.settings)
-        sizes = {"crop": self.settings.crop, "size": self.settings.size}
-        return pack_shard(rows, pictures, **sizes, annotated=annotated[0] if annotated else None, **options)
+        return pack_shard(
+            rows,
+            pictures,
+            crop=self.settings.crop,
+            size=self.settings.size,
+            annotated=annotated[0] if annotated else None,
+            **options,
+        )
 
     def _write(self, shard: PlannedShard, packed: PackedShard, drop: Collection[Key]) -> dict:
         # Nearly all of it is pictures: not compressible, and the minimum and maximum of a page are two of them.
@@ -149,9 +166,9 @@ def pack_shard(
         keys = [(row.pop("item"), row["image"]) for row in annotations]
         addresses = [row.pop(ADDRESS.name) or picture_of(row["image"]) for row in annotations]
         needed = [address if key not in packed else None for key, address in zip(keys, addresses, strict=True)]
-        for place in (pictures, annotated):
-            if place:
-                place.stage(filter(None, needed))
+        for folder in (pictures, annotated):
+            if folder:
+                folder.stage(filter(None, needed))
         loaded = pool.map(lambda address: _load(address, pictures, annotated) if address else None, needed)
         for key, row, loaded_picture in zip(keys, annotations, loaded, strict=True):
             try:
@@ -207,15 +224,14 @@ def pack_picture(
     keep = is_jpeg(data) and whole and new == (width, height)
     pixels = decode(data, size=None if keep else (new[1], new[0]), box=None if whole else cut)
     jpeg = data if keep else encode_jpeg(pixels, quality=QUALITY)
-    if box is not None:
-        box = None if crop else list(scale_box(box, seen, new))
+    moved = None if box is None or crop else list(scale_box(box, seen, new))
     landmarks = row["landmarks"]
     if landmarks:
         # Annotated pixels -> the source picture's -> the packed one's.
         scale = width / seen[0] * new[0] / (x1 - x0), height / seen[1] * new[1] / (y1 - y0)
         origin = x0 * seen[0] / width, y0 * seen[1] / height
         landmarks = _move(landmarks, origin, scale)
-    return {**row, "box": box, "landmarks": landmarks, "width": new[0], "height": new[1], "jpeg": jpeg}
+    return {**row, "box": moved, "landmarks": landmarks, "width": new[0], "height": new[1], "jpeg": jpeg}
 
 
 def _load(

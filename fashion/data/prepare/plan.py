@@ -58,14 +58,14 @@ def plan_table(
     sources = digest_of_files(source, annotation_files(source, settings), settings)
     earlier = Earlier(out, [record for record, _ in records])
     versions = Versions(source, out, settings) if out else None
-    if records and records[0][0]["sources"] == sources and versions.are(records[0][0].get("pictures")):
+    if out and versions and records and _same(records[0][0], sources, versions):
         record, unfinished = records[0]
         plan = _again(TablePlan.of(record, changed=unfinished, finished={}), earlier)
-        held = set(out.names("plan"))
-        if all(rows_file(shard.rows) in held for shard in plan.left):  # else somebody has deleted what was damaged
+        there = set(out.names("plan"))
+        if all(rows_file(shard.rows) in there for shard in plan.left):  # else somebody has deleted what was damaged
             return plan
     rejects, counts, changes = Rejects(), TableCounts(source, settings), Changes(earlier)
-    keep = keep or (lambda digest, rows: out.write_table(rows_file(digest), rows))
+    keep = keep or _writer(earlier.out)
     slots = _counted(_slots(source, settings, earlier, rejects, warn, progress), counts)
     shards = _planned(slots, settings, earlier, versions, changes, keep, warn)
     plan = TablePlan(
@@ -95,6 +95,18 @@ def plan_table(
     if out:
         out.write_json(PLAN, plan.record)
     return _again(plan, earlier)
+
+
+def _same(record: dict, sources: str, versions: Versions) -> bool:
+    """Whether annotations and pictures are as they were when this plan was made."""
+    return record["sources"] == sources and versions.are(record.get("pictures"))
+
+
+def _writer(out: Store) -> Keep:
+    def write(digest: str, rows: pa.Table) -> None:
+        out.write_table(rows_file(digest), rows)
+
+    return write
 
 
 def _records(out: Store, identity: dict, warn: Warn) -> list[tuple[dict, bool]]:
@@ -226,15 +238,15 @@ def _placed(shard: Shard, earlier: Earlier, versions: Versions | None) -> tuple[
     digest = annotations
     if versions:
         rows, digest = versions.with_versions(rows, annotations, old)
-    same = old and old.rows in (digest, annotations)  # the latter where no version was known
+    kept = old if old and old.rows in (digest, annotations) else None  # the latter where no version was known
     planned = PlannedShard(
         split=shard.split,
         start=shard.start,
         images=rows.num_rows,
         annotations=annotations,
         rows=digest,
-        name=old.name if same else earlier.new_name(shard.split),
-        old=(old.name, old.rows) if old and not same else None,
+        name=kept.name if kept else earlier.new_name(shard.split),
+        old=(old.name, old.rows) if old and not kept else None,
     )
     return planned, rows
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fashion.data.schema import FORMAT, LAYERED
 
@@ -98,7 +99,7 @@ class TablePlan:
 
     @staticmethod
     def of(record: dict, *, changed: bool, finished: dict[str, dict]) -> "TablePlan":
-        kept = {name: record.get(key) for key, name in _KEYS.items()}
+        kept: dict[str, Any] = {name: record.get(key) for key, name in _KEYS.items()}
         shards = tuple(map(PlannedShard.of, record["shards"]))
         return TablePlan(shards=shards, changed=changed, finished=finished, **kept)
 

@@ -164,7 +164,8 @@ def _leave_out(
     for row in drop.to_pylist():
         wanted.setdefault(row["shard"], []).append((row["item"], row["image"]))
     earlier = Earlier(out, [plan.record])
-    shards, work = [], []
+    shards: list[PlannedShard] = []
+    work: list[Work] = []
     for shard in plan.shards:
         keys = sorted(wanted.get(shard.name, []))
         if list(map(list, keys)) != plan.finished[shard.name]["dropped"]:

@@ -49,7 +49,8 @@ class _Cutter:
         self.split, self.images = split, images
         self.starts = np.array(starts or [], np.uint64)
         self.begun = False
-        self.number, self.waiting = -1, []  # the earlier shard that the next slot may go on with
+        self.number = -1  # of the earlier shard that the next slot may go on with
+        self.waiting: list[pa.Table] = []
 
     def add(self, rows: pa.Table) -> Iterator[Shard]:
         if not len(self.starts):  # a first plan

@@ -70,7 +70,8 @@ def spread(
         paths = distribute([spool], Path(folder) / "pictures", slots, seed, "image")
         linked = _name(paths, warn)
         paths = distribute(paths, Path(folder) / "items", slots, seed, "item")
-        repeated, present = Counter(), set()
+        repeated: Counter[str] = Counter()
+        present: set[str] = set()
         for number, path in enumerate(paths):
             parts = list(_slot(read_spool(path), seed, hold_out, linked, reject, repeated))
             present |= {split for split, _ in parts}

@@ -27,8 +27,8 @@ def id_ranks(block: Block, matches: Matches) -> IdRanks:
     @cache
     def ranks() -> tuple[np.ndarray, np.ndarray]:
         ids = pa.concat_arrays([block.ids, matches.ids])
-        found = pc.rank(ids, "ascending", tiebreaker="dense").to_numpy().astype(np.int64)
-        return found[: len(block)], found[len(block) :][matches.id_codes]
+        order = pc.rank(ids, "ascending", tiebreaker="dense").to_numpy().astype(np.int64)
+        return order[: len(block)], order[len(block) :][matches.id_codes]
 
     return ranks
 

@@ -61,11 +61,11 @@ def exact_scores(x_AD: np.ndarray, y_BD: np.ndarray, a: np.ndarray, b: np.ndarra
         rows = slice(start, start + step)
         # Products of float32 are exact in float64: only the additions round.
         sums = (_sampled_sums if sampled else _sums)(x_AD, y_BD, a[rows], b[rows])
-        found = (sums - error).astype(np.float32)
-        for n in np.flatnonzero(found != (sums + error).astype(np.float32)):
+        rounded = (sums - error).astype(np.float32)
+        for n in np.flatnonzero(rounded != (sums + error).astype(np.float32)):
             # In reach of the middle between two float32 values (about one pair in ten million): add without rounding.
-            found[n] = math.fsum(x_AD[a[start + n]].astype(np.float64) * y_BD[b[start + n]])
-        scores[rows] = found
+            rounded[n] = math.fsum(x_AD[a[start + n]].astype(np.float64) * y_BD[b[start + n]])
+        scores[rows] = rounded
     return scores + np.float32(0)  # no negative zero: equal scores have equal bits
 
 

@@ -74,9 +74,9 @@ class Sieve:
         Q, N = len(self.lengths), len(vectors_ND)
         places, count = [np.empty(0, np.int64)], 0
         for rows in even_slices(N, ROUNDED_ROWS):
-            for start, found in self._tiles(vectors_ND[rows], longest, thresholds):
-                places.append(found + (rows.start + start) * self.width)
-                count += len(found)
+            for start, passed in self._tiles(vectors_ND[rows], longest, thresholds):
+                places.append(passed + (rows.start + start) * self.width)
+                count += len(passed)
                 if count > min(MOST, most * Q * rows.stop + Q):
                     return None
         vector, query = np.divmod(np.concatenate(places), self.width)
@@ -163,9 +163,9 @@ def exact_here() -> bool:
         numbers = torch.from_numpy(x.view(np.uint8) ^ np.uint8(ZERO))
         for row in range(64):  # a threshold a column, as near to this row's sums as a byte tells
             offsets = torch.from_numpy((100 - sums[row]).astype(np.float32))
-            found = _bytes(numbers, packed, one, zeros, offsets).numpy()
+            computed = _bytes(numbers, packed, one, zeros, offsets).numpy()
             wanted = np.clip(sums + 100 - sums[row], 0, 255)
-            if (found != wanted).any():
+            if (computed != wanted).any():
                 return False
         return True
     except (RuntimeError, AttributeError, ImportError, NotImplementedError):
