@@ -11,6 +11,7 @@ from fashion.data.prepare.finish import counts_of
 from fashion.data.prepare.pack import ShardPacker, stats_of
 from fashion.data.prepare.plan import plan_table
 from fashion.data.prepare.planned import PlannedShard, TablePlan
+from fashion.data.prepare.stats import PackStats
 from fashion.data.prepare.tasks import run_tasks
 from fashion.data.settings import TableSettings
 from fashion.domain import SPLITS
@@ -32,7 +33,7 @@ class Draft:
 class Checked:
     """What was found in the pictures of a draft."""
 
-    stats: list[dict]
+    stats: list[PackStats]
     bad: list[dict]  # rows of QUARANTINE
     duplicates: list[dict]
     counts: dict[str, int]  # of duplicates
@@ -40,14 +41,14 @@ class Checked:
     @property
     def splits(self) -> dict[str, dict[str, int]]:
         """Split -> counts of its shards."""
-        names = sorted({row["split"] for row in self.stats}, key=SPLITS.index)
-        return {name: counts_of([row for row in self.stats if row["split"] == name]) for name in names}
+        names = sorted({row.split for row in self.stats}, key=SPLITS.index)
+        return {name: counts_of(row for row in self.stats if row.split == name) for name in names}
 
     def lines(self, plan: TablePlan) -> list[str]:
         """What to tell the user, refusals aside."""
         reasons = Counter(plan.reasons)
         for row in self.stats:
-            reasons.update(row["reasons"])
+            reasons.update(row.reasons)
         lines = [f"{count:,} x {reason}" for reason, count in reasons.most_common()]
         lines += [f"  {row['place'] or row['image']}: {row['reason']}" for row in self.bad[:SHOWN]]
         lines += [f"  and {len(self.bad) - SHOWN:,} more"] if len(self.bad) > SHOWN else []
@@ -91,7 +92,7 @@ def check_pictures(
     """Read and pack every picture in memory. Needs a running Ray. `progress(images done, images in all, bad)`."""
     packer = ShardPacker(source, None, settings)
 
-    def check(work: tuple[PlannedShard, pa.Table]) -> tuple[dict, list[dict], pa.Table]:
+    def check(work: tuple[PlannedShard, pa.Table]) -> tuple[PackStats, list[dict], pa.Table]:
         shard, rows = work
         packed = packer.make(rows)
         jpegs = sum(len(image["jpeg"]) for images in packed.items["images"].to_pylist() for image in images)
@@ -106,7 +107,7 @@ def check_pictures(
         stats.append(shard_stats)
         bad += rows
         digests.append(shard_digests)
-        done += shard_stats["images"] + shard_stats["bad"]
+        done += shard_stats.images + shard_stats.bad
         progress(done, total, len(bad))
     duplicates, counts = find_duplicates(digests, total)
     return Checked(stats=stats, bad=bad, duplicates=duplicates.to_pylist(), counts=counts)

@@ -11,7 +11,8 @@ import pyarrow as pa
 from fashion.data.prepare.gone import live_stats
 from fashion.data.prepare.planned import PlannedShard
 from fashion.data.prepare.shards import Starts
-from fashion.data.schema import ADDRESS, VERSION, digests_file, items_file, rows_file, stats_file
+from fashion.data.prepare.stats import PackStats, read_stats
+from fashion.data.schema import ADDRESS, VERSION, digests_file, items_file, rows_file
 from fashion.errors import InputError
 from fashion.storage import READERS, Store
 
@@ -71,14 +72,14 @@ class Earlier:
                 return shard
         return None
 
-    def stats(self, shards: Sequence[PlannedShard]) -> dict[str, dict]:
+    def stats(self, shards: Sequence[PlannedShard]) -> dict[str, PackStats]:
         """Name -> stats of those that are finished, of what the table has of them; one of which something is damaged or
         missing is not."""
 
-        def read(shard: PlannedShard) -> dict | None:
+        def read(shard: PlannedShard) -> PackStats | None:
             with suppress(InputError):
-                stats = self.out.read_json(stats_file(shard.name))
-                whole = not stats["items"] or items_file(shard.name) in self.files
+                stats = read_stats(self.out, shard.name)
+                whole = not stats.items or items_file(shard.name) in self.files
                 return live_stats(self.out, shard, stats) if whole else None
             return None
 

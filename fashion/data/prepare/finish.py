@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 
 from fashion.data.prepare.counts import FIELDS
 from fashion.data.prepare.planned import WEB, PlannedShard, TablePlan
+from fashion.data.prepare.stats import PackStats
 from fashion.data.schema import (
     ADDRESS,
     MANIFEST,
@@ -22,21 +24,22 @@ from fashion.data.schema import (
     stats_file,
 )
 from fashion.data.settings import TableSettings
-from fashion.data.table_manifest import LabelledImages, ShardInfo, TableManifest
+from fashion.data.table_manifest import LabelledImages, TableManifest
 from fashion.json_values import of_plain
 from fashion.provenance import now, versions
 from fashion.storage import READERS, Store
 
 
-def counts_of(stats: list[dict]) -> dict[str, int]:
+def counts_of(stats: Iterable[PackStats]) -> dict[str, int]:
     """Sums over the stats of shards."""
-    return {name: sum(row[name] for row in stats) for name in ("items", "images", "bad", "bytes")}
+    rows = list(stats)
+    return {name: sum(getattr(row, name) for row in rows) for name in ("items", "images", "bad", "bytes")}
 
 
 def finish(source: Store, out: Store, settings: TableSettings, plan: TablePlan, duplicates: dict[str, int]) -> None:
     """Write the manifest; then delete what no shard of it needs."""
     stats = [plan.finished[shard.name] for shard in plan.shards]
-    shards = tuple(of_plain(ShardInfo, row) for row in stats if row["items"])
+    shards = tuple(row.info for row in stats if row.items)
     identity = {
         "annotations": [shard.annotations for shard in plan.shards],
         "shards": [shard.digest for shard in shards],
@@ -53,8 +56,8 @@ def finish(source: Store, out: Store, settings: TableSettings, plan: TablePlan, 
         quarantined=dict(plan.all_reasons),
         duplicates=duplicates,
         splits={
-            split: counts_of([row for row in stats if row["split"] == split])
-            for split in dict.fromkeys(row["split"] for row in stats)
+            split: counts_of(row for row in stats if row.split == split)
+            for split in dict.fromkeys(row.split for row in stats)
         },
         **metadata,
         shards=shards,

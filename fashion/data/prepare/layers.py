@@ -19,8 +19,9 @@ from fashion.data.prepare.growth import HOME, SOURCES, Growth, Held
 from fashion.data.prepare.planned import PlannedShard
 from fashion.data.prepare.shards import EvenCutter, Shard
 from fashion.data.prepare.spool import hashes
+from fashion.data.prepare.stats import read_stats
 from fashion.data.prepare.versions import digest_of_rows, versioned
-from fashion.data.schema import ANNOTATIONS, VERSION, rows_file, stats_file
+from fashion.data.schema import ANNOTATIONS, VERSION, rows_file
 from fashion.domain import SPLITS
 from fashion.storage import READERS, Store
 
@@ -88,8 +89,8 @@ def _gone(out: Store, held: Held, seed: int) -> tuple[str | None, int, bool]:
     items = out.read_table(rows_file(held.shard.rows), ["item"])["item"].unique()
     lost = items.filter(pa.array(np.isin(hashes(items, seed), np.concatenate(held.lost)))).to_pylist()
     digest = write_gone(out, lost)
-    stats = live_stats(out, replace(held.shard, gone=digest), out.read_json(stats_file(held.shard.name)))
-    return digest, len(lost), 0 in stats["groups"]
+    stats = live_stats(out, replace(held.shard, gone=digest), read_stats(out, held.shard.name))
+    return digest, len(lost), 0 in stats.groups
 
 
 def new_layer(

@@ -18,6 +18,7 @@ from fashion.data.pictures.places import scheme_of
 from fashion.data.prepare.garments import picture_of
 from fashion.data.prepare.gone import live_stats
 from fashion.data.prepare.planned import PlannedShard
+from fashion.data.prepare.stats import PackStats, read_stats
 from fashion.data.prepare.taken import Key, Taken, keys_of
 from fashion.data.schema import (
     ADDRESS,
@@ -65,7 +66,7 @@ class ShardPacker:
     def taken(self) -> Taken:
         return Taken(self.out)
 
-    def pack(self, shard: PlannedShard, drop: Collection[Key] | None = None) -> dict:
+    def pack(self, shard: PlannedShard, drop: Collection[Key] | None = None) -> PackStats:
         """Write the shard without the pictures `drop` (default: those left out where they are taken over from); returns
         the stats of what the table has of it.
 
@@ -74,7 +75,7 @@ class ShardPacker:
         """
         return live_stats(self.out, shard, self._packed_files(shard, drop))
 
-    def _packed_files(self, shard: PlannedShard, drop: Collection[Key] | None) -> dict:
+    def _packed_files(self, shard: PlannedShard, drop: Collection[Key] | None) -> PackStats:
         """Stats of the shard's files."""
         rows = self.out.read_table(rows_file(shard.rows))
         if not shard.old:
@@ -82,8 +83,8 @@ class ShardPacker:
             drop = dropped if drop is None else drop
             return self._write(shard, self.make(rows, packed=packed, drop=drop), drop)
         old, old_rows = shard.old
-        stats = self.out.read_json(stats_file(old))
-        before = list(map(tuple, stats["dropped"]))
+        stats = read_stats(self.out, old)
+        before = list(stats.dropped)
         keys = keys_of(rows)
         drop = sorted(set(before) & set(keys)) if drop is None else drop
         if old_rows == shard.rows and drop == before:
@@ -106,7 +107,7 @@ class ShardPacker:
             **options,
         )
 
-    def _write(self, shard: PlannedShard, packed: PackedShard, drop: Collection[Key]) -> dict:
+    def _write(self, shard: PlannedShard, packed: PackedShard, drop: Collection[Key]) -> PackStats:
         # Nearly all of it is pictures: not compressible, and the minimum and maximum of a page are two of them.
         pages, seal, footer = parquet_parts(
             packed.items, row_group_size=GROUP_ITEMS, compression="none", write_statistics=False, use_dictionary=False
@@ -117,27 +118,28 @@ class ShardPacker:
             self.out.write_table(quarantine_file(shard.name), packed.quarantine)
         self.out.write_table(digests_file(shard.name), packed.digests)
         digest = digest_of(pages, footer)  # as it was before footers were sealed: tables keep their fingerprints
-        stats = stats_of(shard, packed, size=pages.size + footer.size, digest=digest) | {
-            "dropped": sorted(map(list, drop))
-        }
-        self.out.write_json(stats_file(shard.name), stats)
+        stats = stats_of(shard, packed, size=pages.size + footer.size, digest=digest, drop=drop)
+        self.out.write_value(stats_file(shard.name), stats)
         return stats
 
 
-def stats_of(shard: PlannedShard, packed: PackedShard, *, size: int, digest: str) -> dict:
-    """What is written when all else of a shard is. `size`, in bytes, and `digest`: of its items' file."""
+def stats_of(
+    shard: PlannedShard, packed: PackedShard, *, size: int, digest: str, drop: Collection[Key] = ()
+) -> PackStats:
+    """`size`, in bytes, and `digest`: of its items' file. `drop`: the pictures that are left out."""
     items = packed.items.num_rows
-    return {
-        "name": shard.name,
-        "split": shard.split,
-        "groups": [min(GROUP_ITEMS, items - start) for start in range(0, items, GROUP_ITEMS)],
-        "items": items,
-        "images": packed.images,
-        "bad": packed.quarantine.num_rows,
-        "reasons": dict(Counter(packed.quarantine["reason"].to_pylist())),
-        "bytes": size,
-        "digest": digest,
-    }
+    return PackStats(
+        name=shard.name,
+        split=shard.split,
+        groups=tuple(min(GROUP_ITEMS, items - start) for start in range(0, items, GROUP_ITEMS)),
+        items=items,
+        images=packed.images,
+        bad=packed.quarantine.num_rows,
+        reasons=dict(Counter(packed.quarantine["reason"].to_pylist())),
+        bytes=size,
+        digest=digest,
+        dropped=tuple(sorted(drop)),
+    )
 
 
 def pack_shard(

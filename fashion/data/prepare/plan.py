@@ -148,7 +148,7 @@ def _again(plan: TablePlan, earlier: Earlier) -> TablePlan:
     finished = earlier.stats(plan.shards)
     shards = [
         replace(s, name=earlier.new_name(s.split), old=(s.name, s.rows), sources=())
-        if finished.get(s.name, {}).get("bad")
+        if s.name in finished and finished[s.name].bad
         else s
         for s in plan.shards
     ]

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fashion.data.prepare.stats import PackStats
 from fashion.data.schema import FORMAT, LAYERED
 
 PLAN = "plan/plan.json"
@@ -61,7 +62,7 @@ class TablePlan:
     metadata: dict  # categories, domains, counts of labels
     reasons: dict[str, int]  # why rows of the annotations cannot be used, and how many
     changed: bool  # whether it is another than that of the manifest there
-    finished: dict[str, dict]  # name -> stats of the shards that are there
+    finished: dict[str, PackStats]  # name -> stats of the shards that are there
 
     @property
     def images(self) -> int:
@@ -78,7 +79,7 @@ class TablePlan:
         """Why images are set aside, rows of the annotations and pictures alike, and how many."""
         reasons = Counter(self.reasons)
         for row in self.finished.values():
-            reasons.update(row["reasons"])
+            reasons.update(row.reasons)
         return reasons
 
     @property
@@ -98,12 +99,12 @@ class TablePlan:
         return {"format": self.format, **kept, "shards": [shard.record for shard in self.shards]}
 
     @staticmethod
-    def of(record: dict, *, changed: bool, finished: dict[str, dict]) -> "TablePlan":
+    def of(record: dict, *, changed: bool, finished: dict[str, PackStats]) -> "TablePlan":
         kept: dict[str, Any] = {name: record.get(key) for key, name in _KEYS.items()}
         shards = tuple(map(PlannedShard.of, record["shards"]))
         return TablePlan(shards=shards, changed=changed, finished=finished, **kept)
 
-    def packed_as(self, stats: list[dict]) -> "TablePlan":
+    def packed_as(self, stats: list[PackStats]) -> "TablePlan":
         """The plan with the names of the files that the shards, in their order, are in now."""
-        shards = [replace(s, name=row["name"], old=None, sources=()) for s, row in zip(self.shards, stats, strict=True)]
-        return replace(self, shards=tuple(shards), finished={row["name"]: row for row in stats})
+        shards = [replace(s, name=row.name, old=None, sources=()) for s, row in zip(self.shards, stats, strict=True)]
+        return replace(self, shards=tuple(shards), finished={row.name: row for row in stats})

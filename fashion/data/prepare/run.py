@@ -19,6 +19,7 @@ from fashion.data.prepare.gone import without_gone
 from fashion.data.prepare.pack import ShardPacker
 from fashion.data.prepare.plan import plan_table
 from fashion.data.prepare.planned import PLAN, PlannedShard, TablePlan
+from fashion.data.prepare.stats import PackStats
 from fashion.data.prepare.taken import Key
 from fashion.data.prepare.tasks import run_tasks
 from fashion.data.schema import DUPLICATES, digests_file
@@ -69,20 +70,20 @@ def needs_ray(plan: TablePlan, out: Store, settings: TableSettings) -> bool:
     """Whether there may be a shard to pack."""
     if plan.left:
         return True
-    dropped = any(stats["dropped"] for stats in plan.finished.values())
+    dropped = any(stats.dropped for stats in plan.finished.values())
     return (dropped or settings.duplicates == "drop") and (plan.changed or not _manifest_agrees(out, plan, settings))
 
 
 def _pack_left(
     plan: TablePlan, source: Store, out: Store, settings: TableSettings, task_cpus: float, progress: Show
-) -> list[dict]:
+) -> list[PackStats]:
     """Stats of all shards, in their order, those that are left being packed."""
     packed = {shard.name: plan.finished[shard.name] for shard in plan.shards if shard.name in plan.finished}
     images = {shard.name: shard.images for shard in plan.shards}
     total = sum(images.values())
 
     def show() -> None:
-        progress(sum(images[name] for name in packed), total, counts_of(list(packed.values())))
+        progress(sum(images[name] for name in packed), total, counts_of(packed.values()))
 
     show()
     for name, stats in _packed([(shard, None) for shard in plan.left], source, out, settings, task_cpus):
@@ -93,7 +94,7 @@ def _pack_left(
 
 def _packed(
     work: list[Work], source: Store, out: Store, settings: TableSettings, task_cpus: float
-) -> Iterator[tuple[str, dict]]:
+) -> Iterator[tuple[str, PackStats]]:
     """The name of each shard, and its stats once it is packed."""
     packer = ShardPacker(source, out, settings)
     return run_tasks(lambda piece: (piece[0].name, packer.pack(*piece)), work, task_cpus=task_cpus)
@@ -168,7 +169,7 @@ def _leave_out(
     work: list[Work] = []
     for shard in plan.shards:
         keys = sorted(wanted.get(shard.name, []))
-        if list(map(list, keys)) != plan.finished[shard.name]["dropped"]:
+        if tuple(keys) != plan.finished[shard.name].dropped:
             shard = replace(shard, name=earlier.new_name(shard.split), old=(shard.name, shard.rows))
             work.append((shard, keys))
         shards.append(shard)

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fashion.data.prepare.earlier import comparable
-from fashion.data.schema import GROUP_ITEMS, digests_file, items_file, rows_file, stats_file
+from fashion.data.prepare.stats import read_stats
+from fashion.data.schema import GROUP_ITEMS, digests_file, items_file, rows_file
 from fashion.data.table import ItemTable, flatten
 from fashion.storage import Store
 
@@ -29,7 +30,7 @@ class Taken:
             same = self.same(rows, old_rows) - packed.keys()
             if same:
                 packed |= self.pictures(name, same)
-                dropped |= same & set(map(tuple, self.out.read_json(stats_file(name))["dropped"]))
+                dropped |= same & set(read_stats(self.out, name).dropped)
         return packed, sorted(dropped - packed.keys())
 
     def same(self, rows: pa.Table, old_rows: str) -> set[Key]:
