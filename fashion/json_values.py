@@ -44,7 +44,8 @@ def to_plain(value: Any) -> Any:
 
 
 def of_plain(kind: type[Value], plain: Any, name: str = "") -> Value:
-    """The value that was written so. Raises ValueError with the place that is of another type than the field."""
+    """The value that was written so. Raises ValueError with the place that is of another type than the field, or that the
+    class itself refuses by a ValueError that begins with the field's name."""
     return _of(kind, plain, name)
 
 
@@ -79,7 +80,10 @@ def _object(kind: Any, plain: Any, name: str) -> Any:
             values[field.name] = _of(hints[field.name], plain[field.name], place)
         elif field.default is MISSING and field.default_factory is MISSING:
             raise ValueError(f"{place.lstrip('.')} is missing")
-    return kind(**values)
+    try:
+        return kind(**values)
+    except ValueError as fault:  # of the class: what types do not say
+        raise ValueError(f"{name}.{fault}".lstrip(".")) from None
 
 
 def _fits(kind: Any, plain: Any) -> bool:

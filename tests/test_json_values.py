@@ -72,6 +72,25 @@ def test_what_is_of_another_type_is_named_in_its_place(change, message, tmp_path
     assert message in str(refused.value) and "m.json: is damaged" in str(refused.value)
 
 
+@dataclass(frozen=True)
+class Counted:
+    images: int
+
+    def __post_init__(self) -> None:
+        if self.images < 0:
+            raise ValueError(f"images is {self.images}, expected 0 or more")
+
+
+@dataclass(frozen=True)
+class Several:
+    rows: tuple[Counted, ...]
+
+
+def test_what_a_class_refuses_is_named_in_its_place():
+    with pytest.raises(ValueError, match=r"^rows\.1\.images is -1, expected 0 or more$"):
+        of_plain(Several, {"rows": [{"images": 1}, {"images": -1}]})
+
+
 def test_all_of_it_may_be_something_else():
     with pytest.raises(ValueError, match=r"^all of it is \[\], expected an object$"):
         of_plain(Manifest, [])

@@ -23,6 +23,11 @@ class ShardInfo:
     digest: str
     gone: str | None = left_out()  # digest of the list of items that its files hold and the table does not any more
 
+    def __post_init__(self) -> None:
+        for name, counts in (("items", [self.items]), ("images", [self.images]), ("groups", self.groups)):
+            if min(counts, default=0) < 0:
+                raise ValueError(f"{name} has {min(counts)}, expected 0 or more")
+
     @property
     def file(self) -> str:
         return items_file(self.name)

@@ -63,6 +63,10 @@ class CatalogueManifest:
     versions: dict[str, Any]
     created: str
 
+    def __post_init__(self) -> None:
+        if not self.shards:
+            raise ValueError("shards is [], expected a list that is not empty")
+
     @property
     def identity(self) -> dict:
         """What the vectors depend on, as `Embedder.identity` has it."""
