@@ -1,6 +1,7 @@
 """Pictures and annotations -> an item table."""
 
 import logging
+import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -90,16 +91,17 @@ def check_table(source: Store, settings: TableSettings, *, task_cpus: float) -> 
     log.info(f"check {source.uri}: everything is read, nothing is written")
     from fashion.data.prepare.check import check_pictures, draft_table
 
-    with Progress("read annotations", unit="rows") as bar:
-        draft = draft_table(source, settings, warn=note, progress=bar.to)
-    with ray_cluster(), Progress("check", unit="images") as bar:
-        checked = check_pictures(
-            draft,
-            source,
-            settings,
-            task_cpus=task_cpus,
-            progress=lambda done, total, bad: bar.to(done, total, bad=str(bad)),
-        )
+    with tempfile.TemporaryDirectory(prefix="fashion-check-") as folder:
+        with Progress("read annotations", unit="rows") as bar:
+            draft = draft_table(source, Store(folder), settings, warn=note, progress=bar.to)
+        with ray_cluster(), Progress("check", unit="images") as bar:
+            checked = check_pictures(
+                draft,
+                source,
+                settings,
+                task_cpus=task_cpus,
+                progress=lambda done, total, bad: bar.to(done, total, bad=str(bad)),
+            )
     say_splits(checked.splits)
     for line in checked.lines(draft.plan):
         log.info(line)

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import uuid
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ def test_what_failed_is_told_by_what_it_came_of(ray_running, capsys, monkeypatch
     """Storage, and bad input, in a task of Ray Data's: its own text is a hundred lines, of which the last is advice."""
     from dataclasses import make_dataclass
 
-    from fashion.data.prepare.tasks import run_tasks
+    from fashion.data.prepare.tasks import run_streamed, run_tasks
     from jobs import signals
 
     for name in ("end_on_signals", "hold"):
@@ -139,16 +140,21 @@ def test_what_failed_is_told_by_what_it_came_of(ray_running, capsys, monkeypatch
 
         raise InputError("items/x.parquet: is damaged")
 
-    for what, ended, said in (
+    cases = (
         (
             "storage",
             1,
             "failed: When reading: AWS Error ACCESS_DENIED during HeadObject; once that is mended, the same",
         ),
         ("input", 2, "error: items/x.parquet: is damaged"),
-    ):
+    )
+    for tasks, (what, ended, said) in product((run_tasks, run_streamed), cases):
         with pytest.raises(SystemExit) as found:
-            main(make_dataclass("Settings", []), lambda _, what=what: list(run_tasks(task, [what], task_cpus=1.0)), [])
+            main(
+                make_dataclass("Settings", []),
+                lambda _, tasks=tasks, what=what: list(tasks(task, [what], task_cpus=1.0)),
+                [],
+            )
         lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("failed", "error"))]
         assert found.value.code == ended and len(lines) == 1 and lines[0].startswith(said)
 

@@ -39,7 +39,7 @@ def ray_starts(monkeypatch):
     monkeypatch.setattr(prepare, "ray_cluster", lambda: starts.append(1) or nullcontext())
     here = lambda function, work, *, task_cpus: map(function, work)  # noqa: E731
     monkeypatch.setattr("fashion.data.prepare.run.run_tasks", here)
-    monkeypatch.setattr("fashion.data.prepare.check.run_tasks", here)
+    monkeypatch.setattr("fashion.data.prepare.check.run_streamed", here)
     return starts
 
 

@@ -1,7 +1,7 @@
 """What prepare would make of a source, without writing anything: every annotation and every picture is read."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -12,7 +12,8 @@ from fashion.data.prepare.pack import ShardPacker, stats_of
 from fashion.data.prepare.plan import plan_table
 from fashion.data.prepare.planned import PlannedShard, TablePlan
 from fashion.data.prepare.stats import PackStats
-from fashion.data.prepare.tasks import run_tasks
+from fashion.data.prepare.tasks import run_streamed
+from fashion.data.schema import rows_file
 from fashion.data.settings import TableSettings
 from fashion.domain import SPLITS
 from fashion.errors import InputError
@@ -23,10 +24,10 @@ SHOWN = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """The plan of a table, its annotations held in memory."""
+    """The plan of a table, and its annotations."""
 
     plan: TablePlan
-    rows: dict[str, pa.Table]  # digest -> the annotations of a shard
+    held: Store  # has the annotations of each shard, as a table's folder has them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +74,14 @@ class Checked:
 
 
 def draft_table(
-    source: Store, settings: TableSettings, *, warn: Callable[[str], None], progress: Callable[[int], None]
+    source: Store, held: Store, settings: TableSettings, *, warn: Callable[[str], None], progress: Callable[[int], None]
 ) -> Draft:
-    """Needs no Ray. `progress(rows read so far)`. Raises InputError."""
-    rows: dict[str, pa.Table] = {}
-    plan = plan_table(source, None, settings, warn=warn, progress=progress, keep=rows.__setitem__)
-    return Draft(plan=plan, rows=rows)
+    """`held`: an empty folder of this machine. Needs no Ray. `progress(rows read so far)`. Raises InputError."""
+
+    def keep(digest: str, rows: pa.Table) -> None:
+        held.write_table(rows_file(digest), rows)
+
+    return Draft(plan=plan_table(source, None, settings, warn=warn, progress=progress, keep=keep), held=held)
 
 
 def check_pictures(
@@ -99,15 +102,20 @@ def check_pictures(
         shard_stats = stats_of(shard, packed, size=jpegs, digest="")
         return shard_stats, packed.quarantine.to_pylist(), with_shard(packed.digests, shard)
 
-    stats, bad, digests = [], [], []
-    done, total = 0, sum(shard.images for shard in draft.plan.shards)
-    progress(done, total, 0)
-    work = [(shard, draft.rows[shard.rows]) for shard in draft.plan.shards]
-    for shard_stats, rows, shard_digests in run_tasks(check, work, task_cpus=task_cpus):
-        stats.append(shard_stats)
-        bad += rows
-        digests.append(shard_digests)
-        done += shard_stats.images + shard_stats.bad
-        progress(done, total, len(bad))
-    duplicates, counts = find_duplicates(digests, total)
+    stats: list[PackStats] = []
+    bad: list[dict] = []
+    total = sum(shard.images for shard in draft.plan.shards)
+
+    def digests() -> Iterator[pa.Table]:
+        done = 0
+        progress(done, total, 0)
+        work = ((shard, draft.held.read_table(rows_file(shard.rows))) for shard in draft.plan.shards)
+        for shard_stats, rows, shard_digests in run_streamed(check, work, task_cpus=task_cpus):
+            stats.append(shard_stats)
+            bad.extend(rows)
+            done += shard_stats.images + shard_stats.bad
+            progress(done, total, len(bad))
+            yield shard_digests
+
+    duplicates, counts = find_duplicates(digests(), total)
     return Checked(stats=stats, bad=bad, duplicates=duplicates.to_pylist(), counts=counts)
