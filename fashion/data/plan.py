@@ -7,7 +7,7 @@ twice in a step, every epoch has the same number of steps, and the plan depends 
 many row groups, none of them is listed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,8 +50,8 @@ class Plan:
             )
 
     @staticmethod
-    def of(shards: Sequence[ShardInfo], *, items_per_step: int, seed: int) -> "Plan":
-        """A plan over the shards of one split."""
+    def of(shards: Iterable[ShardInfo], *, items_per_step: int, seed: int) -> "Plan":
+        """A plan over the shards of one split, which are gone through twice."""
         many = sum(len(shard.groups) for shard in shards) > MANY
         groups = ManyGroups(shards) if many else listed(shards)
         return Plan(groups=groups, items_per_step=items_per_step, seed=seed)

@@ -11,6 +11,7 @@ The item table is Parquet shards, one row an item with the list of its images, o
     digests/train/shard-00000.parquet    one a picture that was read, by which duplicates are found
     plan/3f2a....parquet                 the annotations that a shard was made from, by which changes are found
     gone/9c41....parquet                 items that a shard's files hold and the table does not any more
+    lists/5d07....parquet, .json         of a table of many shards: what the manifest of another says of them, and its plan
 
 `image` is unique in the table: the picture's name, and NAME#2, ... for further garments of it (`prepare/garments.py`).
 A row group holds `GROUP_ITEMS` items: the unit that training reads. A shard that is made anew gets a new name.
@@ -48,7 +49,8 @@ ANNOTATIONS = pa.schema(
 
 FORMAT = 2
 LAYERED = 3  # the format of a table with shards of several layers, or with items that are gone
-FORMATS = (FORMAT, LAYERED)
+LONG = 4  # the format of a table of many shards, which are listed in a file beside the manifest
+FORMATS = (FORMAT, LAYERED, LONG)
 GROUP_ITEMS = 64
 MANIFEST = "manifest.json"
 

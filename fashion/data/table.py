@@ -1,8 +1,9 @@
 """Reading a finished item table: its manifest, its shards, their row groups. What is in its files: schema.py."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fashion.data.schema import FORMATS, MANIFEST, gone_file, items_file
+from fashion.data.shard_list import read_gone, read_shards
 from fashion.data.table_manifest import KIND, ShardInfo, TableManifest
 from fashion.errors import InputError
 from fashion.sealed import read_footer
@@ -77,18 +79,27 @@ class ItemTable:
                     "matches by category; prepare the table again, which sets them aside"
                 )
 
+    @property
+    def plan(self) -> dict | None:
+        """The record of the plan that the table was made by; None of an earlier version's."""
+        lists = self.manifest.lists
+        return self.store.read_value(lists.plan, dict) if lists else self.manifest.plan
+
+    @property
+    def splits(self) -> list[str]:
+        """Those that have shards, in the order of these."""
+        shards = self.manifest.shards
+        return list(self.manifest.splits if shards is None else dict.fromkeys(shard.split for shard in shards))
+
     def shards(self, *splits: str) -> list[ShardInfo]:
         """The shards of the splits, in order. Raises InputError where a split has none."""
-        shards = []
-        for split in splits:
-            rows = [shard for shard in self.manifest.shards if shard.split == split]
-            if not rows:
-                splits_there = dict.fromkeys(shard.split for shard in self.manifest.shards)
-                raise InputError(
-                    f"{self.store.uri}: no {split} images; the table has {', '.join(splits_there) or 'nothing'}"
-                )
-            shards += rows
-        return shards
+        return [shard for split in splits for shard in SplitShards(self, split)]
+
+    def listed(self, split: str | None = None) -> Iterable[ShardInfo]:
+        """All shards, or those of a split, in order; those of a long table are read from their list each time."""
+        if lists := self.manifest.lists:
+            return read_shards(self.store, lists.shards, split)
+        return [shard for shard in self.manifest.shards or () if split in (None, shard.split)]
 
     def read(self, shard: str, group: int | None = None, columns: list[str] | None = None) -> pa.Table:
         """Rows of one shard (or of one of its row groups): `item`, `images`. Raises InputError where the shard is gone, or
@@ -107,7 +118,8 @@ class ItemTable:
     @cached_property
     def _gone(self) -> dict[str, str]:
         """Shard -> digest of the list of items that are gone."""
-        return {shard.name: shard.gone for shard in self.manifest.shards if shard.gone}
+        lists = self.manifest.lists
+        return read_gone(self.store, lists.shards) if lists else {s.name: s.gone for s in self.listed() if s.gone}
 
     def _gone_items(self, digest: str) -> pa.Array:
         items = self._gone_lists.get(digest)
@@ -153,6 +165,25 @@ class ItemTable:
         wanted = None if columns is None else ["item", *(f"images.list.element.{name}" for name in columns)]
         rows = self.read(shard, columns=wanted)
         return flatten(rows)
+
+
+@dataclass(frozen=True)
+class SplitShards:
+    """The shards of a split, in order, as often as they are asked for."""
+
+    table: ItemTable
+    split: str
+
+    def __iter__(self) -> Iterator[ShardInfo]:
+        """Raises InputError where there is none."""
+        none = True
+        for shard in self.table.listed(self.split):
+            none = False
+            yield shard
+        if none:
+            raise InputError(
+                f"{self.table.store.uri}: no {self.split} images; the table has {', '.join(self.table.splits) or 'nothing'}"
+            )
 
 
 class _Kept:

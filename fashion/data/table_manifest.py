@@ -55,6 +55,14 @@ class UsedSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListFiles:
+    """Names of the files beside the manifest that have what it does not list itself."""
+
+    shards: str
+    plan: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class TableManifest:
     """Raises ValueError where settings lack what is asked of them, or counts a split that has shards."""
 
@@ -74,14 +82,18 @@ class TableManifest:
     labels: dict[str, LabelledImages]  # by split
     attribute_counts: dict[str, int]  # of train images
     category_counts: dict[str, int]  # of train images
-    shards: tuple[ShardInfo, ...]
+    shards: tuple[ShardInfo, ...] | None = left_out()  # None: in `lists`
     plan: dict[str, Any] | None = left_out()  # TablePlan.record; older versions kept none
+    lists: ListFiles | None = left_out()  # of a table of many shards
     versions: dict[str, Any] = field(default_factory=dict)
     created: str | None = None
 
     def __post_init__(self) -> None:
         _ = self.used
-        if lacking := {shard.split for shard in self.shards} - self.labels.keys():
+        if self.shards is None and self.lists is None:
+            raise ValueError("shards is missing")
+        splits = self.splits.keys() if self.shards is None else {shard.split for shard in self.shards}
+        if lacking := splits - self.labels.keys():
             raise ValueError(f"labels.{min(lacking)} is missing")
 
     @cached_property

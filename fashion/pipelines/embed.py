@@ -76,7 +76,7 @@ def embed(settings: EmbedJobSettings) -> Catalogue:
         if value := getattr(settings, name):
             check_storage(name, value, writes=name == "out")
     table, out = ItemTable(Store(settings.data)), Store(settings.out)
-    splits = settings.splits or dict.fromkeys(shard.split for shard in table.manifest.shards)
+    splits = settings.splits or table.splits
     shards = table.shards(*splits)
     since = open_catalogue(settings.since) if settings.since else None
     best = best_network(Store(settings.run))

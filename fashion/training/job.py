@@ -10,7 +10,7 @@ from fashion.data.label_pictures import LabelTables
 from fashion.data.labels import count_attributes, vocabulary_of
 from fashion.data.mining import MiningSettings
 from fashion.data.plan import Plan
-from fashion.data.table import ItemTable
+from fashion.data.table import ItemTable, SplitShards
 from fashion.errors import InputError
 from fashion.networks.settings import NetworkSettings
 from fashion.provenance import now, versions
@@ -168,7 +168,7 @@ def check_possible(network: NetworkSettings) -> None:
 
 def draft_job(settings: TrainSettings, table: ItemTable, run: Store, labelled: Sequence[ItemTable] = ()) -> Job:
     """What settings and storage say of a job: all but its resources. Raises InputError. Needs no Ray, and no torch."""
-    plan = Plan.of(table.shards("train"), items_per_step=settings.batch.items, seed=settings.seed)
+    plan = Plan.of(SplitShards(table, "train"), items_per_step=settings.batch.items, seed=settings.seed)
     settings = settle(with_epochs(settings, run), table, plan.steps)
     table.shards("val")
     table.check_categories("train", "val")

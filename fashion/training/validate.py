@@ -50,10 +50,7 @@ class Validation:
         self.transform = transform
         self.groups = _share(table, split, items)
         self.labelled = [
-            (other, group)
-            for other in labelled
-            if any(shard.split == split for shard in other.manifest.shards)
-            for group in _share(other, split, items)
+            (other, group) for other in labelled if split in other.splits for group in _share(other, split, items)
         ]
 
     def measure(self, network: Network, *, autocast: bool) -> dict:

@@ -56,7 +56,7 @@ def rows(shop: Shop, items: range, *, domains=("shop", "consumer")) -> list[str]
 
 
 def images(table: ItemTable) -> dict[str, dict]:
-    return {r["image"]: r for s in table.manifest.shards for r in table.image_rows(s.name).to_pylist()}
+    return {r["image"]: r for s in table.listed() for r in table.image_rows(s.name).to_pylist()}
 
 
 def quarantined(table: ItemTable) -> dict[str, str]:

@@ -9,11 +9,13 @@ from dataclasses import asdict
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fashion.data import shard_list
 from fashion.data.prepare.counts import FIELDS
 from fashion.data.prepare.planned import WEB, PlannedShard, TablePlan
 from fashion.data.prepare.stats import PackStats
 from fashion.data.schema import (
     ADDRESS,
+    LONG,
     MANIFEST,
     REJECTED,
     digests_file,
@@ -24,7 +26,8 @@ from fashion.data.schema import (
     stats_file,
 )
 from fashion.data.settings import TableSettings
-from fashion.data.table_manifest import LabelledImages, TableManifest
+from fashion.data.shard_list import write_lists
+from fashion.data.table_manifest import LabelledImages, ListFiles, TableManifest
 from fashion.json_values import of_plain
 from fashion.provenance import now, versions
 from fashion.storage import READERS, Store
@@ -47,8 +50,9 @@ def finish(source: Store, out: Store, settings: TableSettings, plan: TablePlan, 
     counts = counts_of(stats)
     metadata = {name: plan.metadata[name] for name in ("categories", "domains", *FIELDS)}
     metadata["labels"] = {split: of_plain(LabelledImages, row) for split, row in metadata["labels"].items()}
+    lists = write_lists(out, shards, plan.record) if len(shards) > shard_list.MANY else None
     manifest = TableManifest(
-        format=plan.format,
+        format=LONG if lists else plan.format,
         fingerprint=hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).hexdigest(),
         source=source.uri,
         settings=asdict(settings),
@@ -60,15 +64,16 @@ def finish(source: Store, out: Store, settings: TableSettings, plan: TablePlan, 
             for split in dict.fromkeys(row.split for row in stats)
         },
         **metadata,
-        shards=shards,
-        plan=plan.record,
+        shards=None if lists else shards,
+        plan=None if lists else plan.record,
+        lists=lists,
         versions=versions(),
         created=now(),
     )
     out.write_value(MANIFEST, manifest)
     if plan.metadata.get("signed"):
         _forget_addresses(out, plan)
-    _tidy(out, plan)
+    _tidy(out, plan, lists)
 
 
 def _forget_addresses(out: Store, plan: TablePlan) -> None:
@@ -88,15 +93,16 @@ def _forget_addresses(out: Store, plan: TablePlan) -> None:
         list(pool.map(forget, plan.shards))
 
 
-def _tidy(out: Store, plan: TablePlan) -> None:
-    """Delete the files of shards that are no more."""
+def _tidy(out: Store, plan: TablePlan, lists: ListFiles | None) -> None:
+    """Delete the files of shards that are no more, and the lists of earlier ones."""
     files = (items_file, quarantine_file, stats_file, digests_file)
     needed = {file(shard.name) for shard in plan.shards for file in files} | {REJECTED}
     needed |= {rows_file(shard.rows) for shard in plan.shards}
     needed |= {gone_file(shard.gone) for shard in plan.shards if shard.gone}
+    needed |= {lists.shards, lists.plan} if lists else set()
     there = [
         name
-        for folder in ("items", "quarantine", "stats", "digests", "plan", "gone")
+        for folder in ("items", "quarantine", "stats", "digests", "plan", "gone", shard_list.LISTS)
         for name in out.names(folder, recursive=True)
     ]
     with ThreadPoolExecutor(READERS) as pool:

@@ -116,11 +116,12 @@ def _records(out: Store, identity: dict, warn: Warn) -> list[tuple[dict, bool]]:
     if (plan := _unfinished(out, warn)) and plan.get("format") in FORMATS and "sources" in plan:
         records.append((plan, True))
     if out.exists(MANIFEST):
-        manifest = ItemTable(out).manifest
+        table = ItemTable(out)
+        manifest = table.manifest
         theirs = _of(manifest.settings | {"source": manifest.source}, identity)
         check_same(out, "an item table", theirs, _of(identity, theirs), "choose another --out, or the same settings")
-        if manifest.plan:  # else of an earlier version, and packed anew
-            records.append((manifest.plan, False))
+        if record := table.plan:  # else of an earlier version, and packed anew
+            records.append((record, False))
     elif records and (other := difference(_of(theirs := records[0][0]["settings"], identity), _of(identity, theirs))):
         warn(f"{out.uri}: what an unfinished prepare with another {other[0]} left is made anew")
         return []

@@ -116,9 +116,9 @@ def _check_bad(plan: TablePlan, out: Store, settings: TableSettings) -> None:
 
 def _manifest_agrees(out: Store, plan: TablePlan, settings: TableSettings) -> bool:
     """Whether the manifest there says all this already."""
-    manifest = ItemTable(out).manifest
-    names = [shard["name"] for shard in (manifest.plan or {"shards": []})["shards"]]
-    return names == [shard.name for shard in plan.shards] and manifest.used.duplicates == settings.duplicates
+    table = ItemTable(out)
+    names = [shard["name"] for shard in (table.plan or {"shards": []})["shards"]]
+    return names == [shard.name for shard in plan.shards] and table.manifest.used.duplicates == settings.duplicates
 
 
 def _digests(out: Store, plan: TablePlan) -> Iterator[pa.Table]:
