@@ -12,7 +12,7 @@ import numpy as np
 
 from fashion.data.group import Group
 from fashion.data.mining import MiningSettings
-from fashion.data.neighbours import await_neighbours
+from fashion.data.neighbours import file_of, read_neighbours
 from fashion.data.plan import Plan, Ticket
 from fashion.seeds import generator
 from fashion.storage import Store
@@ -38,11 +38,22 @@ class HardPlan(Plan):
 
     @cached_property
     def _kept(self) -> dict:
-        """The neighbours, and the epoch's steps, that were asked for last: a feed goes from ticket to ticket."""
+        """The neighbours, and the epoch's steps, that were asked for last, and the neighbours that are there: a feed goes
+        from ticket to ticket."""
         return {}
 
+    def ready(self, epoch: int) -> bool:
+        """Whether the neighbours are there of which the tickets of this epoch are made: a feed is ahead of the workers, who
+        find them."""
+        mined_at = self.mining.of(epoch)
+        if mined_at is not None and self._kept.get("there") != mined_at:
+            if not self.run.exists(file_of(mined_at)):
+                return False
+            self._kept["there"] = mined_at
+        return True
+
     def ticket(self, epoch: int, number: int) -> Ticket:
-        """Waits until the neighbours are found. Raises InputError where their file is damaged."""
+        """Of an epoch that is ready. Raises InputError where the file of its neighbours is damaged."""
         if self.mining.of(epoch) is None:
             return super().ticket(epoch, number)
         first = number * self.ticket_steps
@@ -63,7 +74,7 @@ class HardPlan(Plan):
             mined_at = self.mining.of(epoch)
             assert mined_at is not None  # the epoch has hard batches
             if self._kept.get("mined_at") != mined_at:
-                neighbours = await_neighbours(self.run, mined_at, items=self.items, data=self.data)
+                neighbours = read_neighbours(self.run, mined_at, items=self.items, data=self.data)
                 self._kept.update(mined_at=mined_at, nearest=neighbours.nearest_NK)
             m = self.mining
             steps = arrange(self, self._kept["nearest"], share=m.share, group=m.group, epoch=epoch)

@@ -6,7 +6,6 @@ duplicates.csv
 
 import json
 import re
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,6 @@ FOLDER = "neighbours"
 DUPLICATES = "duplicates.csv"  # items that may be one garment listed twice, as they were found last
 FORMAT = "fashion-neighbours-1"
 _NAME = re.compile(rf"{FOLDER}/epoch=(\d+)\.safetensors")
-_POLL = (0.1, 2.0)  # seconds between two looks for a file, at first and at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +62,6 @@ def read_neighbours(run: Store, epoch: int, *, items: int, data: str) -> Neighbo
     if nearest.size and not -1 <= nearest.min() <= nearest.max() < items:
         raise InputError(f"{where}: is damaged (no such items); delete it, and the run finds them anew when it goes on")
     return neighbours
-
-
-def await_neighbours(run: Store, epoch: int, *, items: int, data: str) -> Neighbours:
-    """`read_neighbours`, once the workers have found them: a feed is ahead of them."""
-    pause, longest = _POLL
-    while not run.exists(file_of(epoch)):
-        time.sleep(pause)
-        pause = min(longest, 1.5 * pause)
-    return read_neighbours(run, epoch, items=items, data=data)
 
 
 def forget_after(run: Store, epoch: int) -> None:

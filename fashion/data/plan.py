@@ -79,6 +79,10 @@ class Plan:
         """Tickets an epoch."""
         return -(-self.steps // max(1, self.ticket_items // self.items_per_step))
 
+    def ready(self, epoch: int) -> bool:
+        """Whether the tickets of this epoch can be made. Of this plan: at any time."""
+        return True
+
     def ticket(self, epoch: int, number: int) -> Ticket:
         """Ticket `number` of the epoch; costs the epoch's shuffle, O(row groups), or where those are many O(shards)."""
         first = number * self.ticket_steps

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import torch
 
 AHEAD = 8  # tickets an actor that are made before they are needed
+STILL_S = 86400.0  # the stream may stand still: while the workers validate, or find neighbours
 ROW_BYTES = 64 << 20  # a row takes steps up to so many bytes of pixels, and one step at least
 
 
@@ -203,6 +204,9 @@ class Tickets:
     def __len__(self) -> int:
         return self.steps.stop // self.plan.steps * self.plan.tickets() - self.first[0]
 
+    def ready(self, i: int) -> bool:
+        return self.plan.ready((self.first[0] + i) // self.plan.tickets())
+
     def __call__(self, i: int) -> dict[str, int]:
         first, skipped = self.first
         epoch, number = divmod(first + i, self.plan.tickets())
@@ -225,11 +229,12 @@ def training_stream(
     context.target_max_block_size = 1  # a row is a block, so that the equal split deals whole micro-batches in turn
     context.enable_progress_bars = False
     context.memory_usage_poll_interval_s = None  # walks every page of the actor once a second
+    context.execution_no_progress_timeout_s = STILL_S
     if Paced not in context.custom_execution_callback_classes:
         context.custom_execution_callback_classes = [*context.custom_execution_callback_classes, Paced]
     tickets = Tickets(plan, steps)
     # As many ahead as actors may have at once: none waits for one.
-    return rows_on_demand(tickets, len(tickets), ahead=AHEAD * actors).map_batches(
+    return rows_on_demand(tickets, len(tickets), ahead=AHEAD * actors, ready=tickets.ready).map_batches(
         FeedActor,
         fn_constructor_args=(table, plan, settings, labels),
         batch_size=1,

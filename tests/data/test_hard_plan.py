@@ -1,7 +1,6 @@
 """Hard batches: every item still once an epoch, neighbours together, and a pure function of what is in the files."""
 
 import pickle
-import threading
 from collections import Counter
 from types import SimpleNamespace
 
@@ -10,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fashion.data import neighbours as files
 from fashion.data.hard_plan import HardPlan, arrange, form_groups
 from fashion.data.item_group import ItemGroup, read_columns
 from fashion.data.mining import MiningSettings
@@ -117,18 +115,13 @@ def test_a_plan_that_travelled_and_starts_in_the_middle_draws_the_same(tmp_path)
     assert [labels_of(other, 1, n) for n in reversed(range(plan.tickets()))] == first[::-1]
 
 
-def test_a_feed_waits_for_the_neighbours(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_POLL", (0.01, 0.02))
+def test_an_epoch_is_ready_once_the_neighbours_of_its_batches_are_there(tmp_path):
     plan = plan_of([64] * 2, 16)
-    hard = HardPlan.over(plan, MiningSettings(every=1, group=2), Store(tmp_path), "d")
-    drawn = []
-    waiting = threading.Thread(target=lambda: drawn.append(hard.ticket(1, 0)), daemon=True)
-    waiting.start()
-    waiting.join(0.2)
-    assert waiting.is_alive() and not drawn
-    expected = hard_plan(tmp_path, plan, some_neighbours(128, 16), group=2).ticket(1, 0)
-    waiting.join(10)
-    assert np.array_equal(drawn[0].row, expected.row) and drawn[0].groups == expected.groups
+    hard = HardPlan.over(plan, MiningSettings(every=2, start=1, group=2), Store(tmp_path), "d")
+    assert [hard.ready(epoch) for epoch in range(5)] == [True, False, False, False, False]
+    hard_plan(tmp_path, plan, some_neighbours(128, 16), group=2)  # writes those of epoch 1
+    assert [hard.ready(epoch) for epoch in range(5)] == [True, True, True, False, False]
+    assert all(plan.ready(epoch) for epoch in range(5))
 
 
 def test_what_no_checkpoint_holds_is_forgotten(tmp_path):

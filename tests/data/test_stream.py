@@ -1,14 +1,22 @@
 """The training stream on a running Ray: what it gives, and what it takes of the machine while nobody reads."""
 
 import itertools
+import os
 import time
+from types import SimpleNamespace
 
+import numpy as np
 import psutil
 import pytest
+import ray
 from ray.data import ActorPoolStrategy, DataContext
 
+from fashion.data.hard_plan import HardPlan
+from fashion.data.mining import MiningSettings
+from fashion.data.neighbours import Neighbours, write_neighbours
 from fashion.data.plan import Plan
 from fashion.data.stream import FeedSettings, Tickets, steps, stream_options, training_stream
+from fashion.ray_seam import on_demand
 from fashion.ray_seam.on_demand import rows_on_demand
 from fashion.ray_seam.pace import Paced
 from fashion.storage import Store
@@ -68,6 +76,48 @@ def test_rows_to_come_are_held_by_nobody(ray_running):
     assert [(int(r["number"][0]), int(r["twice"][0])) for r in rows] == [(i, 2 * i) for i in range(300)]
     assert made == list(range(len(made))) and len(made) < 100_000  # the executor goes on while rows fit its memory
     assert psutil.Process().memory_info().rss - before < 100 << 20
+
+
+def test_no_actor_waits_for_neighbours_that_batches_not_yet_made_lead_to(ray_running, table, tmp_path, monkeypatch):
+    """The only actor gets the ticket of epoch 0 last of those that are made, as on a busy machine. One that already had
+    that of epoch 1 would wait for its neighbours, and they come after epoch 0."""
+
+    here, started = os.getpid(), tmp_path / "started"
+
+    class Noticed(FeedSettings):
+        def __getattribute__(self, name):
+            if name == "cache" and os.getpid() != here:  # an actor asks for it when it starts
+                started.touch()
+            return super().__getattribute__(name)
+
+    @ray.remote(num_cpus=0)
+    def late(block):
+        while not started.exists():
+            time.sleep(0.1)
+        time.sleep(5)
+        return block
+
+    def put(block):
+        return late.remote(block) if block["epoch"][0].as_py() == 0 else ray.put(block)
+
+    monkeypatch.setattr(on_demand, "ray", SimpleNamespace(put=put))
+    run, epochs, N = Store(tmp_path / "run"), 4, 128
+    plan = Plan.of(table.shards("train"), items_per_step=ITEMS, seed=0)
+    assert plan.tickets() == 1
+    hard = HardPlan.over(plan, MiningSettings(every=1, start=1, group=2), run, table.fingerprint)
+    feed = Noticed(views=2, size=32, slots=1, crop="whole", pairs=False)
+    dataset = training_stream(table, hard, feed, steps=range(epochs * plan.steps), actors=1, actor_cpus=1.0)
+    dataset.context.execution_options = stream_options(8 << 20)
+    dataset.context.execution_no_progress_timeout_s = 60  # else a stream that stands still does so for a day
+    nearest = ((np.arange(N)[:, None] + np.arange(1, 5)) % N).astype(np.int32)
+    about = {"data": table.fingerprint}
+    found = Neighbours(nearest_NK=nearest, similarity_NK=np.zeros((N, 4), np.float32), about=about)
+    seen = []
+    for batch in steps(dataset.iter_torch_batches(batch_size=1, prefetch_batches=0)):
+        seen.append((int(batch["epoch"]), int(batch["step"])))
+        if len(seen) % plan.steps == 0:
+            write_neighbours(run, len(seen) // plan.steps, found)
+    assert seen == [(epoch, step) for epoch in range(epochs) for step in range(plan.steps)]
 
 
 def test_tickets_are_counted_through_the_epochs_and_entered_at_any_step(table):
