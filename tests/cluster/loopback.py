@@ -17,6 +17,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 RAY = str(Path(sys.executable).with_name("ray"))
 HEAD_CPUS, OTHER_CPUS = 5, 3
+_LISTED = ("actors", "jobs", "nodes", "objects", "placement_groups", "runtime_envs", "tasks", "workers")
+STATE = (
+    *(f"api/v0/{what}?detail=1&limit=10000" for what in _LISTED), "api/jobs/", "api/cluster_status", "logical/actors",
+    "nodes?view=summary",
+)  # fmt: skip
 WAIT_S = 300  # for what takes seconds on a machine that does nothing else
 
 
@@ -42,16 +47,30 @@ class Loopback:
         self.nodes: list[subprocess.Popen] = []
 
     def __enter__(self):
-        self._start("head", *self.head_options)
-        self.wait(lambda: self._ask("api/jobs/") == [], "dashboard")
-        self._start("other", f"--address=127.0.0.1:{self.port}", f"--num-cpus={OTHER_CPUS}")
-        self.wait(lambda: len(self._ask("nodes?view=summary")["data"]["summary"]) == 2, "second node")
+        try:
+            self._start("head", *self.head_options)
+            self.wait(lambda: self._ask("api/jobs/") == [], "dashboard")
+            self.add()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *fault):
         while self.nodes:
             self.take_away()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def add(self) -> None:
+        """Another node, which is there when this returns."""
+        before = set(self.alive())
+        self._start("other", f"--address=127.0.0.1:{self.port}", f"--num-cpus={OTHER_CPUS}")
+        self.wait(lambda: bool(self.alive().keys() - before), "other node")
+
+    def alive(self) -> dict[str, dict]:
+        """Id of each node that is alive, and what the dashboard says of it."""
+        nodes = [node["raylet"] for node in self._ask("nodes?view=summary")["data"]["summary"]]
+        return {node["nodeId"]: node for node in nodes if node["state"] == "ALIVE"}
 
     def take_away(self) -> None:
         """The newest node dies, as a spot machine does."""
@@ -74,6 +93,10 @@ class Loopback:
     def job(self, name: str) -> dict:
         """`ray job status`: `status`, `driver_exit_code` and more."""
         return self._ask(f"api/jobs/{name}")
+
+    def state(self) -> dict[str, str]:
+        """What Ray tells anybody with the token, address by address: actors, tasks, runtime environments and so on."""
+        return {what: json.dumps(self._ask(what)) for what in STATE}
 
     def logs(self, name: str) -> str:
         return self._ask(f"api/jobs/{name}/logs")["logs"]

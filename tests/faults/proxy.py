@@ -42,6 +42,8 @@ class Proxy:
         self.behind = host, port
         self.faults: list[Fault] = []
         self.asked: Counter = Counter()
+        self.written: dict[str, float] = {}  # path -> when it was written
+        self.unseen = 0  # requests of `unseen` that were answered with 404
         self.lock = threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self.server.daemon_threads = True
@@ -92,6 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _any(self) -> None:
         self.sent = self._read_body()
+        if self.command in ("PUT", "POST"):
+            self.server.proxy.written[self.path.partition("?")[0]] = time.monotonic()
         fault = self.server.proxy.fault_of(f"{self.command} {self.path}")
         if fault is None:
             self.answer(self.forward())
@@ -185,6 +189,19 @@ def short(handler: _Handler) -> None:
     found = handler.forward()
     half = found.body[: len(found.body) // 2]
     handler.answer(Answer(found.status, found.headers, half, len(half)))
+
+
+def unseen(seconds: float) -> Callable[[_Handler], None]:
+    """404 for what was written less than so long ago, as of a storage whose machines do not agree at once."""
+    missing = status(404, "NoSuchKey")
+
+    def act(handler: _Handler) -> None:
+        when = handler.server.proxy.written.get(handler.path.partition("?")[0], -seconds)
+        fresh = handler.command in ("GET", "HEAD") and time.monotonic() - when < seconds
+        handler.server.proxy.unseen += fresh
+        missing(handler) if fresh else handler.answer(handler.forward())
+
+    return act
 
 
 def flipped(handler: _Handler) -> None:
