@@ -4,6 +4,7 @@ resumed when one of the nodes is gone."""
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ SETTINGS = (
     "--resources.workers", "2", "--resources.min_workers", "1", "--resources.worker_cpus", "3",
     "--resources.feed_actors", "1", "--resources.threads", "1",
 )  # fmt: skip
+CANARY = {"AWS_ACCESS_KEY_ID": "CANARYID", "AWS_SECRET_ACCESS_KEY": "CANARYSECRET", "AWS_SESSION_TOKEN": "CANARYTOKEN"}
 TRAIN = ("python", "jobs/train.py", "--data", "s3://loopback/table", "--run", "s3://loopback/run", *SETTINGS)
 
 
@@ -32,7 +34,9 @@ def cluster(s3, tmp_path_factory):
     for file in catalogue.rglob("*"):
         if file.is_file():
             s3.upload_file(str(file), "loopback", f"source/{file.relative_to(catalogue)}")
-    with Loopback() as running:
+    running = Loopback()
+    running.env |= CANARY
+    with running:
         yield running
 
 
@@ -58,10 +62,13 @@ def test_stopped_training_is_resumed_by_the_same_command_on_the_node_that_is_lef
     run = Store("s3://loopback/run")
     assert cluster.submit("first", *TRAIN, wait=False).returncode == 0
     cluster.wait(lambda: run.exists("history.json") or cluster.job("first")["status"] == "FAILED", "first epoch")
+    state = cluster.state()  # while all of it runs
     cluster.stop("first")
     assert cluster.job("first")["status"] == "STOPPED", cluster.logs("first")
     before = run.read_json("history.json")
     assert 1 <= len(before) < EPOCHS
+    assert any("RayTrainWorker" in said for said in state.values())
+    assert not [what for what, said in state.items() if "CANARY" in said]
     log = cluster.logs("first")
     assert f"epoch   1/{EPOCHS}" in log and "2 CPU workers" in log
     assert "stopped; the same command goes on from here" in log and "Traceback" not in log
@@ -79,6 +86,14 @@ def test_stopped_training_is_resumed_by_the_same_command_on_the_node_that_is_lef
     assert f"epoch  {EPOCHS}/{EPOCHS}" in log and "best epoch" in log
     assert "\r" not in log and "Traceback" not in log and "WARNING" not in log
     assert run.names("tensorboard")
+
+
+def test_no_key_is_in_what_ray_writes_down(cluster, table):
+    """Logs, and what a session keeps of its jobs."""
+    files = [path for path in Path(cluster.folder).rglob("*") if path.is_file()]
+    assert len(files) > 50
+    secrets = (b"CANARYSECRET", b"CANARYTOKEN", cluster.env["RAY_AUTH_TOKEN"].encode())
+    assert not [path for path in files if any(secret in path.read_bytes() for secret in secrets)]
 
 
 def test_the_exit_status_is_the_jobs_own(cluster):
