@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check coverage benchmarks soak pins clean
+.PHONY: demo test check coverage benchmarks soak pins sbom clean
 
 demo: .venv/installed
 	$(BIN)/python jobs/train.py
@@ -50,5 +50,9 @@ pins: .venv/installed
 	$(PIN) -o requirements.txt
 	$(PIN) --extra test -c requirements.txt -o tests/requirements.txt
 
+# The software bill of materials of what a cluster installs (CycloneDX); the image has its own in /fashion/bom.json.
+sbom: .venv/installed
+	$(BIN)/python cluster/bom.py --out bom.json
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv runs bom.json
