@@ -1,4 +1,4 @@
-"""The errors that have a name: what a user can cause, and a training that cannot go on."""
+"""The errors that have a name: what a user can cause, and trainings that cannot go on."""
 
 
 class InputError(ValueError):
@@ -8,3 +8,7 @@ class InputError(ValueError):
 
 class TrainingDiverged(RuntimeError):
     """The loss or the weights are no longer finite. The same steps from the same checkpoint would end so again."""
+
+
+class RunLost(RuntimeError):
+    """A process that a run cannot go on without has ended. The same command goes on from the newest checkpoint."""

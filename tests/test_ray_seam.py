@@ -9,15 +9,19 @@ import psutil
 import pytest
 from ray._private import utils, worker
 from ray.train import FailureConfig
-from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
+from ray.train.v2._internal.exceptions import (
+    UserExceptionWithTraceback,
+    WorkerGroupStartupFailedError,
+    WorkerGroupStartupTimeoutError,
+)
 from ray.train.v2._internal.execution.failure_handling import FailureDecision
 from ray.train.v2.api import data_parallel_trainer
-from ray.train.v2.api.exceptions import WorkerGroupError
+from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from fashion.capacity import OWN, owned
 from fashion.causes import cause
-from fashion.errors import InputError, TrainingDiverged
-from fashion.ray_seam.faults import _Discerning, no_retries_in_vain
+from fashion.errors import InputError, RunLost, TrainingDiverged
+from fashion.ray_seam.faults import STARTS, _Discerning, no_retries_in_vain
 from fashion.ray_seam.pace import LEAST_S, MOST_S, WAITED_S, Paced
 from fashion.ray_seam.start import stoppable_start
 
@@ -137,6 +141,31 @@ def test_other_faults_are_tried_again_and_told_by_their_innermost_error():
     fault = wrapped(ConnectionResetError("peer is gone"))
     assert [policy.make_decision(fault) for _ in range(2)] == [FailureDecision.RETRY, FailureDecision.RAISE]
     assert repr(cause(fault)) == "ConnectionResetError('peer is gone')"
+
+
+def test_a_run_that_is_lost_is_not_tried_again():
+    policy = _Discerning(FailureConfig(max_failures=3))
+    assert policy.make_decision(ControllerError(RunLost("a process was killed"))) is FailureDecision.RAISE
+
+
+def test_workers_that_never_start_are_not_tried_for_ever(monkeypatch):
+    """Waiting for machines has no end, nor have faults that are far apart."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("fashion.ray_seam.faults.time.monotonic", lambda: clock.now)
+    failed_start = ControllerError(WorkerGroupStartupFailedError("a worker was killed"))
+
+    def decisions(fault, count, apart):
+        policy = _Discerning(FailureConfig(max_failures=3))
+        made = []
+        for _ in range(count):
+            clock.now += apart
+            made.append(policy.make_decision(fault))
+        return made
+
+    assert decisions(failed_start, STARTS, 10.0) == [FailureDecision.RETRY] * (STARTS - 1) + [FailureDecision.RAISE]
+    assert set(decisions(failed_start, 50, 200.0)) == {FailureDecision.RETRY}
+    no_machine = ControllerError(WorkerGroupStartupTimeoutError(1))
+    assert set(decisions(no_machine, 50, 1.0)) == {FailureDecision.RETRY}
 
 
 def test_ray_train_asks_for_its_policy_by_the_name_that_is_replaced():

@@ -12,7 +12,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from ray.train import UserCallback
 
-from fashion.errors import InputError
+from fashion.errors import InputError, RunLost
 from fashion.ray_seam.drained import drained_machines
 from fashion.ray_seam.trainer import ControllerStarted
 from fashion.training.events import CheckpointRegistered, EpochDone, Event, StepDone, Trouble
@@ -69,6 +69,17 @@ class Board:
         return self.awaited
 
 
+def ask(answer: ray.ObjectRef) -> Any:
+    """What a board answers. Raises RunLost where it has ended: Ray Train would take that for the end of a worker, and start
+    others for ever."""
+    try:
+        return ray.get(answer)
+    except RayActorError:
+        raise RunLost(
+            "the process that gathers the run's figures was killed; the same command goes on from here"
+        ) from None
+
+
 def last_checkpoint(board: Any) -> None:
     """Have one written before the run is ended, and wait for it while there is time."""
     until = time.monotonic() + LAST_S
@@ -86,7 +97,7 @@ class Registered(UserCallback):
 
     def after_report(self, run_context: Any, metrics: list[dict], checkpoint: Any) -> None:
         told = next(m for m in metrics if "epoch" in m)
-        ray.get(self.board.post.remote(CheckpointRegistered(epoch=told["epoch"], score=told["score"])))
+        ask(self.board.post.remote(CheckpointRegistered(epoch=told["epoch"], score=told["score"])))
 
 
 class Watcher(threading.Thread):
@@ -111,7 +122,7 @@ class Watcher(threading.Thread):
         self.join(timeout=END_S)
         if self.fault is None or (kind and issubclass(kind, KeyboardInterrupt)):
             return
-        if isinstance(self.fault, InputError):
+        if isinstance(self.fault, InputError | RunLost):
             raise self.fault
         what = " ".join(f"{type(self.fault).__name__}: {self.fault}".split())
         raise RuntimeError(f"the run's figures could not be shown, so it was ended ({what})") from self.fault
@@ -120,7 +131,7 @@ class Watcher(threading.Thread):
         try:
             while True:
                 last = self.stop.wait(POLL_S)
-                for event in ray.get(self.board.take.remote()):
+                for event in ask(self.board.take.remote()):
                     self._tell(event)
                 if last:
                     return

@@ -25,11 +25,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from fashion.causes import cause, line_of
 from fashion.data.neighbours import forget_after
 from fashion.data.stream import steps, stream_options, training_stream
-from fashion.errors import InputError, TrainingDiverged
+from fashion.errors import InputError, RunLost, TrainingDiverged
 from fashion.ray_seam.faults import no_retries_in_vain
 from fashion.ray_seam.trainer import Announced, before_abort, trainer_class
 from fashion.storage import Store
-from fashion.training.board import Board, Registered, Saved, Show, Watcher, last_checkpoint
+from fashion.training.board import Board, Registered, Saved, Show, Watcher, ask, last_checkpoint
 from fashion.training.checkpoint import NETWORK, checkpoint_name, read_training_state, write_checkpoint
 from fashion.training.events import EpochDone
 from fashion.training.history import HISTORY, EpochRow, score
@@ -117,7 +117,7 @@ def _interrupts() -> Iterator[None]:
 def _begin(job: Job, board: Any) -> ray.data.Dataset:
     """Called at every start of the workers, in the controller: they and the stream go on after the newest checkpoint."""
     point = resume_point(job)
-    ray.get(board.begin.remote(point))
+    ask(board.begin.remote(point))
     return _stream(job, point, job.equipment.workers)
 
 
@@ -145,7 +145,7 @@ class _Dealing(DataConfig):
 
     def configure(self, datasets: dict, world_size: int, *others: Any, **named: Any) -> Any:
         if world_size != self.job.equipment.workers:
-            point = ray.get(self.board.resume_point.remote())
+            point = ask(self.board.resume_point.remote())
             datasets = {"train": _stream(self.job, point, world_size)}
         return super().configure(datasets, world_size, *others, **named)
 
@@ -171,7 +171,7 @@ def _worker(config: dict) -> None:
     torch.set_num_threads(job.equipment.threads)
     classes = job.plan.items if job.table.positives == "item" else len(job.table.categories)
     loss = build_loss(settings.loss, dimension=settings.network.dimension, classes=classes, seed=settings.seed)
-    start = ray.get(board.resume_point.remote()).checkpoint
+    start = ask(board.resume_point.remote()).checkpoint
     options = {"steps": job.plan.steps, "device": device, "balance": job.balance, "start": job.first_network}
     if settings.mining.every:
         options["miner"] = Miner(
@@ -256,7 +256,7 @@ def _check_there(run: Store) -> None:
 def _told(fault: TrainingFailedError, run: Store) -> Exception:
     """The error to raise: one line, and where the whole of it is."""
     error = cause(fault)
-    if isinstance(error, InputError):
+    if isinstance(error, InputError | RunLost):
         return error
     try:
         _check_there(run)

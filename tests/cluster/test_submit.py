@@ -89,8 +89,10 @@ def test_stopped_training_is_resumed_by_the_same_command_on_the_node_that_is_lef
 
 
 def test_no_key_is_in_what_ray_writes_down(cluster, table):
-    """Logs, and what a session keeps of its jobs."""
-    files = [path for path in Path(cluster.folder).rglob("*") if path.is_file()]
+    """Logs, and what a session keeps of its jobs beside the code, of which this file is a part."""
+    files = [
+        path for path in Path(cluster.folder).rglob("*") if path.is_file() and "working_dir_files" not in path.parts
+    ]
     assert len(files) > 50
     secrets = (b"CANARYSECRET", b"CANARYTOKEN", cluster.env["RAY_AUTH_TOKEN"].encode())
     assert not [path for path in files if any(secret in path.read_bytes() for secret in secrets)]

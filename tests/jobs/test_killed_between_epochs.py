@@ -16,6 +16,7 @@ import torch
 
 from fashion.data.stream import Feed, steps
 from fashion.data.table import ItemTable
+from fashion.errors import RunLost
 from fashion.losses import build_loss
 from fashion.networks.files import fingerprint
 from fashion.networks.settings import NetworkSettings
@@ -86,9 +87,13 @@ def process(title: str) -> psutil.Process:
 
 
 def test_what_is_killed_or_stopped_costs_few_steps_and_no_bit_of_the_weights(ray_running, table, tmp_path):
-    """A feed actor, whose work another does again; a worker; the coordinator of the feed, which ends the workers too; a
-    worker that stands still for a while."""
+    """Of a run whose board was killed too, so that the same command was given again: a feed actor, whose work another does
+    again; a worker; the coordinator of the feed, which ends the workers too; a worker that stands still for a while."""
     run, seen = Store(tmp_path / "run"), []
+    job = plan_job(SETTINGS, table, run)
+    boards = ["Board"]
+    with pytest.raises(RunLost, match="was killed; the same command goes on from here"):
+        fit(job, lambda event: boards and process(boards.pop()).kill())
     hits = [(1, "MapWorker"), (14, "RayTrainWorker"), (20, "SplitCoordinator"), (30, "stopped")]
 
     def show(event):
@@ -105,11 +110,10 @@ def test_what_is_killed_or_stopped_costs_few_steps_and_no_bit_of_the_weights(ray
             time.sleep(3)
             worker.resume()
 
-    job = plan_job(SETTINGS, table, run)
     fit(job, show)
     assert not hits
     lost = [one + 1 - other for one, other in pairwise(seen) if other != one + 1]
-    assert len(lost) <= 2 and all(0 < steps <= LOST for steps in lost), seen
+    assert seen[0] <= LOST and len(lost) <= 2 and all(0 < steps <= LOST for steps in lost), seen
     whole = unbroken(job)
     newest = checkpoints(run)[-1]
     assert running.numbers(newest.history) == running.numbers(whole.history)
