@@ -59,7 +59,10 @@ def _of(kind: Any, plain: Any, name: str) -> Any:
     if not _fits(kind, plain):
         raise ValueError(_other(name, plain, _expected(kind)))
     if origin is tuple:
-        return tuple(_of(inner[0], value, f"{name}.{i}") for i, value in enumerate(plain))
+        kinds = [inner[0]] * len(plain) if inner[-1] is Ellipsis else inner
+        if len(kinds) != len(plain):
+            raise ValueError(_other(name, plain, f"a list of {len(kinds)}"))
+        return tuple(_of(kinds[i], value, f"{name}.{i}") for i, value in enumerate(plain))
     if origin is list:
         return [_of(inner[0], value, f"{name}.{i}") for i, value in enumerate(plain)]
     if origin is dict:

@@ -23,13 +23,14 @@ class Manifest:
     shards: tuple[Shard, ...]
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     note: str | None = None
+    old: tuple[str, int] | None = None
     only: Shard | None = left_out()
 
 
 PLAIN = {
     "kind": "table", "seconds": 2, "network": "ab", "transform": {"mean": [0.5]},
     "shards": [{"name": "a", "groups": [1, 2]}, {"name": "b", "groups": []}], "counts": {"train": {"images": 3}},
-    "note": None,
+    "note": None, "old": ["a", 1],
 }  # fmt: skip
 
 
@@ -58,6 +59,8 @@ def test_what_an_older_file_does_not_say_is_the_default():
         ({"shards": ["a"]}, "shards.0 is 'a', expected an object"),
         ({"counts": {"train": {"images": None}}}, "counts.train.images is None, expected a whole number"),
         ({"note": 3}, "note is 3, expected text"),
+        ({"old": ["a"]}, "old is ['a'], expected a list of 2"),
+        ({"old": ["a", "b"]}, "old.1 is 'b', expected a whole number"),
         ({"only": []}, "only is [], expected an object"),
     ],
 )

@@ -20,6 +20,7 @@ from fashion.data import shard_list
 from fashion.data.prepare.planned import PlannedShard
 from fashion.data.schema import FORMAT, LONG, MANIFEST
 from fashion.data.table_manifest import LabelledImages, ShardInfo, TableManifest
+from fashion.json_values import to_plain
 from fashion.storage import Store
 
 GROUP = 64
@@ -37,7 +38,7 @@ def write_manifest(store: Store, items: int, shard: int) -> None:
     def planned(split: str, number: int) -> dict:
         digests = {"annotations": f"{number:032x}", "rows": f"{number:032x}"}
         name = f"{split}/shard-{number:05d}"
-        return PlannedShard(split=split, start=number, images=2 * shard, name=name, **digests).record
+        return to_plain(PlannedShard(split=split, start=number, images=2 * shard, name=name, **digests).record)
 
     names = [("train", number) for number in range(items // shard)] + [("val", 0)]
     shards, plan = [listed(*name) for name in names], {"shards": [planned(*name) for name in names]}

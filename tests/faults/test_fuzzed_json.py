@@ -17,6 +17,11 @@ from hypothesis import strategies as st
 from fashion.claim import CLAIM, sole_writer
 from fashion.data.labels import count_attributes, vocabulary_of
 from fashion.data.plan import Plan
+from fashion.data.prepare.earlier import Earlier
+from fashion.data.prepare.finish import counts_of
+from fashion.data.prepare.planned import PLAN, PlannedShard, PlanRecord, TablePlan
+from fashion.data.prepare.stats import PackStats, read_stats
+from fashion.data.schema import stats_file
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.json_values import of_plain
@@ -193,9 +198,48 @@ def use_held_folder(folder: Path) -> None:
         pass
 
 
+def prepared(folder: Path) -> None:
+    """What a prepare that was broken off left: its plan, and one packed shard of it."""
+    shards = (
+        PlannedShard(
+            split="train",
+            start=number << 62,
+            images=3,
+            annotations="a" * 32,
+            rows="b" * 32,
+            name=f"train/shard-{number:05d}",
+            layer=number,
+            old=("train/shard-00007", "c" * 32) if number else None,
+            sources=(("train/shard-00009", "d" * 32),) if number else (),
+        )
+        for number in range(2)
+    )
+    plan = TablePlan(
+        shards=tuple(shards), settings={"seed": 0}, sources="e", pictures={"folders": [], "digest": ""}, metadata={},
+        reasons={"no item": 1}, changed=True, finished={},
+    )  # fmt: skip
+    stats = PackStats(
+        name="train/shard-00000", split="train", groups=(2,), items=2, images=3, bad=1, bytes=9, digest="f",
+        reasons={"the file is not there": 1}, dropped=(("item", "image"),),
+    )  # fmt: skip
+    Store(folder).write_value(PLAN, plan.record)
+    Store(folder).write_value(stats_file(stats.name), stats)
+
+
+def use_prepared(folder: Path) -> None:
+    plan = TablePlan.of(Store(folder).read_value(PLAN, PlanRecord), changed=True, finished={})
+    Store(folder).write_value(PLAN, plan.record)
+    starts = Earlier(None, [plan.record]).starts or {}
+    assert sum(map(len, starts.values())) == len(plan.shards)
+    stats = read_stats(Store(folder), "train/shard-00000")
+    assert counts_of([stats])["images"] == stats.info.images
+    assert all(len(key) == 2 for key in stats.dropped)
+
+
 KINDS: dict[str, tuple[Callable, Callable]] = {
     "table": (table, use_table), "catalogue": (catalogue, use_catalogue), "run": (run, use_run),
     "evaluation": (evaluation, use_evaluation), "sweep": (sweep, use_sweep), "claim": (held_folder, use_held_folder),
+    "prepared": (prepared, use_prepared),
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pyarrow as pa
 
 from fashion.data.prepare.gone import live_stats
-from fashion.data.prepare.planned import PlannedShard
+from fashion.data.prepare.planned import PlannedShard, PlanRecord
 from fashion.data.prepare.shards import Starts
 from fashion.data.prepare.stats import PackStats, read_stats
 from fashion.data.schema import ADDRESS, VERSION, digests_file, items_file, rows_file
@@ -20,10 +20,10 @@ from fashion.storage import READERS, Store
 class Earlier:
     """The shards of earlier plans, the newest plan first, and which of them are finished."""
 
-    def __init__(self, out: Store | None, records: list[dict]):
+    def __init__(self, out: Store | None, records: list[PlanRecord]):
         self._out = out
-        self.plans = [[PlannedShard.of(shard) for shard in record["shards"]] for record in records]
-        self.sources = records[0]["sources"] if records else None  # digest of the annotation files
+        self.plans = [[PlannedShard.of(shard) for shard in record.shards] for record in records]
+        self.sources = records[0].sources if records else None  # digest of the annotation files
         names = out.names("stats", recursive=True) if out else []
         listed = [name.removeprefix("stats/").removesuffix(".json") for name in names]
         self.files = set(out.names("items", recursive=True) + out.names("digests", recursive=True)) if out else set()

@@ -28,7 +28,7 @@ from fashion.data.schema import (
 from fashion.data.settings import TableSettings
 from fashion.data.shard_list import write_lists
 from fashion.data.table_manifest import LabelledImages, ListFiles, TableManifest
-from fashion.json_values import of_plain
+from fashion.json_values import of_plain, to_plain
 from fashion.provenance import now, versions
 from fashion.storage import READERS, Store
 
@@ -50,7 +50,8 @@ def finish(source: Store, out: Store, settings: TableSettings, plan: TablePlan, 
     counts = counts_of(stats)
     metadata = {name: plan.metadata[name] for name in ("categories", "domains", *FIELDS)}
     metadata["labels"] = {split: of_plain(LabelledImages, row) for split, row in metadata["labels"].items()}
-    lists = write_lists(out, shards, plan.record) if len(shards) > shard_list.MANY else None
+    record = to_plain(plan.record)
+    lists = write_lists(out, shards, record) if len(shards) > shard_list.MANY else None
     manifest = TableManifest(
         format=LONG if lists else plan.format,
         fingerprint=hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).hexdigest(),
@@ -65,7 +66,7 @@ def finish(source: Store, out: Store, settings: TableSettings, plan: TablePlan, 
         },
         **metadata,
         shards=None if lists else shards,
-        plan=None if lists else plan.record,
+        plan=None if lists else record,
         lists=lists,
         versions=versions(),
         created=now(),

@@ -23,7 +23,7 @@ from fashion.data.prepare.counts import TableCounts
 from fashion.data.prepare.earlier import Changes, Earlier
 from fashion.data.prepare.growth import Growth
 from fashion.data.prepare.layers import decide_layers, in_order, new_layer, packed_in_place
-from fashion.data.prepare.planned import PLAN, PlannedShard, TablePlan
+from fashion.data.prepare.planned import PLAN, PlannedShard, PlanRecord, TablePlan
 from fashion.data.prepare.shards import Shard, cut_shards
 from fashion.data.prepare.spool import SLOT_ROWS
 from fashion.data.prepare.spread import Slot, spread
@@ -93,13 +93,13 @@ def plan_table(
     for line in counts.check():  # after what may be the reason why one side is missing
         warn(line)
     if out:
-        out.write_json(PLAN, plan.record)
+        out.write_value(PLAN, plan.record)
     return _again(plan, earlier)
 
 
-def _same(record: dict, sources: str, versions: Versions) -> bool:
+def _same(record: PlanRecord, sources: str, versions: Versions) -> bool:
     """Whether annotations and pictures are as they were when this plan was made."""
-    return record["sources"] == sources and versions.are(record.get("pictures"))
+    return record.sources == sources and versions.are(record.pictures)
 
 
 def _writer(out: Store) -> Keep:
@@ -109,11 +109,11 @@ def _writer(out: Store) -> Keep:
     return write
 
 
-def _records(out: Store, identity: dict, warn: Warn) -> list[tuple[dict, bool]]:
+def _records(out: Store, identity: dict, warn: Warn) -> list[tuple[PlanRecord, bool]]:
     """The plan that was not carried out and that of the finished table, as far as they are there, and whether each is
     unfinished. Raises InputError where the table is of other settings."""
     records = []
-    if (plan := _unfinished(out, warn)) and plan.get("format") in FORMATS and "sources" in plan:
+    if plan := _unfinished(out, warn):
         records.append((plan, True))
     if out.exists(MANIFEST):
         table = ItemTable(out)
@@ -121,8 +121,8 @@ def _records(out: Store, identity: dict, warn: Warn) -> list[tuple[dict, bool]]:
         theirs = _of(manifest.settings | {"source": manifest.source}, identity)
         check_same(out, "an item table", theirs, _of(identity, theirs), "choose another --out, or the same settings")
         if record := table.plan:  # else of an earlier version, and packed anew
-            records.append((record, False))
-    elif records and (other := difference(_of(theirs := records[0][0]["settings"], identity), _of(identity, theirs))):
+            records.append((out.value_of(MANIFEST, record, PlanRecord), False))
+    elif records and (other := difference(_of(theirs := records[0][0].settings, identity), _of(identity, theirs))):
         warn(f"{out.uri}: what an unfinished prepare with another {other[0]} left is made anew")
         return []
     return records
@@ -133,10 +133,11 @@ def _of(settings: dict, names: Collection[str]) -> dict:
     return {name: value for name, value in settings.items() if name in names}
 
 
-def _unfinished(out: Store, warn: Warn) -> dict | None:
-    """The plan that was not carried out."""
+def _unfinished(out: Store, warn: Warn) -> PlanRecord | None:
+    """The plan that was not carried out; None where it is of another version."""
     try:
-        return out.read_json(PLAN)
+        plan = out.read_value(PLAN, PlanRecord)
+        return plan if plan.format in FORMATS and plan.sources is not None else None
     except FileNotFoundError:
         return None
     except InputError as fault:

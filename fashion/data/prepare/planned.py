@@ -1,25 +1,52 @@
 """The plan of an item table as a value, and as JSON in its folder."""
 
+import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fashion.data.prepare.stats import PackStats
 from fashion.data.schema import FORMAT, LAYERED
+from fashion.json_values import left_out
 
 PLAN = "plan/plan.json"
 WEB = "http"  # how addresses of pictures begin that may hold keys
+_NAME = re.compile(r"[a-z]+/shard-\d+")
 
 
-# Of a plan's JSON -> of TablePlan.
-_KEYS = {
-    "settings": "settings",
-    "sources": "sources",
-    "pictures": "pictures",
-    "about": "metadata",
-    "reasons": "reasons",
-}
-_LAYERS = ("layer", "gone", "sources")
+@dataclass(frozen=True, kw_only=True)
+class ShardRecord:
+    """A PlannedShard in a file, where numbers have 53 bits; as it was before there were layers where there are none."""
+
+    split: str
+    start: str  # 16 hexadecimal digits
+    images: int
+    annotations: str | None = None  # older plans know no versions of pictures: it is `rows`
+    rows: str
+    name: str
+    old: tuple[str, str] | None = None
+    layer: int | None = left_out()
+    gone: str | None = left_out()
+    sources: tuple[tuple[str, str], ...] | None = left_out()
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[0-9a-f]{16}", self.start):
+            raise ValueError(f"start is {self.start!r}, expected 16 hexadecimal digits")
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"name is {self.name!r}, expected one such as train/shard-00000")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRecord:
+    """A TablePlan in a file: plan.json, and `plan` of the manifest."""
+
+    format: int
+    settings: dict[str, Any]
+    sources: str | None = None
+    pictures: dict[str, Any] | None = None
+    about: dict[str, Any] = field(default_factory=dict)  # TablePlan.metadata
+    reasons: dict[str, int] = field(default_factory=dict)
+    shards: tuple[ShardRecord, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,17 +65,34 @@ class PlannedShard:
     sources: tuple[tuple[str, str], ...] = ()  # names and rows of finished shards that hold pictures of it
 
     @property
-    def record(self) -> dict:
-        """As JSON, whose numbers have 53 bits; as it was before there were layers where there are none."""
-        record = {**vars(self), "start": f"{self.start:016x}"}
-        return {name: value for name, value in record.items() if name not in _LAYERS or value}
+    def record(self) -> ShardRecord:
+        return ShardRecord(
+            split=self.split,
+            start=f"{self.start:016x}",
+            images=self.images,
+            annotations=self.annotations,
+            rows=self.rows,
+            name=self.name,
+            old=self.old,
+            layer=self.layer or None,
+            gone=self.gone,
+            sources=self.sources or None,
+        )
 
     @staticmethod
-    def of(record: dict) -> "PlannedShard":
-        old = tuple(record["old"]) if record["old"] else None
-        sources = tuple((name, rows) for name, rows in record.get("sources", ()))
-        record = {"annotations": record["rows"], **record}  # older plans know no versions of pictures
-        return PlannedShard(**{**record, "start": int(record["start"], 16), "old": old, "sources": sources})
+    def of(record: ShardRecord) -> "PlannedShard":
+        return PlannedShard(
+            split=record.split,
+            start=int(record.start, 16),
+            images=record.images,
+            annotations=record.annotations or record.rows,
+            rows=record.rows,
+            name=record.name,
+            old=record.old,
+            layer=record.layer or 0,
+            gone=record.gone,
+            sources=record.sources or (),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,16 +137,30 @@ class TablePlan:
         return LAYERED if any(shard.layer or shard.gone for shard in self.shards) else FORMAT
 
     @property
-    def record(self) -> dict:
-        """As JSON; `finished` lies in the folder."""
-        kept = {key: getattr(self, name) for key, name in _KEYS.items()}
-        return {"format": self.format, **kept, "shards": [shard.record for shard in self.shards]}
+    def record(self) -> PlanRecord:
+        """As a file has it; `finished` lies in the folder."""
+        return PlanRecord(
+            format=self.format,
+            settings=self.settings,
+            sources=self.sources,
+            pictures=self.pictures,
+            about=self.metadata,
+            reasons=dict(self.reasons),
+            shards=tuple(shard.record for shard in self.shards),
+        )
 
     @staticmethod
-    def of(record: dict, *, changed: bool, finished: dict[str, PackStats]) -> "TablePlan":
-        kept: dict[str, Any] = {name: record.get(key) for key, name in _KEYS.items()}
-        shards = tuple(map(PlannedShard.of, record["shards"]))
-        return TablePlan(shards=shards, changed=changed, finished=finished, **kept)
+    def of(record: PlanRecord, *, changed: bool, finished: dict[str, PackStats]) -> "TablePlan":
+        return TablePlan(
+            shards=tuple(map(PlannedShard.of, record.shards)),
+            settings=record.settings,
+            sources=record.sources or "",
+            pictures=record.pictures,
+            metadata=record.about,
+            reasons=record.reasons,
+            changed=changed,
+            finished=finished,
+        )
 
     def packed_as(self, stats: list[PackStats]) -> "TablePlan":
         """The plan with the names of the files that the shards, in their order, are in now."""

@@ -106,7 +106,7 @@ def _check_bad(plan: TablePlan, out: Store, settings: TableSettings) -> None:
     bad = sum(reasons.values())
     if bad <= settings.bad_fraction * plan.images:
         return
-    out.write_json(PLAN, plan.record)
+    out.write_value(PLAN, plan.record)
     first = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
     raise TooManyBadPictures(
         f"{bad} of {plan.images} pictures cannot be used ({first}), more than bad_fraction {settings.bad_fraction}; they "
@@ -148,7 +148,7 @@ def _report_duplicates(
     out.write_table(DUPLICATES, duplicates)
     summary = describe_duplicates(counts)
     if settings.duplicates == "refuse":
-        out.write_json(PLAN, plan.record)
+        out.write_value(PLAN, plan.record)
         raise InputError(
             f"duplicates: {summary}, and refuse was asked for; they are listed in {out.uri}/{DUPLICATES}; give each photo "
             "one item, or set duplicates to drop or warn"

@@ -24,6 +24,9 @@ class PackStats:
     dropped: tuple[tuple[str, str], ...] = ()  # item and image of pictures that are left out, ascending
     gone: str | None = left_out()  # digest of the list of items
 
+    def __post_init__(self) -> None:
+        _ = self.info  # which refuses counts below nothing
+
     @property
     def info(self) -> ShardInfo:
         """As the manifest lists it."""
