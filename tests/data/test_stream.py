@@ -107,11 +107,11 @@ def test_no_actor_waits_for_neighbours_that_batches_not_yet_made_lead_to(ray_run
     hard = HardPlan.over(plan, MiningSettings(every=1, start=1, group=2), run, table.fingerprint)
     feed = Noticed(views=2, size=32, slots=1, crop="whole", pairs=False)
     dataset = training_stream(table, hard, feed, steps=range(epochs * plan.steps), actors=1, actor_cpus=1.0)
-    dataset.context.execution_options = stream_options(8 << 20)
+    dataset.context.execution_options = stream_options(64 << 20)
     dataset.context.execution_no_progress_timeout_s = 60  # else a stream that stands still does so for a day
     nearest = ((np.arange(N)[:, None] + np.arange(1, 5)) % N).astype(np.int32)
-    about = {"data": table.fingerprint}
-    found = Neighbours(nearest_NK=nearest, similarity_NK=np.zeros((N, 4), np.float32), about=about)
+    origin = {"data": table.fingerprint}
+    found = Neighbours(nearest_NK=nearest, similarity_NK=np.zeros((N, 4), np.float32), origin=origin)
     seen = []
     for batch in steps(dataset.iter_torch_batches(batch_size=1, prefetch_batches=0)):
         seen.append((int(batch["epoch"]), int(batch["step"])))
