@@ -19,6 +19,7 @@ from fashion.networks.of_timm import timm_network
 from fashion.networks.settings import TIMM, WEIGHTS_FILE, NetworkSettings
 from fashion.networks.shipped import read_shipped, shipped_file
 from fashion.storage import Store
+from fashion.unpickling import quiet_unpickling
 
 # DenseNet's published files still have the names from before dots in module names were refused: norm.1 for norm1.
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
@@ -38,7 +39,8 @@ def read_weights(settings: NetworkSettings) -> Mapping[str, torch.Tensor] | None
             return timm_network(settings, pretrained=True).state_dict()
         weights = models.get_model_weights(settings.name)[settings.pretrained]
         # A file that lies in the cache already is not compared with its hash, and torchvision would unpickle it.
-        return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        with quiet_unpickling():
+            return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except UnpicklingError:
         raise InputError(
             f"network.pretrained: the file of {settings.pretrained} of {settings.name} in {hub.get_dir()} holds more than "

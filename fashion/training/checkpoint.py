@@ -22,6 +22,7 @@ from fashion.retrieval.gate.statistics import wilson
 from fashion.storage import Store
 from fashion.training.history import EpochRow, score
 from fashion.training.run_record import DataRecord, RunRecord, read_run
+from fashion.unpickling import quiet_unpickling
 
 if TYPE_CHECKING:  # whoever looks for a run's files needs no torch
     import torch
@@ -107,7 +108,8 @@ def read_training_state(folder: str) -> tuple[dict, list[EpochRow]]:
             "network.pretrained set to this one"
         )
     try:
-        return torch.load(Path(folder) / TRAINING, map_location="cpu", weights_only=True), checkpoint.history
+        with quiet_unpickling():
+            return torch.load(Path(folder) / TRAINING, map_location="cpu", weights_only=True), checkpoint.history
     except (UnpicklingError, RuntimeError, EOFError) as fault:  # one that torch did not write
         raise InputError(
             f"{checkpoint_name(checkpoint.epoch)}/{TRAINING} holds no training state ({line_of(fault)}); take it from a copy"
