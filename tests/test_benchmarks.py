@@ -14,6 +14,10 @@ from tests.catalogues import make_table, photos
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALLEST = {
+    "ablation.py": [
+        *("--data", "TABLE", "--out", "OUT_RUNS", "--epochs", "1", "--seeds", "1", "--parts", "the recipe"),
+        *("--all", "network.name=embnet", "network.size=32", "batch.items=16"),
+    ],
     "embed.py": ["--images", "700", "--size", "16", "--rounds", "1"],
     "feed.py": ["--images", "1", "--side", "150", "--size", "16", "--epochs", "4", "--rounds", "2"],
     "losses.py": ["--batches", "32", "--views", "4", "--seconds", "0.01"],
@@ -47,6 +51,7 @@ SMALLEST = {
     ],
 }
 PRINTED = {
+    "ablation.py": [r"\| the recipe \| \d+\.\d \| \d+\.\d \| \d+\.\d \| \d+ \|"],
     "embed.py": [r"pool / bare \d+\.\d\d"],
     "feed.py": [
         r"\d+ pictures an epoch of 150 pixels",
@@ -83,6 +88,7 @@ def places(tmp_path_factory):
         "TABLE": root / "table",
         "OUT": root / "runs.jsonl",
         "OUT_FOLDER": root / "lists",
+        "OUT_RUNS": root / "runs",
     }
 
 

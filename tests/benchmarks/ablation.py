@@ -1,0 +1,93 @@
+"""What each part of the recipe is worth: runs of jobs/train.py as it comes, and with one part left out or changed.
+
+    python tests/benchmarks/ablation.py --data TABLE [--epochs 7] [--seeds 1 2 3] [--parts "all stages tuned" ...]
+
+The table is one that jobs/prepare.py made. Recall is that of jobs/evaluate.py, on the test split: mean of the seeds, and the
+half-width of its 95 % interval by Student's t. Seconds are those of the whole command. Runs stay in --out: one that is there
+already is not repeated.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOWN = ("1", "5", "20")
+RECIPE = "the recipe"
+PARTS: dict[str, list[str]] = {
+    RECIPE: [],
+    "whole pictures instead of boxes": ["--batch.crop", "whole"],
+    "all stages tuned": ["--optimizer.freeze_stages", "0"],
+    "trained at the 160 pixels that it looks at": ["--batch.size", "160"],
+    "half the rate": ["--optimizer.learning_rate", "1e-3"],
+    "no margin": ["--loss.margin", "0"],
+    "margin 0.1 and T 0.07": ["--loss.margin", "0.1", "--loss.temperature", "0.07"],
+    "negatives of both domains": ["--loss.domains", "any"],
+    "rotation, tint and erasing": [
+        *("--augmentation.rotation", "15", "--augmentation.tint", "0.1", "--augmentation.erase", "0.5"),
+    ],
+    "averaged weights": ["--optimizer.average", "0.97"],
+    "between start and end": ["--interpolate", "true"],
+    "low-rank additions": ["--optimizer.lora", "16"],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--epochs", type=int, default=7)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
+    parser.add_argument("--all", nargs="*", default=[], metavar="SETTING", help="of all runs, such as network.size=64")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    print("| what | recall@1 | recall@5 | recall@20 | seconds |\n|---|---|---|---|---|", flush=True)
+    for part in dict.fromkeys([RECIPE, *options.parts]):
+        found = [run(options, part, seed) for seed in options.seeds]
+        recalls = np.array([[100 * one["recall"][k] for k in SHOWN] for one in found])
+        seconds = np.median([one["seconds"] for one in found])
+        first = f"{recalls[:, 0].mean():.1f}{_half_width(recalls[:, 0])}"
+        print(
+            f"| {part} | {first} | {recalls[:, 1].mean():.1f} | {recalls[:, 2].mean():.1f} | {seconds:.0f} |",
+            flush=True,
+        )
+
+
+def run(options: argparse.Namespace, part: str, seed: int) -> dict:
+    """Train and evaluate once; recall and seconds."""
+    folder = options.out / f"{part.replace(' ', '-')}-{seed}"
+    done = folder / "ablation.json"
+    if done.exists():
+        return json.loads(done.read_text())
+    changes = [*(f"--{setting}" for setting in options.all), *PARTS[part], "--epochs", str(options.epochs)]
+    began = time.perf_counter()
+    _job("train.py", "--data", options.data, "--run", str(folder), "--seed", str(seed), *changes)
+    seconds = time.perf_counter() - began
+    _job("evaluate.py", "--data", options.data, "--run", str(folder))
+    (metrics,) = folder.rglob("metrics.json")
+    found = {"recall": json.loads(metrics.read_text())["recall"], "seconds": seconds}
+    done.write_text(json.dumps(found))
+    return found
+
+
+def _job(name: str, *arguments: str) -> None:
+    run = subprocess.run([sys.executable, ROOT / "jobs" / name, *arguments], capture_output=True, text=True)
+    if run.returncode:
+        raise SystemExit(f"{name} {' '.join(arguments)}: {run.stderr or run.stdout}")
+
+
+def _half_width(values: np.ndarray) -> str:
+    """Of the mean's 95 % interval."""
+    if len(values) < 2:
+        return ""
+    return f" ± {stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5:.1f}"
+
+
+if __name__ == "__main__":
+    main()
