@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fashion.demo.catalogue import write_demo
 from fashion.storage import Store
 from tests.benchmarks import all as of_readme
-from tests.catalogues import make_table, photos
+from tests.catalogues import jpeg, make_table, photos
+from tests.data.literal_trees import write_tree
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALLEST = {
@@ -18,6 +20,7 @@ SMALLEST = {
         *("--data", "TABLE", "--out", "OUT_RUNS", "--epochs", "1", "--seeds", "1", "--parts", "the recipe"),
         *("--all", "network.name=embnet", "network.size=32", "batch.items=16"),
     ],
+    "categories.py": ["--source", "CATEGORIES", "--size", "32", "--epochs", "1", "--seeds", "1"],
     "embed.py": ["--images", "700", "--size", "16", "--rounds", "1"],
     "feed.py": ["--images", "1", "--side", "150", "--size", "16", "--epochs", "4", "--rounds", "2"],
     "losses.py": ["--batches", "32", "--views", "4", "--seconds", "0.01"],
@@ -52,6 +55,7 @@ SMALLEST = {
 }
 PRINTED = {
     "ablation.py": [r"\| the recipe \| \d+\.\d \| \d+\.\d \| \d+\.\d \| \d+ \|"],
+    "categories.py": [r"fashionnet on resnet18 +top-1 +\d", r"torchvision resnet18 +top-1 +\d"],
     "embed.py": [r"pool / bare \d+\.\d\d"],
     "feed.py": [
         r"\d+ pictures an epoch of 150 pixels",
@@ -77,14 +81,33 @@ PRINTED = {
 }
 
 
+def category_files() -> dict[str, str | bytes]:
+    """The category-and-attribute benchmark with 48 pictures of plain colours."""
+    names = [f"img/Plain/img_{n:08}.jpg" for n in range(1, 49)]
+    splits = ("train", "train", "test", "train", "val", "train")
+    listed = {
+        "Eval/list_eval_partition.txt": [f"{name} {splits[n % 6]}" for n, name in enumerate(names)],
+        "Anno_coarse/list_category_cloth.txt": [f"Kind{n} 1" for n in range(6)],
+        "Anno_coarse/list_category_img.txt": [f"{name} {n % 4 + 1}" for n, name in enumerate(names)],
+        "Anno_coarse/list_attr_cloth.txt": ["plain 1", "bright 2"],
+        "Anno_coarse/list_attr_img.txt": [f"{name} 1 {(-1) ** n}" for n, name in enumerate(names)],
+        "Anno_coarse/list_bbox.txt": [f"{name} 1 1 30 30" for name in names],
+    }
+    colours = {name: (60 * (n % 4), 5 * n, 128) for n, name in enumerate(names)}
+    texts = {path: "\n".join([str(len(lines)), "header", *lines, ""]) for path, lines in listed.items()}
+    return texts | {f"Img/{name}": jpeg(Image.new("RGB", (40, 40), colour)) for name, colour in colours.items()}
+
+
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
     """What stands for what a script is given: a catalogue in DeepFashion's files, and its item table."""
     root = tmp_path_factory.mktemp("benchmarks")
     write_demo(root / "catalogue", items=20, workers=1)
     make_table(Store(root / "table"), photos(192, splits=("train", "train", "train", "test", "val", "train")))
+    write_tree(root / "categories", category_files())
     return {
         "CATALOGUE": root / "catalogue",
+        "CATEGORIES": root / "categories",
         "TABLE": root / "table",
         "OUT": root / "runs.jsonl",
         "OUT_FOLDER": root / "lists",
