@@ -73,7 +73,7 @@ def theirs(wanted: argparse.Namespace, seed: int) -> tuple[dict[int, float], flo
         optimizer,
         [
             torch.optim.lr_scheduler.LinearLR(optimizer, 1 / each, 1.0, each),
-            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total - each),
+            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, total - each)),
         ],
         [each],
     )
