@@ -48,6 +48,8 @@ def s3(s3_proxy):
 def ray_running(s3):
     """The Ray that jobs would start, started after the endpoint so that its workers know it."""
     from cluster.start import ray_cluster
+    from jobs.raylet import no_longer
 
     with ray_cluster(cpus=4) as ray:
         yield ray
+        no_longer()  # a job that a test ran in this process watches over this Ray too
