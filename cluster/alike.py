@@ -1,4 +1,4 @@
-"""Have all machines of the cluster the same code and the same libraries? Else results hang on where a task has run."""
+"""Have all machines of the cluster the same code and the same libraries? Else results depend on where a task has run."""
 
 import hashlib
 import socket

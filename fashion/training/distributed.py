@@ -90,7 +90,7 @@ def replicate(network: torch.nn.Module, device: torch.device) -> torch.nn.Module
 
 def _in_one_order(parameters: list[torch.nn.Parameter], bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
     """Averages all gradients, laid out as the network has them. In which order gloo adds what more than two workers have
-    hangs on where it lies, and DDP lays it out anew after a first step, so also after each resume."""
+    depends on where it lies, and DDP lays it out anew after a first step, so also after each resume."""
     own = {id(p): gradient for p, gradient in zip(bucket.parameters(), bucket.gradients(), strict=True)}
     gradients = [own[id(p)] for p in parameters]
     flat = torch.cat([gradient.flatten() for gradient in gradients])

@@ -79,7 +79,7 @@ def override(base: TrainSettings, values: Values) -> TrainSettings:
 
 
 def _left_open(base: TrainSettings) -> Values:
-    """Of the settings whose default hangs on the network: those that are as the default has it."""
+    """Of the settings whose default depends on the network: those that are as the default has it."""
     default = TrainSettings(network=NetworkSettings(name=base.network.name))
     follow = {"network.size": None, "network.pretrained": AUTO, "optimizer.learning_rate": None}
     return {name: value for name, value in follow.items() if attrgetter(name)(base) == attrgetter(name)(default)}

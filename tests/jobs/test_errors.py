@@ -20,7 +20,7 @@ from tests.catalogues import embed_here, embedder, jpeg, make_run, make_table, p
 PAGE = Path(__file__).resolve().parents[2] / "docs/errors.md"
 HOME = "/home/me"  # where the page's commands are run
 ENTRY = re.compile(r"^    \$ python jobs/(\w+)\.py (.*)\n    ((?:error|failed): .*)$", re.MULTILINE)
-FINGERPRINT = re.compile(r"\b[0-9a-f]{16}\b")  # of untrained networks, which hang on torch's version
+FINGERPRINT = re.compile(r"\b[0-9a-f]{16}\b")  # of untrained networks, which depend on torch's version
 STATUS = {"error": 2, "failed": 1}
 ENTRIES = ENTRY.findall(PAGE.read_text())
 
