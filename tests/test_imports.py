@@ -28,6 +28,7 @@ BASE = (
     "storage",
     "text",
     "text_table",
+    "unpickling",
     "vocabulary",
 )  # modules
 

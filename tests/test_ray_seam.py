@@ -5,7 +5,6 @@ import os
 import signal
 from types import SimpleNamespace
 
-import psutil
 import pytest
 from ray._private import utils, worker
 from ray.train import FailureConfig
@@ -24,6 +23,7 @@ from fashion.errors import InputError, RunLost, TrainingDiverged
 from fashion.ray_seam.faults import STARTS, _Discerning, no_retries_in_vain
 from fashion.ray_seam.pace import LEAST_S, MOST_S, WAITED_S, Paced
 from fashion.ray_seam.start import stoppable_start
+from tests.processes import descendants
 
 
 class Machine:
@@ -189,7 +189,7 @@ def test_what_is_replaced_of_ray_is_there():
 
 
 def test_a_ray_of_the_jobs_own_has_no_process_that_only_a_cluster_needs(ray_running):
-    named = {" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)}
+    named = set(descendants().values())
     assert any("raylet" in name for name in named)
     assert not [
         name for name in named if any(f"/{file}.py" in name for file in ("dashboard", "monitor", "log_monitor"))

@@ -30,6 +30,7 @@ from fashion.training.settings import BatchSettings, CheckpointSettings, Resourc
 from fashion.training.step_checkpoints import STEPS, step_checkpoints
 from fashion.training.validate import Validation
 from tests.catalogues import make_table, photos
+from tests.processes import descendants
 from tests.training import running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,8 +81,8 @@ def unbroken(job):
 
 def process(title: str) -> psutil.Process:
     """One of this test's Ray."""
-    for child in psutil.Process().children(recursive=True):
-        if f"ray::{title}" in " ".join(child.cmdline()):
+    for child, command in descendants().items():
+        if f"ray::{title}" in command:
             return child
     raise AssertionError(f"no {title} is running")
 
