@@ -9,7 +9,6 @@ already is not repeated.
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,7 +16,10 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.benchmarks.commands import run_job
+
 SHOWN = ("1", "5", "20")
 RECIPE = "the recipe"
 PARTS: dict[str, list[str]] = {
@@ -67,19 +69,13 @@ def run(options: argparse.Namespace, part: str, seed: int) -> dict:
         return json.loads(done.read_text())
     changes = [*(f"--{setting}" for setting in options.all), *PARTS[part], "--epochs", str(options.epochs)]
     began = time.perf_counter()
-    _job("train.py", "--data", options.data, "--run", str(folder), "--seed", str(seed), *changes)
+    run_job("train", "--data", options.data, "--run", str(folder), "--seed", str(seed), *changes)
     seconds = time.perf_counter() - began
-    _job("evaluate.py", "--data", options.data, "--run", str(folder))
+    run_job("evaluate", "--data", options.data, "--run", str(folder))
     (metrics,) = folder.rglob("metrics.json")
     found = {"recall": json.loads(metrics.read_text())["recall"], "seconds": seconds}
     done.write_text(json.dumps(found))
     return found
-
-
-def _job(name: str, *arguments: str) -> None:
-    run = subprocess.run([sys.executable, ROOT / "jobs" / name, *arguments], capture_output=True, text=True)
-    if run.returncode:
-        raise SystemExit(f"{name} {' '.join(arguments)}: {run.stderr or run.stdout}")
 
 
 def _half_width(values: np.ndarray) -> str:

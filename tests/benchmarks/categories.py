@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,7 +24,10 @@ from torch import nn
 from torchvision import models
 from torchvision.transforms import v2
 
-ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.benchmarks.commands import run_job
+
 ITEMS, VIEWS = 32, 2
 KS = (1, 3, 5)
 
@@ -38,17 +40,11 @@ def ours(wanted: argparse.Namespace, seed: int, folder: Path) -> tuple[dict[int,
     budget += ["--batch.views", str(VIEWS), "--seed", str(seed), "--resources.threads", "1"]
     budget += ["--validation.every", str(wanted.epochs)]
     began = time.perf_counter()
-    job("train", "--data", data, "--run", run, *network, *budget)
+    run_job("train", "--data", data, "--run", run, *network, *budget)
     seconds = time.perf_counter() - began
-    job("evaluate", "--data", data, "--run", run)
+    run_job("evaluate", "--data", data, "--run", run)
     measures = json.loads((Path(run) / "evaluation/metrics.json").read_text())
     return {k: measures["labels"]["category"]["top"][str(k)] for k in KS}, seconds
-
-
-def job(name: str, *arguments: str) -> None:
-    done = subprocess.run([sys.executable, ROOT / f"jobs/{name}.py", *arguments], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"jobs/{name}.py failed:\n{done.stdout}{done.stderr}")
 
 
 def theirs(wanted: argparse.Namespace, seed: int) -> tuple[dict[int, float], float]:
@@ -120,7 +116,7 @@ def main() -> None:
     sides = {f"fashionnet on {wanted.network}": [], f"torchvision {wanted.network}": []}
     with tempfile.TemporaryDirectory() as folder:
         table = str(Path(folder) / "table")
-        job("prepare", "--benchmark", "category-attribute", "--source", wanted.source, "--out", table)
+        run_job("prepare", "--benchmark", "category-attribute", "--source", wanted.source, "--out", table)
         for seed in range(wanted.seeds):
             for (title, found), result in zip(
                 sides.items(), (ours(wanted, seed, Path(folder)), theirs(wanted, seed)), strict=True
