@@ -60,10 +60,12 @@ class Watched:
             return
         for process in processes:
             try:
-                name, times = process.cmdline(), process.cpu_times()
+                command, times = process.cmdline(), process.cpu_times()
             except psutil.Error:
                 continue
-            self.cpu[process.pid] = (_title(name), times.user + times.system)
+            known, _ = self.cpu.get(process.pid, ("", 0.0))
+            # One that has ended and is not waited for yet has its times still, and no name.
+            self.cpu[process.pid] = (_title(command) or known, times.user + times.system)
 
     def by_process(self) -> list[tuple[str, float]]:
         total: Counter = Counter()
