@@ -25,7 +25,7 @@ TITLES = {
 }
 STOPPED = "training worker, feed actor or task, stopped"
 NODE, DRIVER = "node", "driver"
-STOPPED_S = 8.0
+STOPPED_S = (8.0, 60.0)  # either
 # Of a Ray that goes on, these may stay when a job has ended.
 OF_RAY = re.compile(
     r"ray::(IDLE|\w*Agent|_StatsActor|_AutoscalingCoordinatorActor|PlacementGroupCleaner|ActorLocationTracker)"
@@ -68,7 +68,7 @@ class Processes:
             return self._ended(victim.kill)
         with suppress(psutil.Error):
             victim.send_signal(signal.SIGSTOP)
-            self.lives_for(STOPPED_S)
+            self.lives_for(draw.choice(STOPPED_S))
             victim.send_signal(signal.SIGCONT)
         return True
 
