@@ -52,7 +52,8 @@ pins: .venv/installed
 
 # The software bill of materials of what a cluster installs (CycloneDX); the image has its own in /fashion/bom.json.
 sbom: .venv/installed
-	$(BIN)/python cluster/bom.py --out bom.json
+	$(BIN)/uv tool run --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py environment --validate --output-reproducible \
+		--pyproject pyproject.toml -o bom.json $(BIN)/python
 
 clean:
 	rm -rf .venv runs bom.json
