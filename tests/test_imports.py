@@ -108,7 +108,7 @@ def test_imports_run_one_way():
     [
         ("fashion/storage.py", "cluster.storage"),
         ("fashion/storage.py", "fashion.data.table"),
-        ("fashion/losses/build.py", "fashion.networks.model"),
+        ("fashion/losses/metric_loss.py", "fashion.networks.model"),
         ("fashion/data/table.py", "fashion.losses"),
         ("fashion/training/job.py", "fashion.demo.catalogue"),
         ("fashion/networks/model.py", "fashion.training.settings"),

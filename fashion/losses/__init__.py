@@ -13,7 +13,7 @@ _HOMES = {
     "LossSettings": "settings",
     "MetricLoss": "metric_loss",
     "advice": "statistics",
-    "build_loss": "build",
+    "build_loss": "metric_loss",
 }
 
 __all__ = list(_HOMES)

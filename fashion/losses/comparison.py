@@ -1,13 +1,16 @@
 """What a loss is computed from: anchors against references."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from fashion.losses.distances import Distance
 from fashion.losses.relations import Identity, Relations
-from fashion.losses.sorted_triplets import TripletCounts, count_triplets
+
+if TYPE_CHECKING:
+    from fashion.losses.triplet import TripletCounts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +19,7 @@ class Comparison:
 
     z_AD, z_RD: embeddings. anchors, references: what they show.
     distance, distance_AR: the distance and its values. by_domain: whether the domain decides who is compared with whom.
-    generator: for the minings that draw.
+    generator: for the minings that draw. counts: what `active_triplets` has counted, by margin.
     """
 
     z_AD: Tensor
@@ -28,10 +31,4 @@ class Comparison:
     distance_AR: Tensor
     by_domain: bool
     generator: torch.Generator | None = None
-    _counts: dict[float, TripletCounts] = field(default_factory=dict, init=False, repr=False)
-
-    def active(self, margin: float) -> TripletCounts:
-        """Of all triplets, mined or not, those with d_ap + margin > d_an; counted once for the statistics and the loss."""
-        if margin not in self._counts:
-            self._counts[margin] = count_triplets(self.distance_AR, self.distance_AR, self.relations, margin)
-        return self._counts[margin]
+    counts: "dict[float, TripletCounts]" = field(default_factory=dict, init=False, repr=False)

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from fashion.losses.comparison import Comparison
-from fashion.losses.sorted_triplets import count_triplets
-from fashion.losses.triplet import Mining
+from fashion.losses.mining import Mining
+from fashion.losses.triplet import count_triplets
 
 
 class MarginLoss(nn.Module):

@@ -1,6 +1,6 @@
-"""Mining that chooses a short list of triplets, at most one for each positive pair.
+"""Which triplets of a batch count: a short list of them, at most one for each positive pair.
 
-(`all` and `semi-hard` need no list: see sorted_triplets.py.)
+(`all` and `semi-hard` need no list: see triplet.py.)
 """
 
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fashion.losses.distances import Distance
 from fashion.losses.relations import Relations
 
 # Wu et al. 2017: nearer negatives are treated as this far, or noise would be chosen; unit-length Euclidean.
@@ -23,6 +24,36 @@ class Triplets:
     anchor: Tensor
     positive: Tensor
     negative: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mining:
+    """Which triplets count (settings.py says what each name means), and whether the mean is over the active ones."""
+
+    name: str
+    fallback: bool
+    distance: Distance
+    dimension: int
+    active_only: bool
+
+    def triplets(
+        self, positive_d_AR: Tensor, negative_d_AR: Tensor, relations: Relations, generator: torch.Generator | None
+    ) -> Triplets:
+        """The chosen triplets of a mining that lists them: random, hard or distance-weighted."""
+        if self.name == "random":
+            return random_triplets(relations, generator)
+        if self.name == "hard":
+            return hard_triplets(positive_d_AR.detach(), negative_d_AR.detach(), relations)
+        euclidean_AR = self.distance.to_euclidean(negative_d_AR.detach())
+        return distance_weighted_triplets(euclidean_AR, relations, self.dimension, generator)
+
+    @property
+    def lists(self) -> bool:
+        return self.name not in ("all", "semi-hard")
+
+    @property
+    def semi_hard(self) -> bool:
+        return self.name == "semi-hard"
 
 
 def random_triplets(relations: Relations, generator: torch.Generator | None) -> Triplets:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from fashion.losses.comparison import Comparison
+from fashion.losses.triplet import active_triplets
 
 # Unit-length Euclidean. Spread embeddings are about 1.4 apart; under this, pictures can no longer be told apart.
 COLLAPSED_BELOW = 0.05
@@ -29,7 +30,7 @@ def measure(c: Comparison, *, margin: float = 0.0, norms_B: Tensor | None = None
     """
     positive_AR, negative_AR = c.relations.positive_AR, c.relations.negative_AR
     far = _mean(c.distance_AR, negative_AR)
-    active = c.active(margin)
+    active = active_triplets(c, margin)
     statistics = {
         "anchors": positive_AR.any(1).float().mean(),
         "active": active.active / active.mined.clamp_min(1),

@@ -1,5 +1,6 @@
-"""Soft triplets over all or all semi-hard negatives, one positive at a time: O(A R P) time, O(A R) memory.
+"""Soft triplets: the harder one is, the more it counts, and none is cut off.
 
+Over all or all semi-hard negatives they are summed one positive at a time: O(A R P) time, O(A R) memory.
 log(1 + exp(x)) has no counting shortcut, but its gradient is known when its value is, so forward keeps only the summed
 gradient of each distance, and the triplets of one positive are forgotten before the next.
 """
@@ -7,10 +8,37 @@ gradient of each distance, and the triplets of one positive are forgotten before
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from fashion.losses.comparison import Comparison
+from fashion.losses.mining import Mining
 from fashion.losses.relations import Relations
+
+
+class SoftTripletLoss(nn.Module):
+    """Mean over mined triplets of log(1 + exp((d_ap - d_an + margin) / T)) (Hermans et al. 2017, with margin and T)."""
+
+    def __init__(self, mining: Mining, *, margin: float, temperature: float):
+        super().__init__()
+        self.mining, self.margin, self.temperature = mining, margin, temperature
+
+    def forward(self, c: Comparison) -> Tensor:
+        mining, d_AR = self.mining, c.distance_AR
+        if mining.lists:
+            chosen = mining.triplets(d_AR, d_AR, c.relations, c.generator)
+            excess = d_AR[chosen.anchor, chosen.positive] - d_AR[chosen.anchor, chosen.negative] + self.margin
+            return softplus(excess / self.temperature).sum() / max(1, len(excess))
+        total, number = soft_sum(
+            d_AR,
+            d_AR,
+            c.relations,
+            margin=self.margin,
+            temperature=self.temperature,
+            semi_hard=mining.semi_hard,
+            fallback=mining.fallback,
+        )
+        return total / number.clamp_min(1)
 
 
 def soft_sum(
