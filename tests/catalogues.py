@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw
 from fashion.data.decode import BadPicture, check
 from fashion.data.formats.deepfashion import spread
 from fashion.data.prepare.counts import LabelCounts
+from fashion.data.rows import flatten
 from fashion.data.schema import FORMAT, ITEMS, items_file
-from fashion.data.table import ItemTable, flatten
+from fashion.data.table import ItemTable
 from fashion.data.table_manifest import LabelledImages, ShardInfo, TableManifest
 from fashion.domain import SLOTS
 from fashion.json_values import of_plain

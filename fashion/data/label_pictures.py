@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fashion.data.group import Group
-from fashion.data.item_group import ItemGroup, read_columns
 from fashion.data.labels import Labeller
 from fashion.data.plan import Plan, Ticket, listed
+from fashion.data.rows import ItemGroup, read_columns
 from fashion.data.table import ItemTable
 from fashion.data.views import deal
 from fashion.domain import DOMAINS

@@ -21,10 +21,10 @@ from ray.data import ActorPoolStrategy, DataContext, ExecutionOptions, Execution
 from fashion.data.decoded import DecodedPictures
 from fashion.data.group import Group
 from fashion.data.hard_plan import HardPlan
-from fashion.data.item_group import ItemGroup, read_columns
 from fashion.data.label_pictures import LabelFeed, LabelTables
 from fashion.data.labels import Labeller
 from fashion.data.plan import Plan, Ticket
+from fashion.data.rows import ItemGroup, read_columns
 from fashion.data.scattered import ScatteredReader
 from fashion.data.table import ItemTable
 from fashion.data.views import choose_pairs, choose_views

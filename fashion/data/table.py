@@ -1,38 +1,28 @@
-"""Reading a finished item table: its manifest, its shards, their row groups. What is in its files: schema.py."""
+"""A finished item table: its manifest and its shards. Their rows: rows.py; what is in its files: schema.py."""
 
-import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from fashion.data.schema import FORMATS, MANIFEST, gone_file, items_file
+from fashion.data.rows import ShardRows
+from fashion.data.schema import FORMATS, MANIFEST
 from fashion.data.shard_list import read_gone, read_shards
 from fashion.data.table_manifest import KIND, ShardInfo, TableManifest
 from fashion.errors import InputError
-from fashion.sealed import read_footer
-from fashion.storage import READERS, Store, undamaged
-
-SHARDS_KEPT = 256  # a few KB each
+from fashion.storage import Store
 
 
-class ItemTable:
+class ItemTable(ShardRows):
     """A finished item table. Pickles as its address, and what is gone where that is known: rows that one process has
     planned are those that another reads. The manifest is read once a process."""
 
     def __init__(self, store: Store, gone: dict[str, str] | None = None):
-        self.store = store
-        self._footers, self._gone_lists = _Kept(), _Kept()
+        super().__init__(store)
         if gone is not None:
-            self._gone = gone
+            self.gone = gone
 
     def __reduce__(self) -> tuple:
-        known = self._gone if "manifest" in vars(self) or "_gone" in vars(self) else None
+        known = self.gone if "manifest" in vars(self) or "gone" in vars(self) else None
         return ItemTable, (self.store, known)
 
     @cached_property
@@ -101,70 +91,11 @@ class ItemTable:
             return read_shards(self.store, lists.shards, split)
         return [shard for shard in self.manifest.shards or () if split in (None, shard.split)]
 
-    def read(self, shard: str, group: int | None = None, columns: list[str] | None = None) -> pa.Table:
-        """Rows of one shard (or of one of its row groups): `item`, `images`. Raises InputError where the shard is gone, or
-        damaged."""
-        if not (digest := self._gone.get(shard)):
-            return self.read_packed(shard, group, columns)
-        wanted = columns if columns is None or "item" in columns else [*columns, "item"]
-        rows = self.read_packed(shard, group, wanted)
-        rows = rows.filter(pc.invert(pc.is_in(rows["item"], self._gone_items(digest))))
-        return rows if wanted == columns else rows.drop_columns("item")
-
-    def read_packed(self, shard: str, group: int | None = None, columns: list[str] | None = None) -> pa.Table:
-        """As `read`, with the items that are gone; needs no manifest."""
-        return self.store.looked_at_twice(lambda: self._read(shard, group, columns))
-
     @cached_property
-    def _gone(self) -> dict[str, str]:
-        """Shard -> digest of the list of items that are gone."""
+    def gone(self) -> dict[str, str]:
+        """As `ShardRows` has it."""
         lists = self.manifest.lists
         return read_gone(self.store, lists.shards) if lists else {s.name: s.gone for s in self.listed() if s.gone}
-
-    def _gone_items(self, digest: str) -> pa.Array:
-        items = self._gone_lists.get(digest)
-        if items is None:
-            try:
-                items = self.store.read_table(gone_file(digest))["item"].combine_chunks()
-            except FileNotFoundError:
-                raise self._prepared_anew(gone_file(digest)) from None
-            self._gone_lists.put(digest, items)
-        return items
-
-    def _prepared_anew(self, file: str) -> InputError:
-        return InputError(
-            f"{self.store.uri}: {file} is not there any more, so the table was prepared anew while it was read; run again"
-        )
-
-    def _read(self, shard: str, group: int | None, columns: list[str] | None) -> pa.Table:
-        try:
-            opened = self.store.open(items_file(shard))
-        except FileNotFoundError:
-            raise self._prepared_anew(items_file(shard)) from None
-        with opened as source, undamaged(f"{self.store.uri}/{items_file(shard)}"):
-            footer = self._footers.get(shard) or read_footer(source)
-            file = pq.ParquetFile(source, metadata=footer, pre_buffer=True, page_checksum_verification=True)
-            self._footers.put(shard, footer)
-            # One thread a reader: jobs run a reader a core.
-            return file.read(columns) if group is None else file.read_row_group(group, columns, use_threads=False)
-
-    def read_groups(self, groups: Iterable[tuple[str, int]], columns: list[str]) -> list[pa.Table]:
-        """`read` of each (shard, row group). From a bucket all at once, else an actor would spend more time on waiting
-        for the answers, one after another, than on decoding."""
-
-        def read(group: tuple[str, int]) -> pa.Table:
-            return self.read(*group, columns)
-
-        if self.store.local:
-            return list(map(read, groups))
-        with ThreadPoolExecutor(READERS) as readers:
-            return list(readers.map(read, groups))
-
-    def image_rows(self, shard: str, columns: list[str] | None = None) -> pa.Table:
-        """One row an image: `item` and the fields of IMAGE (or those named)."""
-        wanted = None if columns is None else ["item", *(f"images.list.element.{name}" for name in columns)]
-        rows = self.read(shard, columns=wanted)
-        return flatten(rows)
 
 
 @dataclass(frozen=True)
@@ -184,39 +115,3 @@ class SplitShards:
             raise InputError(
                 f"{self.table.store.uri}: no {self.split} images; the table has {', '.join(self.table.splits) or 'nothing'}"
             )
-
-
-class _Kept:
-    """What is known of the shards used last, such as footers: a shard is read a row group at a time, and in a bucket each
-    look is a request."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, Any] = {}
-        self.lock = threading.Lock()
-
-    def get(self, name: str) -> Any:
-        return self.kept.get(name)
-
-    def put(self, name: str, value: Any) -> None:
-        with self.lock:
-            self.kept.pop(name, None)
-            self.kept[name] = value
-            if len(self.kept) > SHARDS_KEPT:
-                self.kept.pop(next(iter(self.kept)), None)
-
-
-def flatten(rows: pa.Table) -> pa.Table:
-    """Rows of ITEMS -> one row an image, `item` first."""
-    rows = rows.combine_chunks()
-    if not rows.num_rows:
-        return pa.table({"item": pa.array([], pa.string())})
-    images = rows["images"].combine_chunks()
-    parents = (
-        images.value_parent_indices()
-        if hasattr(images, "value_parent_indices")
-        else pa.compute.list_parent_indices(images)
-    )
-    fields = images.flatten()
-    columns = {"item": rows["item"].take(parents)}
-    columns |= {field.name: column for field, column in zip(fields.type, fields.flatten(), strict=True)}
-    return pa.table(columns)

@@ -14,8 +14,9 @@ import pyarrow as pa
 import torch
 
 from fashion.data.decode import BadPicture
+from fashion.data.rows import flatten
 from fashion.data.schema import QUARANTINE
-from fashion.data.table import ItemTable, ShardInfo, flatten
+from fashion.data.table import ItemTable, ShardInfo
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embedder import Embedder, ahead
 from fashion.retrieval.embeddings import COLUMNS, EMBEDDING, ShardStats, layout, quarantine_file, stats_file, to_table

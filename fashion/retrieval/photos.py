@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw
 from fashion.data.boxes import Box, scale_box, usable_box
 from fashion.data.codecs import ENDINGS
 from fashion.data.decode import BadPicture, check, decode, shrunk
-from fashion.data.table import ItemTable, flatten
+from fashion.data.rows import flatten
+from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.retrieval.lookup import Hit
 

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from fashion.data.codecs import encode_jpeg
 from fashion.data.decode import shrunk
-from fashion.data.table import ItemTable, flatten
+from fashion.data.rows import flatten
+from fashion.data.table import ItemTable
 from fashion.retrieval.embeddings import EMBEDDING
 from fashion.retrieval.evaluate import Evaluation
 from fashion.retrieval.figures import pca_2d

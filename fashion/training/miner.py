@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from fashion.data.hard_plan import HardPlan
-from fashion.data.item_group import ItemGroup, read_columns
 from fashion.data.neighbours import DUPLICATES, Neighbours, file_of, write_neighbours
+from fashion.data.rows import ItemGroup, read_columns
 from fashion.data.table import ItemTable
 from fashion.data.views import choose_views
 from fashion.domain import DOMAINS

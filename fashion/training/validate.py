@@ -9,7 +9,8 @@ import pyarrow as pa
 import torch
 
 from fashion.data.decode import decode
-from fashion.data.table import ItemTable, flatten
+from fashion.data.rows import flatten
+from fashion.data.table import ItemTable
 from fashion.domain import DOMAINS
 from fashion.networks.fashionnet import FashionNet
 from fashion.networks.model import Network

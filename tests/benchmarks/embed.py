@@ -25,8 +25,9 @@ import torch
 from cluster.start import ray_cluster
 from fashion.data.decode import decode
 from fashion.data.prepare.run import prepare
+from fashion.data.rows import flatten
 from fashion.data.settings import TableSettings
-from fashion.data.table import ItemTable, flatten
+from fashion.data.table import ItemTable
 from fashion.demo.catalogue import write_demo
 from fashion.networks.files import save_network
 from fashion.networks.model import build_network

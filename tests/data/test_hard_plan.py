@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fashion.data.hard_plan import HardPlan, arrange, form_groups
-from fashion.data.item_group import ItemGroup, read_columns
 from fashion.data.mining import MiningSettings
 from fashion.data.neighbours import Neighbours, file_of, forget_after, read_neighbours, write_neighbours
 from fashion.data.plan import Plan
+from fashion.data.rows import ItemGroup, read_columns
 from fashion.data.scattered import ScatteredReader
 from fashion.errors import InputError
 from fashion.storage import Store

@@ -16,9 +16,10 @@ from fashion.data.prepare import layers
 from fashion.data.prepare.join import MISSING, NOWHERE, Side, join
 from fashion.data.prepare.pack import ShardPacker
 from fashion.data.prepare.run import TooManyBadPictures, prepare
+from fashion.data.rows import flatten
 from fashion.data.settings import TableSettings
 from fashion.data.stream import Feed, FeedSettings
-from fashion.data.table import ItemTable, flatten
+from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embeddings import read_embeddings

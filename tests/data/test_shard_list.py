@@ -50,7 +50,7 @@ def same(short: ItemTable, long: ItemTable) -> None:
     assert long.shards(*long.splits) == short.shards(*short.splits)
     assert planned(long) == planned(short)
     assert images(long) == images(short)
-    assert pickle.loads(pickle.dumps(long))._gone == short._gone
+    assert pickle.loads(pickle.dumps(long)).gone == short.gone
     plans = [Plan.of(SplitShards(table, "train"), items_per_step=4, seed=0) for table in (short, long)]
     assert plans[0] == plans[1]
 
@@ -59,7 +59,7 @@ def test_a_long_table_is_read_and_grown_as_a_short_one(shops):
     short, long = shops(range(120))
     same(short, long)
     short, long = shops(range(2, 123), **GROW)  # a layer, and items that are gone
-    assert short._gone
+    assert short.gone
     same(short, long)
     assert set(long.store.names("lists")) == set(vars(long.manifest.lists).values())  # those of before are not kept
     same(*shops(range(2, 123), **GROW))

@@ -20,7 +20,7 @@ def test_a_grown_table_is_trained_on_and_a_broken_off_run_goes_on(tmp_path, monk
     listed = [*listed[6:], *rows(shop, range(100, 104))]  # three items have left, four are new
     shop.list(listed)
     grown = shop.prepare(rewrite_images=0)
-    assert grown._gone and any(shard.get("layer") for shard in grown.plan["shards"])
+    assert grown.gone and any(shard.get("layer") for shard in grown.plan["shards"])
 
     table, plan = ItemTable(grown.store), running.plan_of(grown)
     today = images(table).values()

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from fashion.data.decode import decode
-from fashion.data.item_group import ItemGroup
+from fashion.data.rows import ItemGroup
 from fashion.networks.settings import NetworkSettings
 from fashion.retrieval.embedder import Embedder
 from fashion.retrieval.photos import read_photo

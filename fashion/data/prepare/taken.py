@@ -7,8 +7,9 @@ import pyarrow.compute as pc
 
 from fashion.data.prepare.earlier import comparable
 from fashion.data.prepare.stats import read_stats
+from fashion.data.rows import flatten
 from fashion.data.schema import GROUP_ITEMS, digests_file, items_file, rows_file
-from fashion.data.table import ItemTable, flatten
+from fashion.data.table import ItemTable
 from fashion.storage import Store
 
 Key = tuple[str, str]  # item, image
