@@ -120,7 +120,7 @@ def test_a_machine_whose_sums_are_of_bfloat16_is_found_out():
 
 def test_what_is_fastest_is_measured_once_and_only_where_there_is_much_to_multiply(monkeypatch):
     asked = []
-    monkeypatch.setattr(precision, "_measured", lambda *kind: asked.append(kind) or 2.0)
+    monkeypatch.setattr(precision, "_measured", lambda *kind: asked.append(kind) or (2.0, "cpu"))
     monkeypatch.setattr(precision, "_done", {"operations": 0.0})
     x = vectors(np.random.default_rng(0), 100, 8, "plain")
     multiply = lambda: type(products(x, lengths(x), x, 9.0))  # noqa: E731
@@ -128,7 +128,8 @@ def test_what_is_fastest_is_measured_once_and_only_where_there_is_much_to_multip
     monkeypatch.setattr(precision, "LOADED", 3 * 2.0 * 100 * 100 * 8)
     assert [multiply() for _ in range(3)] == [Float32, Bfloat16, Bfloat16]
     assert len(asked) == 2
-    assert type(products(x, lengths(x), x, 9.0, gain=4.0)) is Float32
+    slower = products(x, lengths(x), x, 9.0, gain=4.0)
+    assert type(slower) is Float32 and slower.device == "cpu"  # torch, as was measured
 
 
 def test_the_measurement_chooses_the_faster_one_and_is_kept(monkeypatch):
@@ -138,6 +139,8 @@ def test_the_measurement_chooses_the_faster_one_and_is_kept(monkeypatch):
             return [super(Slow, self).tile(rows, columns) for _ in range(300)][-1]
 
     calls: list[int] = []
-    assert precision._measured(None, Float32, Slow) < 1
+    faster, library = precision._measured(None, Float32, Slow)
+    assert faster < 1 and library in (None, "cpu")
     made = len(calls)
-    assert precision._measured(None, Float32, Slow) < 1 and len(calls) == made > 0
+    assert precision._measured(None, Float32, Slow) == (faster, library) and len(calls) == made > 0
+    assert precision._measured("cpu", Float32, Bfloat16)[1] == "cpu"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fashion.errors import InputError
 from fashion.retrieval.rank import rank
-from fashion.retrieval.search import count, scan, survey, tail
+from fashion.retrieval.search import count, scan, survey, tail, threads
 from fashion.retrieval.search import score as scoring
 from fashion.retrieval.search.block import Block
 from fashion.retrieval.search.parts import MemoryPart
@@ -25,16 +25,15 @@ KINDS, PRECISIONS = st.sampled_from(KINDS), st.sampled_from(["float32", "bfloat1
 @contextmanager
 def small_pieces(rng: np.random.Generator):
     """Cuts the work so small that a small gallery has all seams; and guesses so badly that searches are repeated."""
-    rows, sample = int(rng.integers(1, 8)), int(rng.integers(2, 60))
+    sample = int(rng.integers(2, 60))
     sizes = {
+        threads: {"QUERY_ROWS": int(rng.integers(1, 8))},
         scan: {
-            "QUERY_ROWS": rows,
             "TILE_ROWS": int(rng.integers(1, 50)),
             "WIDE_ROWS": int(rng.integers(1, 50)),
             "WAITING": int(rng.integers(1, 200)),
         },
         survey: {
-            "QUERY_ROWS": rows,
             "TAIL": rng.random(),
             "GROUPS": int(rng.integers(1, 16)),
             "LARGE": int(rng.integers(90)),

@@ -1,4 +1,5 @@
-"""In which precision this machine multiplies fastest: measured, once a process, and where there is enough to multiply."""
+"""In which precision, and with which library, this machine multiplies fastest: measured, once a process, and where there is
+enough to multiply."""
 
 import sys
 import time
@@ -7,6 +8,7 @@ from functools import cache
 import numpy as np
 
 from fashion.retrieval.search.score import error_bound, lengths
+from fashion.retrieval.search.threads import alone
 
 FLOAT32, BFLOAT16, INT8 = "float32", "bfloat16", "int8"
 ENOUGH = 1e11  # operations that a process does in float32 before it loads torch to ask: loading costs about as much
@@ -17,13 +19,15 @@ TURNS = 5
 _done = {"operations": 0.0}
 
 
-def fastest(operations: float, device: str | None, kinds: dict, gain: float) -> str:
-    """FLOAT32, or BFLOAT16 where it multiplies at least `gain` times as fast, for a product of so many operations; never
-    costs more than twice what is best. `kinds`: of products, by precision."""
+def fastest(operations: float, device: str | None, kinds: dict, gain: float) -> tuple[str, str | None]:
+    """FLOAT32, or BFLOAT16 where it multiplies at least `gain` times as fast, for a product of so many operations, and the
+    device for it; never costs more than twice what is best. `kinds`: of products, by precision; `device`: None where NumPy
+    and torch are to choose from."""
     _done["operations"] += operations
     if _done["operations"] < (LOADED if "torch" in sys.modules else ENOUGH):
-        return FLOAT32
-    return BFLOAT16 if _measured(device, kinds[FLOAT32], kinds[BFLOAT16]) >= gain else FLOAT32
+        return FLOAT32, device
+    faster, library = _measured(device, kinds[FLOAT32], kinds[BFLOAT16])
+    return (BFLOAT16, device) if faster >= gain else (FLOAT32, library)
 
 
 def warm() -> bool:
@@ -32,22 +36,28 @@ def warm() -> bool:
 
 
 @cache
-def _measured(device: str | None, float32: type, bfloat16: type) -> float:
-    """How many times as fast bfloat16 is, by a small product; 0 if its sums are not of float32, as its error bound
-    supposes."""
+def _measured(device: str | None, float32: type, bfloat16: type) -> tuple[float, str | None]:
+    """By a small product in one thread: how many times as fast as float32 bfloat16 is, 0 if its sums are not of float32, as
+    its error bound supposes; and the device that float32 is fastest on."""
+    import torch  # noqa: F401  before its threads are counted
+
     rng = np.random.default_rng(0)
     Q, N, D = SHAPE
     x_QD, y_ND = rng.standard_normal((Q, D), dtype=np.float32), rng.standard_normal((N, D), dtype=np.float32)
-    seconds = {}
-    for kind in (float32, bfloat16):
+
+    def seconds(kind: type, device: str | None) -> float:
         made = kind(x_QD, lengths(x_QD), y_ND, float(lengths(y_ND).max()), device)
         turns = []
         for _ in range(TURNS):
             began = time.perf_counter()
             made.tile(slice(0, Q), slice(0, N))
             turns.append(time.perf_counter() - began)
-        seconds[kind] = min(turns)
-    return seconds[float32] / seconds[bfloat16] if within_bound(bfloat16, device) else 0.0
+        return min(turns)
+
+    with alone():
+        own = {at: seconds(float32, at) for at in ([device] if device else [None, "cpu"])}
+        faster = min(own.values()) / seconds(bfloat16, device)
+    return faster if within_bound(bfloat16, device) else 0.0, min(own, key=lambda at: own[at])
 
 
 def within_bound(kind: type, device: str | None, D: int = 2048) -> bool:

@@ -4,27 +4,18 @@ A tile holds keys: numbers in the order of the products. Both kinds say how far 
 keys are beyond a bound, so that whoever asks gets an answer that is certain in both.
 """
 
-import os
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 import numpy as np
 
 from fashion.retrieval.search import bfloat16, score
-from fashion.retrieval.search.precision import BFLOAT16, INT8, fastest
+from fashion.retrieval.search.precision import BFLOAT16, FLOAT32, INT8, fastest
+from fashion.retrieval.search.threads import even_slices
 
-QUERY_ROWS, TILE_ROWS = 512, 2048  # of a tile: larger ones leave the cache, smaller ones are slow
+TILE_ROWS = 2048  # of a tile: larger ones leave the cache, smaller ones are slow
 WIDE_ROWS = 4096  # of a tile whose rows are looked at one by one
 ROUNDED_ROWS = 1024  # that are rounded at a time: what that takes stays in the cache
-
-
-def even_slices(total: int, longest: int) -> Iterator[slice]:
-    """Neighbouring slices of nearly equal length that cover `total` rows."""
-    count = -(-total // longest)
-    for n in range(count):
-        yield slice(n * total // count, (n + 1) * total // count)
 
 
 class Float32:
@@ -73,21 +64,6 @@ class Float32:
         """How much further than `errors` a value may be from the score."""
         return np.zeros(len(values), np.float32)
 
-    def map(self, work: Callable[[slice], object], pieces: list[slice]) -> list:
-        """What `work`, which may ask for tiles, returns for each piece; on as many threads as there are for us."""
-        workers = min(len(pieces), threads())
-        if workers == 1 or self.device is None:
-            # OpenBLAS has threads of its own, and is ten times as slow when it is asked by several of ours.
-            return [work(piece) for piece in pieces]
-        import torch
-
-        before = torch.get_num_threads()
-        try:  # torch would start as many again for each of ours
-            with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                return list(pool.map(work, pieces))
-        finally:
-            torch.set_num_threads(before)
-
 
 class Bfloat16(Float32):
     """Products of vectors rounded to bfloat16, themselves rounded so: the keys are their bits, read as int16."""
@@ -131,21 +107,14 @@ def products(
     """`query_lengths` (Q,) and `longest`, of the vectors: as `score.lengths` gives them.
 
     `precision`: float32 or bfloat16, which int8 means where no sieve is used; None for the one that this machine is faster
-    with, bfloat16 where it multiplies at least `gain` times as fast.
+    with, bfloat16 where it multiplies at least `gain` times as fast. `device`: None for the library that is faster.
     """
-    if device is None and threads() > 1 and "torch" in sys.modules:
-        device = "cpu"
     operations = 2.0 * len(queries_QD) * vectors_ND.size
-    chosen = precision or fastest(operations, device, {"float32": Float32, "bfloat16": Bfloat16}, gain)
+    if precision is None:
+        precision, device = fastest(operations, device, {FLOAT32: Float32, BFLOAT16: Bfloat16}, gain)
     overflows = query_lengths.max(initial=0.0) * longest > bfloat16.LARGEST
-    kind = Bfloat16 if chosen in (BFLOAT16, INT8) and not overflows else Float32
+    kind = Bfloat16 if precision in (BFLOAT16, INT8) and not overflows else Float32
     return kind(queries_QD, query_lengths, vectors_ND, longest, device)
-
-
-def threads() -> int:
-    """As many as the environment grants (Ray grants a task as many as its CPUs), or the machine's cores."""
-    granted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(granted) if granted.isdigit() and int(granted) else os.cpu_count() or 1
 
 
 class _Buffers:

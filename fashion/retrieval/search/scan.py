@@ -13,10 +13,11 @@ from fashion.retrieval.search.block import Block, Matches
 from fashion.retrieval.search.count import BetterRanked, id_ranks
 from fashion.retrieval.search.merge import Best, choose, merge, place_of
 from fashion.retrieval.search.precision import INT8
-from fashion.retrieval.search.product import QUERY_ROWS, TILE_ROWS, WIDE_ROWS, Float32, even_slices, products
+from fashion.retrieval.search.product import TILE_ROWS, WIDE_ROWS, Float32, products
 from fashion.retrieval.search.queries import Pairs, Queries, relate
 from fashion.retrieval.search.sieve import pays, sieve
 from fashion.retrieval.search.tail import true_entries
+from fashion.retrieval.search.threads import even_slices, of_queries
 
 WAITING = 4_000_000  # candidates held before they are scored exactly
 LISTING, COUNTING = 1.3, 3.0  # times as fast that bfloat16 must multiply to pay for the pairs that it leaves in doubt
@@ -89,7 +90,7 @@ def scan(block: Block, search: Search) -> Scanned:
             counts[better.span] = better.counts()
         return listing.close()
 
-    lists = fast.map(some, list(even_slices(len(queries), QUERY_ROWS)))
+    lists = of_queries(some, len(queries))
     joined = {name: np.concatenate([getattr(one, name) for one in lists]) for name in ("query", "scores", "places")}
     known = block.columns if len(joined["places"]) else block.columns.only(joined["places"])
     return Scanned(best=Best(**joined, columns=known), better=counts)

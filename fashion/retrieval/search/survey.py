@@ -11,11 +11,12 @@ import numpy as np
 
 from fashion.retrieval.search.block import NO_MATCHES, Block, Matches, find_matches, join_matches
 from fashion.retrieval.search.parts import Opened, Part
-from fashion.retrieval.search.product import QUERY_ROWS, TILE_ROWS, Float32, even_slices, products
+from fashion.retrieval.search.product import TILE_ROWS, Float32, products
 from fashion.retrieval.search.queries import Queries, count_relations, spans
 from fashion.retrieval.search.refinements import Expansion, Reranking
 from fashion.retrieval.search.scan import ALL
 from fashion.retrieval.search.score import lengths
+from fashion.retrieval.search.threads import even_slices, of_queries
 
 AT_ONCE = 2_000_000  # matches and listed columns, over the queries that are searched for at a time
 SAMPLED_PARTS = 2
@@ -159,7 +160,7 @@ def guess(queries: Queries, sample: Sample | None, columns: int, k: int, precisi
                 place = min(place, best.shape[1])
                 out[rows] = fast.values(np.ascontiguousarray(np.partition(best, -place, axis=1)[:, -place]))
 
-    fast.map(some, list(even_slices(Q, QUERY_ROWS)))
+    of_queries(some, Q)
     return Guess(thresholds=thresholds, tails=tails)
 
 
