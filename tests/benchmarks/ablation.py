@@ -37,6 +37,11 @@ PARTS: dict[str, list[str]] = {
     "averaged weights": ["--optimizer.average", "0.97"],
     "between start and end": ["--interpolate", "true"],
     "low-rank additions": ["--optimizer.lora", "16"],
+    "all stages tuned, deep ones slower by 0.7 each": [
+        *("--optimizer.freeze_stages", "0", "--optimizer.depth_decay", "0.7"),
+    ],
+    "only the head for two epochs": ["--optimizer.freeze_epochs", "2"],
+    "drop path 0.1": ["--network.drop_path", "0.1"],
 }
 
 
