@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from fashion.retrieval.embeddings import EMBEDDING, HISTOGRAM, UNTRAINED, Embeddings, vectors_of
 from fashion.retrieval.items import item_columns, torn_items
 from fashion.retrieval.labels.columns import CATEGORY_SCORES
+from fashion.retrieval.products.score import check_finite
 from fashion.retrieval.search.arrow import arrow_text
 from fashion.retrieval.search.block import Block
 from fashion.retrieval.search.refinements import Blend
-from fashion.retrieval.search.score import check_finite
 from fashion.storage import Store
 
 ABOUT = ["image", "item", "domain", "category", "shard", "group"]

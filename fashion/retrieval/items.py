@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fashion.retrieval.products.score import unit_rows
 from fashion.retrieval.search.block import Block
-from fashion.retrieval.search.score import unit_rows
 
 
 def item_columns(number: int, rows: pa.Table, z_ND: np.ndarray, *, by_mean: bool) -> Block:

@@ -1,6 +1,6 @@
 """Exact ranking of a gallery of any size for every query: the best k columns, and the ranks of all matches.
 
-Order: score descending, then id ascending; `search.score` says what the score is. The gallery comes in parts, which are
+Order: score descending, then id ascending; `products.score` says what the score is. The gallery comes in parts, which are
 read twice: once to count and score the matches, once to scan. The ranking is the same for any division into parts and any
 place where they are searched.
 """

@@ -6,12 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fashion.retrieval.products import bfloat16, precision
+from fashion.retrieval.products.fast import Bfloat16, Float32, products
+from fashion.retrieval.products.precision import within_bound
+from fashion.retrieval.products.score import lengths
 from fashion.retrieval.rank import rank
-from fashion.retrieval.search import bfloat16, precision
-from fashion.retrieval.search.precision import within_bound
-from fashion.retrieval.search.product import Bfloat16, Float32, products
 from fashion.retrieval.search.queries import Queries
-from fashion.retrieval.search.score import lengths
 from tests.retrieval.galleries import KINDS, held_parts, score_matrix, vectors
 
 DIMENSIONS = st.sampled_from([1, 2, 3, 7, 16, 33, 128, 300, 777, 2048])

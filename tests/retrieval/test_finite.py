@@ -11,9 +11,9 @@ from fashion.retrieval.evaluate import evaluate
 from fashion.retrieval.index.files import gallery_of
 from fashion.retrieval.index.report import sample_queries
 from fashion.retrieval.lookup import nearest
+from fashion.retrieval.products.score import check_finite
 from fashion.retrieval.protocol import ProtocolSettings
 from fashion.retrieval.search.queries import Queries
-from fashion.retrieval.search.score import check_finite
 from fashion.retrieval.settings import AnnSettings
 from fashion.storage import Store
 from tests.retrieval.galleries import item_table, write_shards

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fashion.errors import InputError
+from fashion.retrieval.products import score as scoring
+from fashion.retrieval.products import threads
+from fashion.retrieval.products.score import error_bound, exact_scores, lengths
 from fashion.retrieval.rank import rank
-from fashion.retrieval.search import count, scan, survey, tail, threads
-from fashion.retrieval.search import score as scoring
+from fashion.retrieval.search import count, scan, survey, tail
 from fashion.retrieval.search.block import Block
 from fashion.retrieval.search.parts import MemoryPart
 from fashion.retrieval.search.queries import Queries
-from fashion.retrieval.search.score import error_bound, exact_scores, lengths
 from tests.retrieval.galleries import KINDS, held_parts, measures, order, score, score_matrix, vectors
 
 KINDS, PRECISIONS = st.sampled_from(KINDS), st.sampled_from(["float32", "bfloat16"])

@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fashion.retrieval.products import score as scoring
+from fashion.retrieval.products import sieve
+from fashion.retrieval.products.precision import INT8
+from fashion.retrieval.products.score import exact_scores, lengths
+from fashion.retrieval.products.sieve import Sieve
 from fashion.retrieval.rank import rank
-from fashion.retrieval.search import scan, sieve, survey
-from fashion.retrieval.search import score as scoring
-from fashion.retrieval.search.precision import INT8
+from fashion.retrieval.search import scan, survey
 from fashion.retrieval.search.queries import Queries
-from fashion.retrieval.search.score import exact_scores, lengths
-from fashion.retrieval.search.sieve import Sieve
 from tests.retrieval.galleries import KINDS, held_parts, order, score_matrix, vectors
 
 KINDS = st.sampled_from(KINDS)

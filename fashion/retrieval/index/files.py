@@ -19,7 +19,7 @@ import pyarrow as pa
 from fashion.errors import InputError
 from fashion.retrieval.embeddings import EMBEDDING, MANIFEST, Catalogue, CatalogueManifest, read_embeddings
 from fashion.retrieval.index.kinds import build
-from fashion.retrieval.search.score import check_finite
+from fashion.retrieval.products.score import check_finite
 from fashion.storage import Store
 
 ANY = "any"

@@ -8,7 +8,7 @@ import numpy as np
 from fashion.retrieval.embeddings import EMBEDDING, Catalogue, read_embeddings
 from fashion.retrieval.index.files import ANY, IndexManifest, gallery_of, load_part
 from fashion.retrieval.index.kinds import agreement, merge, search
-from fashion.retrieval.search.score import check_finite
+from fashion.retrieval.products.score import check_finite
 from fashion.retrieval.settings import AnnSettings
 from fashion.seeds import generator
 

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fashion.retrieval.products.score import check_finite, exact_scores, lengths, near_scores
 from fashion.retrieval.search.arrow import arrow_rows
 from fashion.retrieval.search.merge import Columns, order_keys, place_of
 from fashion.retrieval.search.queries import Queries, relate, spans
-from fashion.retrieval.search.score import check_finite, exact_scores, lengths, near_scores
 
 
 @dataclass(frozen=True, kw_only=True)

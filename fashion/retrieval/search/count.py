@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fashion.retrieval.products.fast import Float32
+from fashion.retrieval.products.score import error_bound
 from fashion.retrieval.search.block import Block, Matches
 from fashion.retrieval.search.merge import order_keys, place_of
-from fashion.retrieval.search.product import Float32
 from fashion.retrieval.search.queries import Queries, spans
-from fashion.retrieval.search.score import error_bound
 from fashion.retrieval.search.tail import TailCounts
 
 FEW = 32  # matches of the tail of a query up to which counting whole rows is quicker than looking at every column

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fashion.retrieval.search.score import check_finite, lengths
+from fashion.retrieval.products.score import check_finite, lengths
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fashion.retrieval.search.score import exact_scores, lengths, unit_rows
+from fashion.retrieval.products.score import exact_scores, lengths, unit_rows
 
 
 @dataclass(frozen=True, kw_only=True)

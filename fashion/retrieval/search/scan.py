@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fashion.retrieval.products.fast import TILE_ROWS, WIDE_ROWS, Float32, products
+from fashion.retrieval.products.precision import INT8
+from fashion.retrieval.products.sieve import pays, sieve
+from fashion.retrieval.products.threads import even_slices, of_queries
 from fashion.retrieval.search.block import Block, Matches
 from fashion.retrieval.search.count import BetterRanked, id_ranks
 from fashion.retrieval.search.merge import Best, choose, merge, place_of
-from fashion.retrieval.search.precision import INT8
-from fashion.retrieval.search.product import TILE_ROWS, WIDE_ROWS, Float32, products
 from fashion.retrieval.search.queries import Pairs, Queries, relate
-from fashion.retrieval.search.sieve import pays, sieve
 from fashion.retrieval.search.tail import true_entries
-from fashion.retrieval.search.threads import even_slices, of_queries
 
 WAITING = 4_000_000  # candidates held before they are scored exactly
 LISTING, COUNTING = 1.3, 3.0  # times as fast that bfloat16 must multiply to pay for the pairs that it leaves in doubt

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from fashion.retrieval.products.fast import TILE_ROWS, Float32, products
+from fashion.retrieval.products.score import lengths
+from fashion.retrieval.products.threads import even_slices, of_queries
 from fashion.retrieval.search.block import NO_MATCHES, Block, Matches, find_matches, join_matches
 from fashion.retrieval.search.parts import Opened, Part
-from fashion.retrieval.search.product import TILE_ROWS, Float32, products
 from fashion.retrieval.search.queries import Queries, count_relations, spans
 from fashion.retrieval.search.refinements import Expansion, Reranking
 from fashion.retrieval.search.scan import ALL
-from fashion.retrieval.search.score import lengths
-from fashion.retrieval.search.threads import even_slices, of_queries
 
 AT_ONCE = 2_000_000  # matches and listed columns, over the queries that are searched for at a time
 SAMPLED_PARTS = 2

@@ -7,8 +7,8 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fashion.retrieval.search import threads
-from fashion.retrieval.search.threads import alone, of_queries
+from fashion.retrieval.products import threads
+from fashion.retrieval.products.threads import alone, of_queries
 
 
 def of_libraries() -> list[int]:

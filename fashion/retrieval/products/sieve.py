@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from fashion.retrieval.search.precision import warm
-from fashion.retrieval.search.product import ROUNDED_ROWS, Bfloat16, Float32
-from fashion.retrieval.search.score import LEAST, UNIT32, lengths
-from fashion.retrieval.search.threads import even_slices, threads
+from fashion.retrieval.products.fast import ROUNDED_ROWS, Bfloat16, Float32
+from fashion.retrieval.products.precision import warm
+from fashion.retrieval.products.score import LEAST, UNIT32, lengths
+from fashion.retrieval.products.threads import even_slices, threads
 
 FEWEST = 256  # queries that pay for it
 TILE_BYTES = 1 << 20  # stays in the cache

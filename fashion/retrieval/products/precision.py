@@ -7,8 +7,8 @@ from functools import cache
 
 import numpy as np
 
-from fashion.retrieval.search.score import error_bound, lengths
-from fashion.retrieval.search.threads import alone
+from fashion.retrieval.products.score import error_bound, lengths
+from fashion.retrieval.products.threads import alone
 
 FLOAT32, BFLOAT16, INT8 = "float32", "bfloat16", "int8"
 ENOUGH = 1e11  # operations that a process does in float32 before it loads torch to ask: loading costs about as much

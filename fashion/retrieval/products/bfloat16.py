@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fashion.retrieval.search.score import LEAST, UNIT32, lengths
+from fashion.retrieval.products.score import LEAST, UNIT32, lengths
 
 UNIT_SUM = 2.0**-22  # of an addition: four times float32's, for units that cut off instead of rounding
 LARGEST = 2.0**120  # products of lengths above this might overflow where the score does not

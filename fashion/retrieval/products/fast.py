@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fashion.retrieval.search import bfloat16, score
-from fashion.retrieval.search.precision import BFLOAT16, FLOAT32, INT8, fastest
-from fashion.retrieval.search.threads import even_slices
+from fashion.retrieval.products import bfloat16, score
+from fashion.retrieval.products.precision import BFLOAT16, FLOAT32, INT8, fastest
+from fashion.retrieval.products.threads import even_slices
 
 TILE_ROWS = 2048  # of a tile: larger ones leave the cache, smaller ones are slow
 WIDE_ROWS = 4096  # of a tile whose rows are looked at one by one
