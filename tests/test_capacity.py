@@ -73,3 +73,37 @@ def test_cores_are_the_clusters_and_not_the_drivers(monkeypatch):
     assert few.threads == 8
     monkeypatch.setenv("FASHION_OWN_RAY", "1")
     assert cores([(4.0, 0.0)]) == 2  # a laptop's Ray counts four
+
+
+def test_a_feed_follows_its_trainers_where_others_may_have_what_becomes_free():
+    def bounds(shared=True, cpus=8.0, **wanted):
+        found = decide_resources(ResourceSettings(**wanted), cpus=cpus, gpus=0, cores=8, shared=shared)
+        return found.feed_least, found.feed_actors, found.feed_most
+
+    assert bounds() == (1, 7, 7) and bounds(feed_actors=2) == (1, 2, 7) and bounds(feed_most=3) == (1, 3, 3)
+    assert bounds(feed_least=2, feed_actors=4, feed_most=5) == (2, 4, 5) and bounds(cpus=2) == (1, 1, 1)
+    assert bounds(feed_actors=7, workers=4, worker_cpus=0.25, feed_cpus=1) == (1, 7, 7)
+    assert bounds(shared=False) == (7, 7, 7) and bounds(shared=False, feed_actors=2) == (2, 2, 2)
+    assert bounds(shared=False, feed_least=1, feed_actors=2, feed_most=3) == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "line"),
+    [
+        (
+            dict(feed_least=3, feed_actors=2),
+            "resources.feed_least: found 3, expected at most the 2 of resources.feed_actors",
+        ),
+        (
+            dict(feed_actors=3, feed_most=2),
+            "resources.feed_actors: found 3, expected at most the 2 of resources.feed_most",
+        ),
+        (
+            dict(feed_least=3, feed_most=2),
+            "resources.feed_least: found 3, expected at most the 2 of resources.feed_most",
+        ),
+    ],
+)
+def test_fewest_and_most_feed_actors_are_in_order(wanted, line):
+    with pytest.raises(InputError, match=f"^{line}$"):
+        ResourceSettings(**wanted)

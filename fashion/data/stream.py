@@ -30,6 +30,7 @@ from fashion.data.table import ItemTable
 from fashion.data.views import choose_pairs, choose_views
 from fashion.domain import DOMAINS
 from fashion.errors import InputError
+from fashion.ray_seam.follow import Following
 from fashion.ray_seam.on_demand import rows_on_demand
 from fashion.ray_seam.pace import Paced
 from fashion.vocabulary import Vocabulary
@@ -186,6 +187,19 @@ def stream_options(memory: int) -> ExecutionOptions:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class FeedActors:
+    """How many there are of them, and what each takes."""
+
+    start: int
+    least: int
+    most: int
+    cpus: float
+
+    def __post_init__(self) -> None:
+        assert 1 <= self.least <= self.start <= self.most
+
+
 @dataclass(frozen=True)
 class Tickets:
     """Those that hold the given `steps` of the run, counted through its epochs, which end with an epoch: each is made from
@@ -220,8 +234,7 @@ def training_stream(
     labels: LabelTables | None = None,
     *,
     steps: range,
-    actors: int,
-    actor_cpus: float,
+    actors: FeedActors,
 ) -> ray.data.Dataset:
     """The stream of the given `steps` of the run, counted through its epochs; it ends with an epoch. To be executed with
     `stream_options`: Ray Train takes those of its DataConfig, not of the dataset."""
@@ -230,14 +243,15 @@ def training_stream(
     context.enable_progress_bars = False
     context.memory_usage_poll_interval_s = None  # walks every page of the actor once a second
     context.execution_no_progress_timeout_s = STILL_S
-    if Paced not in context.custom_execution_callback_classes:
-        context.custom_execution_callback_classes = [*context.custom_execution_callback_classes, Paced]
+    for callback in (Paced, Following):
+        if callback not in context.custom_execution_callback_classes:
+            context.custom_execution_callback_classes = [*context.custom_execution_callback_classes, callback]
     tickets = Tickets(plan, steps)
     # As many ahead as actors may have at once: none waits for one.
-    return rows_on_demand(tickets, len(tickets), ahead=AHEAD * actors, ready=tickets.ready).map_batches(
+    return rows_on_demand(tickets, len(tickets), ahead=AHEAD * actors.most, ready=tickets.ready).map_batches(
         FeedActor,
         fn_constructor_args=(table, plan, settings, labels),
         batch_size=1,
-        compute=ActorPoolStrategy(size=actors),
-        num_cpus=actor_cpus,
+        compute=ActorPoolStrategy(min_size=actors.least, max_size=actors.most, initial_size=actors.start),
+        num_cpus=actors.cpus,
     )

@@ -24,7 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from fashion.causes import cause, line_of
 from fashion.data.neighbours import forget_after
-from fashion.data.stream import steps, stream_options, training_stream
+from fashion.data.stream import FeedActors, steps, stream_options, training_stream
 from fashion.errors import InputError, RunLost, TrainingDiverged
 from fashion.ray_seam.faults import no_retries_in_vain
 from fashion.ray_seam.trainer import Announced, before_abort, trainer_class
@@ -131,8 +131,7 @@ def _stream(job: Job, point: ResumePoint, workers: int) -> ray.data.Dataset:
         job.feed(workers),
         job.labels,
         steps=range(point.step, job.settings.length * job.plan.steps),
-        actors=r.feed_actors,
-        actor_cpus=r.feed_cpus,
+        actors=FeedActors(start=r.feed_actors, least=r.feed_least, most=r.feed_most, cpus=r.feed_cpus),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fashion.capacity import computing, cores, machines, total
+from fashion.capacity import computing, cores, machines, owned, total
 from fashion.data.hard_plan import HardPlan
 from fashion.data.label_pictures import LabelTables
 from fashion.data.labels import count_attributes, vocabulary_of
@@ -144,7 +144,12 @@ def equip(draft: Job, begin: Start | None = None) -> Job:
     cluster, settings = machines(), draft.settings
     cpus, gpus = total(cluster)
     resources = decide_resources(
-        settings.resources, cpus=cpus, gpus=gpus, cores=cores(cluster), machines=computing(cluster)
+        settings.resources,
+        cpus=cpus,
+        gpus=gpus,
+        cores=cores(cluster),
+        machines=computing(cluster),
+        shared=not owned(),
     )
     check_possible(settings.network)
     if settings.optimizer.lora:

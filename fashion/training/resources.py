@@ -15,7 +15,9 @@ class Resources:
     gpu: bool
     worker_cpus: float
     threads: int
-    feed_actors: int
+    feed_actors: int  # that the run begins with
+    feed_least: int
+    feed_most: int
     feed_cpus: float
     feed_memory: int  # bytes
     feed_cache: int  # bytes an actor
@@ -32,9 +34,11 @@ class Resources:
             )
 
 
-def decide_resources(wanted: ResourceSettings, *, cpus: float, gpus: float, cores: int, machines: int = 1) -> Resources:
+def decide_resources(
+    wanted: ResourceSettings, *, cpus: float, gpus: float, cores: int, machines: int = 1, shared: bool = True
+) -> Resources:
     """Fill what is left open from what the cluster has, or may start: logical `cpus`, `gpus`; and the `cores` of each of
-    `machines` machines.
+    `machines` machines. `shared`: with other jobs.
 
     Raises InputError where it does not fit.
     """
@@ -46,7 +50,8 @@ def decide_resources(wanted: ResourceSettings, *, cpus: float, gpus: float, core
             "set resources.gpu false"
         )
     left = (cpus - wanted.workers * wanted.worker_cpus) // wanted.feed_cpus
-    actors = wanted.feed_actors or int(max(1, min(left, 8 * wanted.workers, machines * cores if not gpu else left)))
+    room = int(max(1, min(left, 8 * wanted.workers, machines * cores if not gpu else left)))
+    actors = wanted.feed_actors or max(wanted.feed_least or 1, min(room, wanted.feed_most or room))
     decided = Resources(
         workers=wanted.workers,
         min_workers=least,
@@ -54,6 +59,8 @@ def decide_resources(wanted: ResourceSettings, *, cpus: float, gpus: float, core
         worker_cpus=wanted.worker_cpus,
         threads=wanted.threads or max(1, cores // -(-wanted.workers // machines)),
         feed_actors=actors,
+        feed_least=wanted.feed_least or (1 if shared else actors),
+        feed_most=wanted.feed_most or (max(actors, room) if shared else actors),
         feed_cpus=wanted.feed_cpus,
         feed_memory=wanted.feed_memory << 20,
         feed_cache=wanted.feed_cache << 20,

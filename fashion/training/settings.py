@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from typing import Literal
 
 from fashion.data.mining import MiningSettings
@@ -101,7 +102,14 @@ class ResourceSettings:
     threads: int | None = setting(None, least=1)
     """CPU threads of a worker's network. Default: a machine's cores over its workers."""
     feed_actors: int | None = setting(None, least=1)
-    """Actors that read and decode. Default: what the cluster's CPUs leave beside the workers, at most 8 a worker."""
+    """Actors that read and decode, when the run begins. Default: what the cluster's CPUs leave beside the workers, at most 8
+    a worker."""
+    feed_least: int | None = setting(None, least=1)
+    """Fewest that there may be, where the workers never wait for them. Default: 1; in a Ray of the job's own as many as it
+    begins with, for nobody else would take what becomes free."""
+    feed_most: int | None = setting(None, least=1)
+    """Most that there may be, where the workers wait for them. Default: what the cluster's CPUs leave beside the workers, at
+    most 8 a worker; in a Ray of the job's own as many as it begins with."""
     feed_cpus: float = setting(1.0, above=0)
     """Logical CPUs of such an actor; each decodes on one core."""
     feed_memory: int = setting(1024, least=1, unit="MiB")
@@ -118,6 +126,11 @@ class ResourceSettings:
             raise InputError(
                 f"resources.min_workers: found {self.min_workers}, expected 1 to the {self.workers} of resources.workers"
             )
+        given = {name: getattr(self, f"feed_{name}") for name in ("least", "actors", "most")}
+        given = {f"resources.feed_{name}": count for name, count in given.items() if count is not None}
+        for (fewer, few), (more, many) in pairwise(given.items()):
+            if few > many:
+                raise InputError(f"{fewer}: found {few}, expected at most the {many} of {more}")
 
 
 @dataclass(frozen=True, kw_only=True)

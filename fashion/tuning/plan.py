@@ -163,21 +163,30 @@ def _check_on_data(candidates: list[TrainSettings], table: ItemTable) -> None:
 
 
 def share_cluster(
-    wanted: ResourceSettings, concurrent: int | None, *, cpus: float, gpus: float, cores: int, machines: int
+    wanted: ResourceSettings,
+    concurrent: int | None,
+    *,
+    cpus: float,
+    gpus: float,
+    cores: int,
+    machines: int,
+    shared: bool = True,
 ) -> tuple[int, ResourceSettings]:
     """How many trials run at a time, and what each takes of the cluster: with GPUs one for each group of workers, else
-    one for each machine, whose `cores` all compute then. Raises InputError where so many do not fit."""
+    one for each machine, whose `cores` all compute then. `shared`: with other jobs. Raises InputError where so many do not
+    fit."""
     gpu = gpus >= wanted.workers if wanted.gpu is None else wanted.gpu
     if concurrent is None:
         needed = wanted.workers * wanted.worker_cpus + (wanted.feed_actors or 1) * wanted.feed_cpus
         groups = gpus // wanted.workers if gpu else machines // wanted.workers
         concurrent = max(1, int(min(groups, cpus // needed)))
     try:
-        decided = decide_resources(wanted, cpus=cpus // concurrent, gpus=gpus // concurrent, cores=cores)
+        decided = decide_resources(wanted, cpus=cpus // concurrent, gpus=gpus // concurrent, cores=cores, shared=shared)
     except InputError as fault:
         if concurrent == 1:
             raise
         raise InputError(f"concurrent: {concurrent} trials at a time do not fit: for each, {fault}") from None
     here = -(-concurrent * wanted.workers // max(1, machines))  # workers that share a machine's cores
     threads = wanted.threads or (decided.threads if gpu else max(1, cores // here))
-    return concurrent, replace(wanted, gpu=decided.gpu, feed_actors=decided.feed_actors, threads=threads)
+    actors, most = decided.feed_actors, decided.feed_most
+    return concurrent, replace(wanted, gpu=decided.gpu, feed_actors=actors, feed_most=most, threads=threads)

@@ -14,7 +14,7 @@ from typing import Any
 
 from ray import tune
 
-from fashion.capacity import computing, cores, machines, total
+from fashion.capacity import computing, cores, machines, owned, total
 from fashion.data.table import ItemTable
 from fashion.provenance import now, versions
 from fashion.storage import Store
@@ -54,6 +54,7 @@ def run_sweep(
         gpus=gpus,
         cores=cores(nodes),
         machines=computing(nodes),
+        shared=not owned(),
     )
     open_sweep(store, _record(plan, table))
     past = read_trials(store, plan.metric)

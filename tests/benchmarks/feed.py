@@ -37,7 +37,7 @@ from fashion.data.decode import check, decode
 from fashion.data.plan import Plan
 from fashion.data.prepare.run import prepare
 from fashion.data.settings import TableSettings
-from fashion.data.stream import FeedSettings, steps, stream_options, training_stream
+from fashion.data.stream import FeedActors, FeedSettings, steps, stream_options, training_stream
 from fashion.data.table import ItemTable
 from fashion.data.views import choose_views
 from fashion.demo.catalogue import write_demo
@@ -107,7 +107,13 @@ def stream_of(table: ItemTable, size: int, epochs: int) -> tuple[Plan, Iterator[
     """The plan, and the steps of the stream."""
     plan = Plan.of(table.shards("train"), items_per_step=ITEMS_A_STEP, seed=0)
     feed = FeedSettings(views=VIEWS, size=size, slots=1, crop="whole", pairs=False)
-    dataset = training_stream(table, plan, feed, steps=range(epochs * plan.steps), actors=WORKERS, actor_cpus=1.0)
+    dataset = training_stream(
+        table,
+        plan,
+        feed,
+        steps=range(epochs * plan.steps),
+        actors=FeedActors(start=WORKERS, least=WORKERS, most=WORKERS, cpus=1.0),
+    )
     dataset.context.execution_options = stream_options(1 << 30)
     dataset.context.wait_for_min_actors_s = 120  # steady state: no actor is still importing
     return plan, steps(dataset.iter_torch_batches(batch_size=1, prefetch_batches=2))

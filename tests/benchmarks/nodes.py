@@ -32,7 +32,7 @@ from ray.data import DataContext
 from fashion.data.plan import Plan
 from fashion.data.prepare.run import prepare
 from fashion.data.settings import TableSettings
-from fashion.data.stream import FeedSettings, stream_options, training_stream
+from fashion.data.stream import FeedActors, FeedSettings, stream_options, training_stream
 from fashion.data.table import ItemTable
 from fashion.demo.catalogue import write_demo
 from fashion.networks.files import save_network
@@ -121,7 +121,13 @@ def feeding(root: Path, wait: float, nodes: int) -> float:
     table = ItemTable(FarStore(str(root / "table"), wait))
     plan = Plan.of(table.shards("train"), items_per_step=8, seed=0)
     feed = FeedSettings(views=2, size=SIZE, slots=1, crop="whole", pairs=False)
-    data = training_stream(table, plan, feed, steps=range(40 * plan.steps), actors=nodes, actor_cpus=1.0)
+    data = training_stream(
+        table,
+        plan,
+        feed,
+        steps=range(40 * plan.steps),
+        actors=FeedActors(start=nodes, least=nodes, most=nodes, cpus=1.0),
+    )
     data.context.execution_options = stream_options(64 << 20)
     clock, steps = Clock(), 0
     for row in data.iter_rows():

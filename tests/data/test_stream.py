@@ -11,12 +11,14 @@ import pytest
 import ray
 from ray.data import ActorPoolStrategy, DataContext
 
+from fashion.data import stream
 from fashion.data.hard_plan import HardPlan
 from fashion.data.mining import MiningSettings
 from fashion.data.neighbours import Neighbours, write_neighbours
 from fashion.data.plan import Plan
-from fashion.data.stream import FeedSettings, Tickets, steps, stream_options, training_stream
-from fashion.ray_seam import on_demand
+from fashion.data.stream import FeedActors, FeedSettings, Tickets, steps, stream_options, training_stream
+from fashion.ray_seam import follow, on_demand
+from fashion.ray_seam.follow import Following
 from fashion.ray_seam.on_demand import rows_on_demand
 from fashion.ray_seam.pace import Paced
 from fashion.storage import Store
@@ -33,7 +35,9 @@ def table(tmp_path_factory):
 def stream_of(table, memory):
     plan = Plan.of(table.shards("train"), items_per_step=ITEMS, seed=0)
     feed = FeedSettings(views=2, size=96, slots=1, crop="whole", pairs=False)
-    dataset = training_stream(table, plan, feed, steps=range(EPOCHS * plan.steps), actors=1, actor_cpus=1.0)
+    dataset = training_stream(
+        table, plan, feed, steps=range(EPOCHS * plan.steps), actors=FeedActors(start=1, least=1, most=1, cpus=1.0)
+    )
     dataset.context.execution_options = stream_options(memory)
     return plan, dataset
 
@@ -106,7 +110,9 @@ def test_no_actor_waits_for_neighbours_that_batches_not_yet_made_lead_to(ray_run
     assert plan.tickets() == 1
     hard = HardPlan.over(plan, MiningSettings(every=1, start=1, group=2), run, table.fingerprint)
     feed = Noticed(views=2, size=32, slots=1, crop="whole", pairs=False)
-    dataset = training_stream(table, hard, feed, steps=range(epochs * plan.steps), actors=1, actor_cpus=1.0)
+    dataset = training_stream(
+        table, hard, feed, steps=range(epochs * plan.steps), actors=FeedActors(start=1, least=1, most=1, cpus=1.0)
+    )
     dataset.context.execution_options = stream_options(64 << 20)
     dataset.context.execution_no_progress_timeout_s = 60  # else a stream that stands still does so for a day
     nearest = ((np.arange(N)[:, None] + np.arange(1, 5)) % N).astype(np.int32)
@@ -130,3 +136,39 @@ def test_tickets_are_counted_through_the_epochs_and_entered_at_any_step(table):
         found = [entered(i) for i in range(len(entered))]
         begin = found[0]["epoch"] * plan.steps + found[0]["ticket"] * plan.ticket_steps + found[0]["skipped"]
         assert begin == first and found[1:] == listed[len(listed) - len(found) + 1 :]
+
+
+def test_the_stream_is_the_same_for_any_number_of_actors_at_any_time(ray_running, table, monkeypatch):
+    """Three actors, one, three and so on, a change as often as the pool is looked at."""
+    plan = Plan.of(table.shards("train"), items_per_step=ITEMS, seed=0)
+    feed = FeedSettings(views=2, size=48, slots=2, crop="whole", pairs=False)
+    epochs, changes = 40, []
+
+    class Wavering(Following):
+        WINDOW_S, ROWS = 0.2, 1
+
+        def _change(self, wanted):
+            before = self._working(), self._pool.num_pending_actors()
+            super()._change(3 if self._actors == 1 else 1)
+            changes.append((before, self._working(), self._pool.num_pending_actors()))
+
+    def read(actors):
+        dataset = training_stream(table, plan, feed, steps=range(epochs * plan.steps), actors=actors)
+        dataset.context.execution_options = stream_options(2 << 20)
+        for batch in dataset.iter_batches(batch_size=1, prefetch_batches=1):
+            time.sleep(0.02)
+            yield batch
+
+    monkeypatch.setattr(stream, "Following", Wavering)
+    monkeypatch.setattr(follow, "needed", lambda seen, patience: 1)
+    fixed = read(FeedActors(start=1, least=1, most=1, cpus=1.0))
+    wavering = read(FeedActors(start=3, least=1, most=3, cpus=1.0))
+    rows = 0
+    for a, b in zip(fixed, wavering, strict=True):
+        rows += 1
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+    assert rows == 2 * epochs * plan.tickets()
+    fewer, more = ([c for c in changes if better(c)] for better in (lambda c: c[1] < c[0][0], lambda c: c[2] > c[0][1]))
+    assert fewer and more, changes

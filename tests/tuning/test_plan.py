@@ -116,6 +116,7 @@ def test_trials_share_the_cluster_and_never_ask_for_more(cluster, wanted, concur
     count, each = share_cluster(ResourceSettings(**wanted), concurrent, **cluster)
     assert (count, each.feed_actors, each.threads) == expected
     assert count * (each.workers * each.worker_cpus + each.feed_actors * each.feed_cpus) <= cluster["cpus"]
+    assert count * (each.workers * each.worker_cpus + each.feed_most * each.feed_cpus) <= cluster["cpus"]
     assert not each.gpu or count * each.workers <= cluster["gpus"]
 
 
