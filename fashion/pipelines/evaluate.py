@@ -72,6 +72,7 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
     from fashion.retrieval.gate.text import comparison_text
     from fashion.retrieval.labels.evaluate import evaluate_labels
     from fashion.retrieval.labels.text import labels_text
+    from fashion.retrieval.metrics_record import Data, Model, Origin
     from fashion.retrieval.protocol import check_category
     from fashion.retrieval.results import METRICS, REPORT, write_results
     from fashion.retrieval.search.ray_parts import ray_map_reduce
@@ -111,37 +112,37 @@ def evaluate_run(settings: EvaluateSettings, table: ItemTable, run: Store, gate:
             table.manifest,
             vocabulary,
             split=settings.protocol.query_split,
-            crop=evaluation.metrics["protocol"]["crop"],
+            crop=evaluation.metrics.protocol["crop"],
             seed=settings.seed,
             map_reduce=map_reduce,
         )
-    origin = {
-        "model": {
-            "fingerprint": best.fingerprint,
-            "network": network.settings.identity() | asdict(network.settings.transform),
-            "epoch": best.epoch + 1,  # people count from 1, as the training log does
-            "run": run.uri,
-        },
-        "data": {"uri": table.store.uri, "fingerprint": table.fingerprint},
-        "seed": best.record.seed,
-        "versions": versions(),
-        "created": now(),
-    }
+    origin = Origin(
+        model=Model(
+            fingerprint=best.fingerprint,
+            network=network.settings.identity() | asdict(network.settings.transform),
+            epoch=best.epoch + 1,  # people count from 1, as the training log does
+            run=run.uri,
+        ),
+        data=Data(uri=table.store.uri, fingerprint=table.fingerprint),
+        seed=best.record.seed,
+        versions=versions(),
+        created=now(),
+    )
     history = [to_plain(replace(row, epoch=row.epoch + 1)) for row in best.history]
     metrics = write_results(out, evaluation, origin, table, history, seed=settings.seed, gate=gate, labels=labels)
     out.delete_folder(SEARCH)
-    said = metrics["protocol"]
+    protocol = metrics.protocol
     log.info(
-        f"\n{said['benchmark']}: {metrics['queries']:,} queries of {said['query_split']} in {metrics['gallery']:,} "
-        f"gallery images, match by {said['positives']}; {metrics['unmatched_queries']} without one count as misses\n"
+        f"\n{protocol['benchmark']}: {metrics.queries:,} queries of {protocol['query_split']} in {metrics.gallery:,} "
+        f"gallery images, match by {protocol['positives']}; {metrics.unmatched_queries} without one count as misses\n"
     )
     log.info(metrics_table(metrics))
-    if labels:
-        log.info(f"\n{labels_text(metrics['labels'])}")
-    if "comparison" in metrics:
-        log.info(f"\n{comparison_text(metrics['comparison'])}")
+    if metrics.labels:
+        log.info(f"\n{labels_text(metrics.labels)}")
+    if metrics.comparison:
+        log.info(f"\n{comparison_text(metrics.comparison)}")
     log.info(f"\nmetrics {out.uri}/{METRICS}\nreport  {out.uri}/{REPORT}")
-    return metrics
+    return to_plain(metrics)
 
 
 def announce(table: ItemTable, best: Checkpoint, split: str) -> None:

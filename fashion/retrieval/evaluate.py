@@ -13,10 +13,11 @@ from fashion.errors import InputError
 from fashion.retrieval.counts import GalleryCounts, count_gallery, digest_total, join_counts, set_fingerprint
 from fashion.retrieval.embeddings import EMBEDDING, HISTOGRAM, UNTRAINED, Embeddings
 from fashion.retrieval.gallery import Shard, View, read_queries, unite
-from fashion.retrieval.groups import by_group, intervals
+from fashion.retrieval.groups import GroupSummary, by_group, intervals
 from fashion.retrieval.labels.columns import CATEGORY_SCORES
 from fashion.retrieval.map_sample import map_sample, sample_items
 from fashion.retrieval.metrics import chance, median_rank, summary
+from fashion.retrieval.metrics_record import Metrics
 from fashion.retrieval.protocol import blend, check_category, describe, expansion, gallery_splits, reranking
 from fashion.retrieval.rank import Engine, Ranking
 from fashion.retrieval.search.kept import Kept
@@ -37,7 +38,7 @@ SAMPLED_ITEMS = 120
 class Evaluation:
     """The numbers, and the rankings of the trained network that they come from."""
 
-    metrics: dict  # what metrics.json says of retrieval
+    metrics: Metrics  # but for what the results' writer knows
     queries: Embeddings
     ranking: Ranking
     correct: np.ndarray  # (Q, k) whether each listed column matches
@@ -115,14 +116,14 @@ def evaluate(
         for name, title in BASELINES.items()
         if (name, None) in rankings
     }
-    metrics = {
-        "protocol": protocol,
-        **_numbers(queries, ranking, settings.ks),
-        "gallery": counts.images,
-        **_sets(queries, counts),
-        "by_domains": _by_domains(queries, rankings, domains, settings.ks),
-        "baselines": baselines | {"chance": chance(ranking.matches, ranking.columns, settings.ks)},
-    }
+    metrics = replace(
+        _numbers(queries, ranking, settings.ks),
+        protocol=protocol,
+        gallery=counts.images,
+        gallery_set=set_fingerprint(counts.images, counts.total),
+        by_domains=_by_domains(queries, rankings, domains, settings.ks),
+        baselines=baselines | {"chance": chance(ranking.matches, ranking.columns, settings.ks)},
+    )
     images = ranking.listed["image"].combine_chunks()
     correct = is_match(turns[EMBEDDING, None].queries, ranking.listed[label].combine_chunks(), images, ranking.top)
     return Evaluation(
@@ -176,33 +177,28 @@ def _join_first_pass(answers: list, asked: _Asked) -> tuple[GalleryCounts, list[
     return join_counts(list(counts), asked.items), join_surveys(list(surveys))
 
 
-def _numbers(queries: Embeddings, ranking: Ranking, ks: tuple[int, ...]) -> dict:
+def _numbers(queries: Embeddings, ranking: Ranking, ks: tuple[int, ...]) -> Metrics:
+    """What the queries and their ranking alone say."""
     measures, matches = ranking.measures, ranking.matches
     types = queries.about["clothes_type"].to_pylist() if "clothes_type" in queries.about.column_names else []
-    return {
-        "queries": len(queries),
-        "unmatched_queries": int((matches == 0).sum()),
-        **summary(measures, ks),
-        "median_rank": median_rank(measures.first),
-        "intervals": intervals(measures, queries.column("item").astype(str), ks),
-        "by_category": by_group(measures, matches, queries.column("category"), ks),
-        "by_clothes_type": by_group(measures, matches, np.array([CLOTHES_TYPES.get(t) for t in types], object), ks),
-    }
+    digest = digest_total(zip(queries.column("image"), queries.column("item"), strict=True))
+    return Metrics(
+        queries=len(queries),
+        unmatched_queries=int((matches == 0).sum()),
+        **vars(summary(measures, ks)),
+        median_rank=median_rank(measures.first),
+        intervals=intervals(measures, queries.column("item").astype(str), ks),
+        by_category=by_group(measures, matches, queries.column("category"), ks),
+        by_clothes_type=by_group(measures, matches, np.array([CLOTHES_TYPES.get(t) for t in types], object), ks),
+        query_set=set_fingerprint(len(queries), digest),
+    )
 
 
-def _sets(queries: Embeddings, counts: GalleryCounts) -> dict:
-    own = digest_total(zip(queries.column("image"), queries.column("item"), strict=True))
-    return {
-        "query_set": set_fingerprint(len(queries), own),
-        "gallery_set": set_fingerprint(counts.images, counts.total),
-    }
-
-
-def _by_domains(queries: Embeddings, rankings: dict, domains: list[str], ks: tuple[int, ...]) -> list[dict]:
+def _by_domains(queries: Embeddings, rankings: dict, domains: list[str], ks: tuple[int, ...]) -> list[GroupSummary]:
     """A row a pair of query domain and gallery domain: those queries, ranked among the images of that domain alone."""
     rows = []
     for domain in domains:
         ranking = rankings.get((EMBEDDING, domain), rankings[EMBEDDING, None])
         pairs = np.array([f"{own} → {domain}" for own in queries.column("domain")], object)
         rows += by_group(ranking.measures, ranking.matches, pairs, ks)
-    return sorted(rows, key=lambda row: (-row["queries"], row["name"]))
+    return sorted(rows, key=lambda row: (-row.queries, row.name))

@@ -77,18 +77,28 @@ def median_rank(first: np.ndarray) -> float | None:
     return float(middle.mean()) if len(middle) and np.isfinite(middle[-1]) else None
 
 
-def summary(measures: Measures, ks: tuple[int, ...]) -> dict:
-    """`recall` (k as text -> fraction), `map`, `r_precision` and `mrr` over all queries."""
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Means over queries, fractions; None where an older evaluation did not measure it."""
+
+    recall: dict[str, float]  # by k
+    map: float | None = None
+    r_precision: float | None = None
+    mrr: float | None = None
+
+
+def summary(measures: Measures, ks: tuple[int, ...]) -> Summary:
+    """Over all queries."""
     mean = lambda x: float(x.mean()) if len(x) else 0.0  # noqa: E731
-    return {
-        "recall": {str(k): value for k, value in recall_at(measures.first, ks).items()},
-        "map": mean(measures.average_precision),
-        "r_precision": mean(measures.r_precision),
-        "mrr": mean(measures.reciprocal_rank),
-    }
+    return Summary(
+        recall={str(k): value for k, value in recall_at(measures.first, ks).items()},
+        map=mean(measures.average_precision),
+        r_precision=mean(measures.r_precision),
+        mrr=mean(measures.reciprocal_rank),
+    )
 
 
-def chance(matches_Q: np.ndarray, columns_Q: np.ndarray, ks: tuple[int, ...]) -> dict:
+def chance(matches_Q: np.ndarray, columns_Q: np.ndarray, ks: tuple[int, ...]) -> Summary:
     """The expected `summary` of a ranking in random order, in closed form.
 
     `matches_Q`: matches of each query; `columns_Q`: columns that are ranked for it.
@@ -107,9 +117,9 @@ def chance(matches_Q: np.ndarray, columns_Q: np.ndarray, ks: tuple[int, ...]) ->
         rp += count * m / G
         rr += count * ((miss[:-1] - miss[1:]) / (r + 1)).sum()
     total = max(1, len(matches_Q))
-    return {
-        "recall": {str(k): float(v / total) for k, v in zip(ks, recall, strict=True)},
-        "map": ap / total,
-        "r_precision": rp / total,
-        "mrr": rr / total,
-    }
+    return Summary(
+        recall={str(k): float(v / total) for k, v in zip(ks, recall, strict=True)},
+        map=ap / total,
+        r_precision=rp / total,
+        mrr=rr / total,
+    )

@@ -15,6 +15,7 @@ from fashion.retrieval.evaluate import Evaluation
 from fashion.retrieval.figures import pca_2d
 from fashion.retrieval.gate.gate import Gate
 from fashion.retrieval.labels.evaluate import LabelResult
+from fashion.retrieval.metrics_record import Metrics, Origin
 from fashion.retrieval.report import (
     MapPoint,
     ReportData,
@@ -34,22 +35,21 @@ PREDICTED = ("category_top", "category_rank", "attribute_top")
 def write_results(
     out: Store,
     evaluation: Evaluation,
-    origin: dict,
+    origin: Origin,
     table: ItemTable,
     history: list[dict],
     *,
     seed: int,
     gate: Gate,
     labels: LabelResult | None = None,
-) -> dict:
-    """Write the three files, metrics.json last; returns its content. `about`: model, data, seed, versions, created.
-    `labels`: what the network says of labels, if it does.
+) -> Metrics:
+    """Write the three files, metrics.json last; returns its content. `labels`: what the network says of labels, if it does.
 
     Raises InputError, once all is written, where the gate's earlier evaluation cannot be compared with.
     """
-    metrics = evaluation.metrics | ({"labels": labels.metrics} if labels else {}) | origin
+    metrics = replace(evaluation.metrics, labels=labels.metrics if labels else None, **vars(origin))
     queries = query_table(evaluation)
-    out.write_table(QUERIES, queries.replace_schema_metadata({"network": metrics["model"]["fingerprint"]}))
+    out.write_table(QUERIES, queries.replace_schema_metadata({"network": metrics.model.fingerprint}))
     metrics, fault = gate.compare(metrics, queries)
     listed = evaluation.ranking.listed
     categories = dict(zip(*(listed[name].to_pylist() for name in ("image", "category")), strict=True))
@@ -66,7 +66,7 @@ def write_results(
     large = {row.image for rows in report.labelled.values() for row in rows}
     report = replace(report, thumbnails=_thumbnails([*sides, *shown], table, set(pictured(report)), large))
     out.write(REPORT, render_report(report).encode())
-    out.write_json(METRICS, metrics)
+    out.write_value(METRICS, metrics)
     if fault:
         raise fault
     return metrics

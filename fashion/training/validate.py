@@ -92,7 +92,7 @@ class Validation:
         part = MemoryPart(
             columns=Block(number=0, vectors=z_ND[gallery], ids=pa.array(np.arange(len(labels))), labels=labels)
         )
-        measured = summary(rank(asked, [part], k=0).measures, self.ks) | {"queries": int(queries.sum())}
+        measured = vars(summary(rank(asked, [part], k=0).measures, self.ks)) | {"queries": int(queries.sum())}
         return measured | (tally.means(device) if tally else {})
 
     def _rows(self, shard: str, index: int, start: int, count: int) -> Iterator[tuple[list[dict], torch.Tensor]]:

@@ -55,7 +55,7 @@ def ours(queries, asked, gallery, held, precision=None) -> dict:
     part = MemoryPart(
         columns=Block(number=0, vectors=gallery, ids=pa.array(np.arange(len(held))), labels=pa.array(held))
     )
-    return summary(rank(Queries.of(queries, asked), [part], 0, precision=precision).measures, (1, 10, 50))
+    return vars(summary(rank(Queries.of(queries, asked), [part], 0, precision=precision).measures, (1, 10, 50)))
 
 
 def peer(queries, asked, gallery, held) -> dict:

@@ -17,8 +17,11 @@ from fashion.data.settings import TableSettings
 from fashion.data.table import ItemTable
 from fashion.demo.catalogue import write_demo
 from fashion.errors import InputError
+from fashion.json_values import to_plain
 from fashion.pipelines.evaluate import EvaluateSettings, evaluate_run
 from fashion.retrieval.gate.history import read_history
+from fashion.retrieval.metrics_record import Metrics
+from fashion.sealed import to_json
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, checkpoints
 from fashion.training.driver import fit
@@ -121,6 +124,7 @@ def metrics(run, table):
 def test_evaluation_writes_numbers_rankings_and_a_report_that_agree(metrics, run, table):
     out = run[0] / "evaluation"
     assert out.read_json("metrics.json") == json.loads(json.dumps(metrics))
+    assert to_json(to_plain(out.read_value("metrics.json", Metrics))) == out.read("metrics.json")
     with out.open("queries.parquet") as file:
         queries = pq.read_table(file).to_pylist()
     assert len(queries) == metrics["queries"] and metrics["unmatched_queries"] == 0

@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 
 from PIL import Image
 
+from fashion.json_values import of_plain
+from fashion.retrieval.metrics_record import Metrics
 from fashion.retrieval.report import Confusion, Hit, MapPoint, QueryRow, ReportData, Thief
 
 HOSTILE = """<script>alert(1)</script>"' onload=x {{ 7 * 7 }} &amp;"""
@@ -135,13 +137,18 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.text))
 
 
+def report_data(metrics: dict, **others) -> ReportData:
+    """`metrics`: as metrics.json has them."""
+    return ReportData(metrics=of_plain(Metrics, metrics), **others)
+
+
 def full_report() -> ReportData:
     rows = [row("one", 1), row("two", 3, category="Coat"), row("three", 41), row("four", None, category=None)]
     points = [point(f"item{i}", domain, i, i * i % 7) for i in range(9) for domain in ("consumer", "shop")]
     images = [f"shop{i}" for i in range(1, 6)] + [r.image for r in rows] + [p.image for p in points]
     thumbnails = {image: jpeg(colour=(i * 5, 80, 200)) for i, image in enumerate(images)}
-    return ReportData(
-        metrics=METRICS | GROUPS | {"comparison": COMPARISON},
+    return report_data(
+        METRICS | GROUPS | {"comparison": COMPARISON},
         history=HISTORY,
         queries=rows,
         thieves=[Thief(item="a_thief", image="shop1", category="Coat", queries=7, items=2, victims=rows[1:3])],

@@ -7,6 +7,7 @@ from fashion.errors import InputError
 from fashion.retrieval.embeddings import EMBEDDING
 from fashion.retrieval.evaluate import evaluate
 from fashion.retrieval.labels.columns import CATEGORY_SCORES, category_scores
+from fashion.retrieval.metrics import Summary
 from fashion.retrieval.protocol import describe
 from fashion.retrieval.results import query_table
 from fashion.retrieval.search.refinements import RESTRICT, Blend
@@ -72,10 +73,10 @@ def test_an_evaluation_ranks_by_both_and_tells_what_embeddings_alone_get(tmp_pat
     again = evaluated(tmp_path / "1", rows, rng.integers(0, 5, len(rows)).tolist(), ranking=ranking, **protocol)
     assert query_table(again).to_pylist() == query_table(found).to_pylist() and again.metrics == found.metrics
     plain = evaluated(tmp_path / "2", rows, [0] * len(rows), ranking=ranking)
-    alone = {name: plain.metrics[name] for name in ("recall", "map", "mrr", "r_precision")}
-    assert found.metrics["baselines"]["category ignored"] == alone
-    assert found.metrics["map"] != plain.metrics["map"] and "category ignored" not in plain.metrics["baselines"]
-    assert found.metrics["protocol"]["category"] == f"{protocol['category']} by the predicted category"
+    alone = Summary(**{name: getattr(plain.metrics, name) for name in ("recall", "map", "mrr", "r_precision")})
+    assert found.metrics.baselines["category ignored"] == alone
+    assert found.metrics.map != plain.metrics.map and "category ignored" not in plain.metrics.baselines
+    assert found.metrics.protocol["category"] == f"{protocol['category']} by the predicted category"
     if ranking != "image":
         return
     gallery = sorted((row for row in rows if row["role"] == "gallery"), key=lambda row: (row["image"], row["item"]))

@@ -32,7 +32,7 @@ def run(before, after, tolerance=0.0, settings=FAST):
 
 
 def measure(found, name):
-    return next(row for row in found["measures"] if row["name"] == name)
+    return next(row for row in found.measures if row.name == name)
 
 
 def test_numbers_are_those_of_the_pairs_by_brute_force():
@@ -44,45 +44,45 @@ def test_numbers_are_those_of_the_pairs_by_brute_force():
     for k in (1, 5):
         hit = [[rank is not None and rank <= k for rank in side] for side in (before, after)]
         row = measure(found, f"recall@{k}")
-        assert row["before"] == pytest.approx(np.mean(hit[0])) and row["after"] == pytest.approx(np.mean(hit[1]))
-        assert row["lost"] == sum(b and not a for b, a in zip(*hit, strict=True))
-        assert row["gained"] == sum(a and not b for b, a in zip(*hit, strict=True))
+        assert row.before == pytest.approx(np.mean(hit[0])) and row.after == pytest.approx(np.mean(hit[1]))
+        assert row.lost == sum(b and not a for b, a in zip(*hit, strict=True))
+        assert row.gained == sum(a and not b for b, a in zip(*hit, strict=True))
     for name in ("map", "mrr", "r_precision"):
         change = np.mean([1 / r if r else 0 for r in after]) - np.mean([1 / r if r else 0 for r in before])
-        assert measure(found, name)["difference"] == pytest.approx(change)
-        low, high = measure(found, name)["interval"]
+        assert measure(found, name).difference == pytest.approx(change)
+        low, high = measure(found, name).interval
         assert low < change < high
-    assert [row["name"] for row in found["measures"]] == ["recall@1", "recall@5", "map", "r_precision", "mrr"]
+    assert [row.name for row in found.measures] == ["recall@1", "recall@5", "map", "r_precision", "mrr"]
 
 
 def test_a_photo_of_several_garments_is_compared_garment_by_garment():
     """Evaluations of before gave both the photo's id."""
     now = scored([1, 2, 3], images=["a", "a#2", "b"], items=["shirt", "skirt", "hat"])
-    assert run(now, now)["queries"] == 3
+    assert run(now, now).queries == 3
     old = [scored(ranks, images=["a", "a", "b"], items=items) for ranks, items in (
         ([1, 2, 3], ["shirt", "skirt", "hat"]), ([2, 1, 3], ["skirt", "shirt", "hat"]),
     )]  # fmt: skip
     found = run(*old)
-    assert found["queries"] == 3 and measure(found, "mrr")["difference"] == 0
+    assert found.queries == 3 and measure(found, "mrr").difference == 0
 
 
 def test_only_a_sure_fall_beyond_the_tolerance_is_worse():
     good, bad = [1] * 1000, [2] * 60 + [1] * 940
-    assert run(scored(good), scored(bad), 0.05)["verdict"] == "worse"
-    assert run(scored(good), scored(bad), 0.06)["verdict"] == "a little worse"  # exactly the tolerance
-    assert run(scored(bad), scored(good), 0.0)["verdict"] == "better"
-    assert run(scored(good), scored(good), 0.0)["verdict"] == "no difference"
+    assert run(scored(good), scored(bad), 0.05).verdict == "worse"
+    assert run(scored(good), scored(bad), 0.06).verdict == "a little worse"  # exactly the tolerance
+    assert run(scored(bad), scored(good), 0.0).verdict == "better"
+    assert run(scored(good), scored(good), 0.0).verdict == "no difference"
     # Three of forty: a large fall, and no surer than 1 in 4.
     found = run(scored([1] * 40), scored([2] * 3 + [1] * 37), 0.01)
-    assert found["verdict"] == "no difference" and measure(found, "recall@1")["p"] == pytest.approx(0.25)
+    assert found.verdict == "no difference" and measure(found, "recall@1").p == pytest.approx(0.25)
 
 
 def test_the_gate_can_look_at_another_measure():
     before, after = scored([1] * 500 + [3] * 500), scored([1] * 500 + [9] * 500)
-    assert run(before, after)["verdict"] == "no difference"
+    assert run(before, after).verdict == "no difference"
     for metric in ("recall@5", "recall@7", "map", "mrr", "r_precision"):
-        assert run(before, after, 0.01, GateSettings(metric=metric, draws=1000))["verdict"] == "worse", metric
-    assert "recall@7" not in [row["name"] for row in run(before, after)["measures"]]
+        assert run(before, after, 0.01, GateSettings(metric=metric, draws=1000)).verdict == "worse", metric
+    assert "recall@7" not in [row.name for row in run(before, after).measures]
 
 
 @pytest.mark.parametrize("photos", [1, 8])
@@ -100,8 +100,8 @@ def test_two_equal_networks_are_told_apart_no_oftener_than_alpha(photos):
             odd = rng.random(items * photos) < 0.1  # a photo that is unlike its item's others
             sides.append(scored(np.where(hit ^ odd, 1, 2).tolist(), images=images, items=names))
         found = run(*sides, settings=GateSettings(draws=300, seed=trial))
-        alarms["recall@1"] += found["verdict"] != "no difference"
-        alarms["any"] += any(row["moved"] != "none" for row in found["measures"][1:])
+        alarms["recall@1"] += found.verdict != "no difference"
+        alarms["any"] += any(row.moved != "none" for row in found.measures[1:])
     assert alarms["recall@1"] <= 0.05 * trials + 2 * np.sqrt(trials * 0.05 * 0.95)
     assert alarms["any"] <= 0.05 * trials + 2 * np.sqrt(trials * 0.05 * 0.95)
     assert alarms["recall@1"] > 0  # it is not that nothing ever is an alarm
@@ -113,7 +113,7 @@ def test_photos_of_one_item_count_as_one_witness():
     items = np.repeat([f"i{i}" for i in range(8)], 50)
     alone = run(scored([1] * 400), scored(ranks))
     together = run(scored([1] * 400, items=items), scored(ranks, items=items))
-    assert measure(alone, "recall@1")["p"] < 0.003 < 0.03 < measure(together, "recall@1")["p"]
+    assert measure(alone, "recall@1").p < 0.003 < 0.03 < measure(together, "recall@1").p
 
 
 def test_a_real_fall_is_found():
@@ -125,7 +125,7 @@ def test_a_real_fall_is_found():
         flipped = rng.random(2000) < np.where(hit, 0.10 + 0.075, 0.10 / 3)
         after = np.where(hit ^ flipped, 1, 2).tolist()
         settings = GateSettings(draws=300, seed=trial)
-        found += run(scored(np.where(hit, 1, 2).tolist()), scored(after), 0.01, settings)["verdict"] == "worse"
+        found += run(scored(np.where(hit, 1, 2).tolist()), scored(after), 0.01, settings).verdict == "worse"
     assert found >= 29
 
 
@@ -136,25 +136,25 @@ def test_what_else_changed_is_said_and_common_queries_are_compared():
         protocol=PROTOCOL | {"gallery_splits": ["val", "test"], "crop": "box"},
     )  # fmt: skip
     found = run(before, after)
-    assert (found["queries"], found["only_before"], found["only_after"]) == (3, 1, 1)
-    assert measure(found, "recall@1")["before"] == pytest.approx(1 / 3)  # b, c and d: 1, 2, 5 and then 2, 7, 1
-    assert measure(found, "mrr")["after"] == pytest.approx((1 / 2 + 1 / 7 + 1) / 3)
-    assert found["changed"] == [
+    assert (found.queries, found.only_before, found.only_after) == (3, 1, 1)
+    assert measure(found, "recall@1").before == pytest.approx(1 / 3)  # b, c and d: 1, 2, 5 and then 2, 7, 1
+    assert measure(found, "mrr").after == pytest.approx((1 / 2 + 1 / 7 + 1) / 3)
+    assert found.changed == [
         "protocol: gallery_splits was test, is val, test",
         "protocol: crop was not set, is box",
         "queries: 4 images before, 4 now, other ones",
         "gallery: 100 images before, 120 now; ranks are over different galleries",
     ]
     text = comparison_text(found)
-    assert all(f"changed: {sentence}" in text for sentence in found["changed"])
+    assert all(f"changed: {sentence}" in text for sentence in found.changed)
     assert "3 queries of 3 items in both; 1 only there, 1 only here" in text
-    assert run(scored([1]), scored([1]))["changed"] == []
+    assert run(scored([1]), scored([1])).changed == []
 
 
 def test_older_evaluations_lack_r_precision_and_the_sets():
     older = scored([1, 2, 3], r_precision=False, query_set=None, gallery_set=None, created=None)
     found = run(older, scored([1, 2, 3]))
-    assert "r_precision" not in [row["name"] for row in found["measures"]] and found["changed"] == []
+    assert "r_precision" not in [row.name for row in found.measures] and found.changed == []
     check_metric(older, FAST)
     with pytest.raises(InputError, match=r"gate.metric: found r_precision, which there/metrics.json does not have"):
         check_metric(older, GateSettings(metric="r_precision"))

@@ -1,13 +1,18 @@
 """An evaluation of embedding shards on storage: the same numbers for any shards, and each against a plain restatement."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fashion.errors import InputError
+from fashion.json_values import to_plain
 from fashion.retrieval.embeddings import EMBEDDING, HISTOGRAM
 from fashion.retrieval.evaluate import evaluate
+from fashion.retrieval.metrics_record import Data, Metrics, Model, Origin
 from fashion.retrieval.results import query_table
 from fashion.retrieval.settings import ProtocolSettings
+from fashion.sealed import to_json
 from fashion.storage import Store
 from tests.retrieval.galleries import item_table, measures, order, score_matrix, vectors, write_shards
 
@@ -99,13 +104,13 @@ def test_every_number_of_any_number_of_shards_is_that_of_full_matrices(tmp_path,
                 assert list(zip(row["top_images"], row["top_items"], strict=True)) == ranked[:5]
             else:
                 assert row["top_items"] == ranked[:5]
-        metrics = dict(found.metrics)
+        metrics = found.metrics
         for k in KS:
             hits = [any(matching[:k]) for _, matching in expected.values()]
-            assert metrics["recall"][str(k)] == pytest.approx(np.mean(hits))
+            assert metrics.recall[str(k)] == pytest.approx(np.mean(hits))
         firsts = [measures(matching)[0] or np.inf for _, matching in expected.values()]
-        assert metrics["median_rank"] == np.median(firsts)
-        assert metrics["unmatched_queries"] == sum(not any(matching) for _, matching in expected.values()) > 0
+        assert metrics.median_rank == np.median(firsts)
+        assert metrics.unmatched_queries == sum(not any(matching) for _, matching in expected.values()) > 0
         seen.append((table, metrics))
     assert all(numbers == seen[0] for numbers in seen[1:])
 
@@ -118,30 +123,52 @@ def test_groups_restate_the_numbers_of_their_queries(tmp_path):
         ("by_category", "category", {"Tee": "Tee", "Dress": "Dress"}),
         ("by_clothes_type", "clothes_type", {"upper body": 1, "full body": 3}),
     ):
-        assert {row["name"] for row in metrics[grouping]} == set(names)
-        assert [row["queries"] for row in metrics[grouping]] == sorted(
-            (r["queries"] for r in metrics[grouping]), reverse=True
-        )
-        for row in metrics[grouping]:
-            own = [m for r, m in found.values() if r[field] == names[row["name"]]]
-            assert row["queries"] == len(own) and row["unmatched_queries"] == sum(first == 0 for first, *_ in own)
-            assert row["map"] == pytest.approx(np.mean([ap for _, ap, _ in own]))
-            assert row["recall"]["1"] == pytest.approx(np.mean([first == 1 for first, *_ in own]))
-    assert [row["name"] for row in metrics["by_domains"]] == ["consumer → shop"]
-    assert metrics["by_domains"][0]["map"] == metrics["map"]
-    assert set(metrics["baselines"]) == {"colour histogram", "chance"}
+        groups = getattr(metrics, grouping)
+        assert {row.name for row in groups} == set(names)
+        assert [row.queries for row in groups] == sorted((r.queries for r in groups), reverse=True)
+        for row in groups:
+            own = [m for r, m in found.values() if r[field] == names[row.name]]
+            assert row.queries == len(own) and row.unmatched_queries == sum(first == 0 for first, *_ in own)
+            assert row.map == pytest.approx(np.mean([ap for _, ap, _ in own]))
+            assert row.recall["1"] == pytest.approx(np.mean([first == 1 for first, *_ in own]))
+    assert [row.name for row in metrics.by_domains] == ["consumer → shop"]
+    assert metrics.by_domains[0].map == metrics.map
+    assert set(metrics.baselines) == {"colour histogram", "chance"}
+
+
+def test_metrics_json_has_its_names_in_their_order_and_is_read_back_to_the_same_bytes(tmp_path):
+    rows = rows_of(np.random.default_rng(2), domains=("shop", "consumer"))
+    origin = Origin(
+        model=Model(fingerprint="m", network={"name": "x"}, epoch=1, run="run"), data=Data(uri="table", fingerprint="d"),
+        seed=0, versions={"torch": "2"}, created="2026-11-28T03:00:00Z",
+    )  # fmt: skip
+    metrics = replace(evaluated(tmp_path, rows, [0] * len(rows)).metrics, **vars(origin))
+    plain = to_plain(metrics)
+    summary = ["recall", "map", "r_precision", "mrr"]
+    assert list(plain) == [
+        "protocol", "queries", "unmatched_queries", *summary, "median_rank", "intervals", "by_category",
+        "by_clothes_type", "gallery", "query_set", "gallery_set", "by_domains", "baselines", "model", "data", "seed",
+        "versions", "created",
+    ]  # fmt: skip
+    groups = [*plain["by_category"], *plain["by_clothes_type"], *plain["by_domains"]]
+    assert len(groups) == 6 and all(list(g) == ["name", "queries", "unmatched_queries", *summary] for g in groups)
+    assert list(plain["intervals"]) == summary == list(plain["baselines"]["chance"])
+    assert all(len(ends) == 2 for ends in (*plain["intervals"]["recall"].values(), plain["intervals"]["mrr"]))
+    Store(tmp_path).write_value("metrics.json", metrics)
+    again = Store(tmp_path).read_value("metrics.json", Metrics)
+    assert again == metrics and to_json(to_plain(again)) == Store(tmp_path).read("metrics.json")
 
 
 def test_a_domain_pair_is_ranked_in_the_gallery_of_that_domain_alone(tmp_path):
     rows = rows_of(np.random.default_rng(2), domains=("shop", "consumer"))
     metrics = evaluated(tmp_path, rows, [0] * len(rows)).metrics
-    assert sorted(row["name"] for row in metrics["by_domains"]) == ["consumer → consumer", "consumer → shop"]
-    for row in metrics["by_domains"]:
-        domain = row["name"].split(" → ")[1]
+    assert sorted(row.name for row in metrics.by_domains) == ["consumer → consumer", "consumer → shop"]
+    for row in metrics.by_domains:
+        domain = row.name.split(" → ")[1]
         alone = [r for r in rows if r["role"] == "query" or r["domain"] == domain]
         own = [measures(matching) for _, _, matching in oracle(alone)]
-        assert row["map"] == pytest.approx(np.mean([ap for _, ap, _ in own]))
-        assert row["unmatched_queries"] == sum(first == 0 for first, *_ in own)
+        assert row.map == pytest.approx(np.mean([ap for _, ap, _ in own]))
+        assert row.unmatched_queries == sum(first == 0 for first, *_ in own)
 
 
 def test_by_category_an_image_without_category_matches_nothing(tmp_path):
@@ -163,7 +190,7 @@ def test_another_query_or_gallery_image_is_another_set(tmp_path):
     for role, name, other in (("query", "query_set", "gallery_set"), ("gallery", "gallery_set", "query_set")):
         gone = next(row for row in rows if row["role"] == role)
         less = evaluated(tmp_path / role, [row for row in rows if row is not gone], [0] * (len(rows) - 1)).metrics
-        assert less[name] != whole[name] and less[other] == whole[other]
+        assert getattr(less, name) != getattr(whole, name) and getattr(less, other) == getattr(whole, other)
 
 
 def test_empty_sides_and_missing_pairs_are_errors_of_one_line(tmp_path):

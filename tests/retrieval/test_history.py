@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from report_pages import COMPARISON
 
 from fashion.errors import InputError
 from fashion.json_values import of_plain
 from fashion.retrieval.gate.earlier import ScoredMetrics, read_earlier
 from fashion.retrieval.gate.history import history_row, read_history, record, trend
+from fashion.retrieval.metrics_record import Metrics
 from fashion.storage import Store
 
 METRICS = {
@@ -28,10 +30,10 @@ METRICS = {
 }
 
 
-def metrics(**changed) -> dict:
+def metrics(**changed) -> Metrics:
     found = copy.deepcopy(METRICS) | {k: v for k, v in changed.items() if k != "model"}
     found["model"]["fingerprint"] = changed.get("model", "m1")
-    return found
+    return of_plain(Metrics, found)
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -60,7 +62,7 @@ def test_each_evaluation_is_one_row_however_often_it_is_run(store):
 
 def test_a_verdict_is_added_and_kept(tmp_path):
     store = Store(tmp_path)
-    compared = metrics(comparison={"against": {"model": "m0"}, "verdict": "worse"})
+    compared = metrics(comparison=COMPARISON | {"against": COMPARISON["against"] | {"model": "m0"}})
     for told in (metrics(), compared, metrics()):
         record(store, history_row(told))
     (row,) = read_history(store)

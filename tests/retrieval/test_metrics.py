@@ -14,7 +14,7 @@ from torchmetrics.functional.retrieval import (
 )
 
 from fashion.retrieval.groups import intervals
-from fashion.retrieval.metrics import Measures, chance, median_rank, recall_at, summary
+from fashion.retrieval.metrics import Measures, Summary, chance, median_rank, recall_at, summary
 from fashion.retrieval.rank import rank
 from fashion.retrieval.search.block import Block
 from fashion.retrieval.search.parts import MemoryPart
@@ -51,9 +51,9 @@ def test_measures_equal_the_accuracy_calculator_where_every_query_has_a_match():
             include=names, k=len(gallery), knn_func=lambda query, k, reference, same: _nearest(query, k, reference)
         ).get_accuracy(*(torch.from_numpy(x) for x in (queries, asked, gallery, held)))
     ours = summary(found, (1,))
-    assert ours["recall"]["1"] == pytest.approx(peer["precision_at_1"])
+    assert ours.recall["1"] == pytest.approx(peer["precision_at_1"])
     for name, theirs in zip(("r_precision", "map", "mrr"), names[1:], strict=True):
-        assert ours[name] == pytest.approx(peer[theirs], abs=1e-6)
+        assert getattr(ours, name) == pytest.approx(peer[theirs], abs=1e-6)
 
 
 def _nearest(query, k, reference):
@@ -64,7 +64,7 @@ def _nearest(query, k, reference):
 def test_a_query_without_a_match_is_a_miss_and_is_not_dropped():
     measures = Measures.of(np.array([2]), np.array([0, 1, 1]))
     numbers = summary(measures, (1, 2))
-    assert numbers == {"recall": {"1": 0.0, "2": 0.5}, "map": 0.25, "r_precision": 0.0, "mrr": 0.25}
+    assert numbers == Summary(recall={"1": 0.0, "2": 0.5}, map=0.25, r_precision=0.0, mrr=0.25)
     assert recall_at(measures.first, (5,)) == {5: 0.5}
 
 
@@ -83,9 +83,9 @@ def test_chance_equals_the_mean_over_random_rankings(m, G):
     found = summary(Measures.of(ranks, np.arange(runs + 1) * m), ks)
     expected = chance(np.array([m]), np.array([G]), ks)
     for k in ks:
-        assert expected["recall"][str(k)] == pytest.approx(found["recall"][str(k)], abs=0.03)
+        assert expected.recall[str(k)] == pytest.approx(found.recall[str(k)], abs=0.03)
     for name in ("map", "r_precision", "mrr"):
-        assert expected[name] == pytest.approx(found[name], abs=0.02)
+        assert getattr(expected, name) == pytest.approx(getattr(found, name), abs=0.02)
 
 
 def test_intervals_hold_the_truth_nineteen_times_of_twenty():
@@ -96,7 +96,7 @@ def test_intervals_hold_the_truth_nineteen_times_of_twenty():
         items = np.repeat(np.arange(80), 3)
         first = np.where(rng.random(240) < luck[items], 1, 9)
         measures = Measures.of(first, np.arange(241))
-        low, high = intervals(measures, items, (1,))["recall"]["1"]
+        low, high = intervals(measures, items, (1,)).recall["1"]
         held += low <= 0.5 <= high
     assert 0.90 <= held / runs <= 0.99
 
@@ -110,6 +110,7 @@ def test_intervals_do_not_change_from_call_to_call_and_narrow_with_more_queries(
         assert found == intervals(measures, np.arange(Q), (1, 5))
         mean = summary(measures, (1, 5))
         for name in ("map", "r_precision", "mrr"):
-            assert found[name][0] <= mean[name] <= found[name][1]
-        widths.append(found["mrr"][1] - found["mrr"][0])
+            low, high = getattr(found, name)
+            assert low <= getattr(mean, name) <= high
+        widths.append(found.mrr[1] - found.mrr[0])
     assert widths[1] == pytest.approx(widths[0] / 4, rel=0.3)

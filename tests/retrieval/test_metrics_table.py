@@ -1,3 +1,5 @@
+from fashion.json_values import of_plain
+from fashion.retrieval.metrics_record import Metrics
 from fashion.retrieval.table import metrics_table
 
 METRICS = {
@@ -14,7 +16,7 @@ METRICS = {
 
 
 def test_rows_are_systems_and_columns_measures_in_reading_order():
-    assert metrics_table(METRICS) == (
+    assert metrics_table(of_plain(Metrics, METRICS)) == (
         "                  recall@1  recall@5  recall@10    mAP     MRR\n"
         "trained              61.2%     85.3%      91.0%  67.8%  100.0%\n"
         "untrained             9.0%         –      30.0%  14.0%   15.0%\n"
@@ -26,7 +28,7 @@ def test_rows_are_systems_and_columns_measures_in_reading_order():
 
 def test_without_baselines_the_trained_network_stands_alone():
     alone = {"recall": {"1": 0.5}, "map": 0.25, "mrr": 0.75}
-    assert metrics_table(alone) == (
+    assert metrics_table(of_plain(Metrics, alone)) == (
         "         recall@1    mAP    MRR\n"
         "trained     50.0%  25.0%  75.0%"
     )  # fmt: skip

@@ -4,9 +4,10 @@ import re
 from collections import Counter
 from dataclasses import replace
 
-from report_pages import HISTORY, HOSTILE, METRICS, Page, evaluated, full_report, jpeg, point, row
+from report_pages import HISTORY, HOSTILE, METRICS, Page, evaluated, full_report, jpeg, point, report_data, row
 
-from fashion.retrieval.report import Confusion, Hit, MapPoint, QueryRow, ReportData, Thief, render_report
+from fashion.json_values import to_plain
+from fashion.retrieval.report import Confusion, Hit, MapPoint, QueryRow, Thief, render_report
 
 
 def test_it_says_what_was_evaluated_and_how_well():
@@ -37,7 +38,7 @@ def test_it_needs_no_network_and_runs_no_script():
 
 
 def test_every_string_is_escaped():
-    metrics = copy.deepcopy(full_report().metrics)
+    metrics = copy.deepcopy(to_plain(full_report().metrics))
     metrics["protocol"]["benchmark"] = metrics["data"]["uri"] = metrics["model"]["fingerprint"] = HOSTILE
     metrics["created"] = HOSTILE
     metrics["protocol"][HOSTILE] = metrics["versions"][HOSTILE] = metrics["model"]["network"][HOSTILE] = HOSTILE
@@ -53,8 +54,8 @@ def test_every_string_is_escaped():
         group["name"] = HOSTILE
     comparison = metrics["comparison"]
     comparison["changed"], comparison["against"] = [HOSTILE], dict.fromkeys(comparison["against"], HOSTILE)
-    data = ReportData(
-        metrics=metrics,
+    data = report_data(
+        metrics,
         history=HISTORY,
         queries=rows,
         thieves=[Thief(item=HOSTILE, image=HOSTILE, category=HOSTILE, queries=1, items=1, victims=rows)],
@@ -104,7 +105,7 @@ def test_every_picture_in_a_row_is_enlarged_by_a_button_of_its_own():
 def test_the_headline_is_the_benchmark_or_a_users_own_table():
     def headline(benchmark: str, data: dict) -> str:
         metrics = METRICS | {"protocol": {"benchmark": benchmark}, "data": data}
-        return re.search("<h1>(.*)</h1>", render_report(ReportData(metrics=metrics)))[1]
+        return re.search("<h1>(.*)</h1>", render_report(report_data(metrics)))[1]
 
     assert headline("in-shop", {"uri": "s3://bucket/tables/in-shop"}) == "In shop"
     assert headline("manifest", {"uri": "s3://bucket/tables/Autumn 2026"}) == "Autumn 2026"
@@ -175,7 +176,7 @@ def test_the_map_holds_every_point_and_ties_those_of_an_item():
         point("b", "shop", 2, 1),
         point("a", "consumer", 0, 2),
     ]
-    page = Page(render_report(ReportData(metrics=METRICS, map_points=points)))
+    page = Page(render_report(report_data(METRICS, map_points=points)))
     marks = [(a["class"].split()[1], a["style"]) for a in page.all("div", "mark")]
     assert marks == [
         ("consumer", "left:4.00%;top:96.00%"),
@@ -212,6 +213,6 @@ def test_the_recall_curve_compares_all_systems():
 def test_what_there_is_nothing_of_has_no_section():
     metrics = {key: METRICS[key] for key in ("queries", "gallery", "unmatched_queries", "recall", "map", "mrr")}
     history = [{"epoch": 1, "loss": float("nan"), "recall": {}}]
-    page = Page(render_report(ReportData(metrics=metrics | {"protocol": {"benchmark": "in-shop"}}, history=history)))
+    page = Page(render_report(report_data(metrics | {"protocol": {"benchmark": "in-shop"}}, history=history)))
     assert len(page.all("h2")) == 1
     assert "Training" not in page.words and "untrained" not in page.words

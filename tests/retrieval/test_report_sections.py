@@ -8,13 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
-from report_pages import COMPARISON, METRICS, SMALL, Page, evaluated, full_report, row
+from report_pages import COMPARISON, METRICS, SMALL, Page, evaluated, full_report, report_data, row
 
+from fashion.json_values import of_plain
 from fashion.retrieval.gate.statistics import wilson
+from fashion.retrieval.groups import GroupSummary
+from fashion.retrieval.metrics_record import Metrics
 from fashion.retrieval.report import (
     Hit,
     MapPoint,
-    ReportData,
     choose_rows,
     pictured,
     query_rows,
@@ -37,10 +39,11 @@ def test_a_comparison_is_told_with_its_verdict_and_all_its_numbers():
         "1,200 queries of 400 items that both evaluations hold; 10 were only there, 34 are only here",
     ]:
         assert said in words
-    section = comparison_section({"comparison": COMPARISON})
+    section = comparison_section(of_plain(Metrics, {"recall": {}, "comparison": COMPARISON}))
     assert [(r["from"], r["at"], r["to"]) for r in section["rows"]] == [(0.0, 16.67, 33.33), (41.67, 58.33, 75.0)]
-    alone = replace(full_report(), metrics=METRICS)
-    assert "accepted" not in Page(render_report(alone)).words and comparison_section(METRICS) is None
+    alone = report_data(METRICS)
+    assert "accepted" not in Page(render_report(replace(full_report(), metrics=alone.metrics))).words
+    assert comparison_section(alone.metrics) is None
 
 
 def test_the_trend_tells_every_evaluation_and_lists_the_newest_first():
@@ -66,9 +69,10 @@ def test_groups_have_intervals_and_one_group_alone_has_no_table():
     assert [(r["low"], r["high"]) for r in table["rows"]] == [wilson(450, 900), wilson(167, 334)]
     assert max(r["high"] for r in table["rows"]) < table["scale"] <= 0.7
     assert "T_ Shirt 334 2 unmatched 50.0% 75.0% 60.0%" in Page(render_report(full_report())).words
-    everyone = metrics | {
-        "by_domains": [SMALL | {"name": n, "queries": 4, "recall": {"1": 1.0, "5": 1.0}} for n in "ab"]
-    }
+    all_right = {"recall": {"1": 1.0, "5": 1.0}}
+    everyone = replace(
+        metrics, by_domains=[of_plain(GroupSummary, SMALL | {"name": n, "queries": 4} | all_right) for n in "ab"]
+    )
     assert group_tables(everyone)[1]["scale"] == 1.0
 
 
@@ -186,8 +190,8 @@ def test_ten_thousand_queries_make_a_page_under_5_megabytes():
         MapPoint(x=x, y=y, image=f"map{i}", item=f"item_{i // 2:08}", domain=("consumer", "shop")[i % 2])
         for i, (x, y) in enumerate(rng.normal(size=(240, 2)))
     ]
-    data = ReportData(
-        metrics=METRICS | {"queries": Q, "comparison": COMPARISON, "by_category": groups},
+    data = report_data(
+        METRICS | {"queries": Q, "comparison": COMPARISON, "by_category": groups},
         trend=[evaluated(1 + day % 28) for day in range(365)],
         map_points=points,
         **report_content(queries, kinds, seed=0),

@@ -53,7 +53,7 @@ def test_each_gallery_shard_is_read_twice_for_all_rankings_of_an_evaluation(tmp_
     store = CountingStore(tmp_path)
     names = {"test": write_shards(store, "test", rows, shards, kinds=KINDS)}
     found = evaluate(store, names, item_table(), ProtocolSettings(ks=(1, 5), ranking=ranking), crop="whole")
-    assert len(found.metrics["by_domains"]) == 2 and len(found.metrics["baselines"]) == 3
+    assert len(found.metrics.by_domains) == 2 and len(found.metrics.baselines) == 3
     assert store.opened == dict.fromkeys((f"{name}.parquet" for name in names["test"]), 1 + 2)
 
 

@@ -7,6 +7,7 @@ p-values that Holm's procedure corrects for their number.
 """
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fashion.errors import InputError
+from fashion.retrieval.gate.comparison import Against, Comparison, Decision, LabelChange, MeasureChange, Moved, Verdict
 from fashion.retrieval.gate.earlier import Scored, ScoredMetrics
 from fashion.retrieval.gate.statistics import bootstrap, bootstrap_p, holm, interval, mcnemar
 from fashion.retrieval.labels.text import LabelNumbers
 from fashion.retrieval.settings import MEASURES, GateSettings
-
-VERDICTS = ("worse", "a little worse", "no difference", "better")
 
 
 def check_metric(earlier: Scored, settings: GateSettings) -> None:
@@ -32,15 +32,8 @@ def check_metric(earlier: Scored, settings: GateSettings) -> None:
         )
 
 
-def compare(before: Scored, after: Scored, settings: GateSettings, *, tolerance: float) -> dict:
-    """The comparison as it stands in metrics.json. `tolerance`: a fall of at most this fraction passes.
-
-    against: uri, created, model, data of the earlier evaluation. changed: sentences on what makes the two differ beside
-    the network. queries, items: those in both, which all numbers are over; only_before, only_after: the others.
-    measures: a list of name, before, after, difference, interval (95 %), lost and gained (recall: queries right only
-    before, only after), p, p_adjusted, moved (fell, rose or none). gate: settings. verdict: one of VERDICTS.
-    Raises InputError where no query is in both.
-    """
+def compare(before: Scored, after: Scored, settings: GateSettings, *, tolerance: float) -> Comparison:
+    """`tolerance`: a fall of at most this fraction passes. Raises InputError where no query is in both."""
     at_before, at_after = _common(before, after)
     left, right = before.queries.take(at_before), after.queries.take(at_after)
     ks = {int(k) for k in after.metrics.recall} | {int(k) for k in re.findall(r"recall@(\d+)", settings.metric)}
@@ -52,50 +45,47 @@ def compare(before: Scored, after: Scored, settings: GateSettings, *, tolerance:
     measures = []
     for m, name in enumerate(names):
         b, a = before_QM[:, m], after_QM[:, m]
-        row: dict[str, Any] = {
-            "name": name,
-            "before": float(b.mean()),
-            "after": float(a.mean()),
-            "difference": float((a - b).mean()),
-            "interval": list(interval(means_DM[:, m])),
-            "p": bootstrap_p(means_DM[:, m]),
-        }
+        p, lost, gained = bootstrap_p(means_DM[:, m]), None, None
         if name.startswith("recall"):
-            row["lost"], row["gained"] = int((b > a).sum()), int((a > b).sum())
-            row["p"] = max(row["p"], mcnemar(row["lost"], row["gained"]))
-        measures.append(row)
-    _judge_each(measures, settings)
+            lost, gained = int((b > a).sum()), int((a > b).sum())
+            p = max(p, mcnemar(lost, gained))
+        change = MeasureChange(
+            name=name, before=float(b.mean()), after=float(a.mean()), difference=float((a - b).mean()),
+            interval=interval(means_DM[:, m]), p=p, lost=lost, gained=gained, p_adjusted=p, moved="none",
+        )  # fmt: skip
+        measures.append(change)
+    measures = _judged(measures, settings)
     earlier = before.metrics
-    return {
-        "against": {
-            "uri": before.uri,
-            "created": earlier.created,
-            "model": earlier.model.fingerprint,
-            "data": earlier.data.fingerprint,
-        },
-        "changed": changes(earlier, after.metrics),
-        "queries": len(left),
-        "items": len(np.unique(items)),
-        "only_before": len(before.queries) - len(left),
-        "only_after": len(after.queries) - len(right),
-        "measures": measures,
-        "labels": _labels(earlier.labels, after.metrics.labels),
-        "gate": {"metric": settings.metric, "tolerance": tolerance, "alpha": settings.alpha},
-        "verdict": verdict(next(row for row in measures if row["name"] == settings.metric), tolerance),
-    }
+    return Comparison(
+        against=Against(
+            uri=before.uri,
+            created=earlier.created,
+            model=earlier.model.fingerprint,
+            data=earlier.data.fingerprint,
+        ),
+        changed=changes(earlier, after.metrics),
+        queries=len(left),
+        items=len(np.unique(items)),
+        only_before=len(before.queries) - len(left),
+        only_after=len(after.queries) - len(right),
+        measures=measures,
+        labels=_labels(earlier.labels, after.metrics.labels),
+        gate=Decision(metric=settings.metric, tolerance=tolerance, alpha=settings.alpha),
+        verdict=verdict(next(row for row in measures if row.name == settings.metric), tolerance),
+    )
 
 
-def verdict(measure: dict, tolerance: float) -> str:
-    """One of VERDICTS for the measure that decides; only `worse` shuts the gate.
+def verdict(measure: MeasureChange, tolerance: float) -> Verdict:
+    """For the measure that decides; only `worse` shuts the gate.
 
     It is worse where it fell by more than chance and by more than the tolerance.
     """
-    if measure["moved"] == "rose":
+    if measure.moved == "rose":
         return "better"
-    if measure["moved"] == "none":
+    if measure.moved == "none":
         return "no difference"
     # A fall of exactly the tolerance passes, though 0.50 - 0.49 is a little more than 0.01 in binary.
-    return "worse" if -measure["difference"] > tolerance + 1e-9 else "a little worse"
+    return "worse" if -measure.difference > tolerance + 1e-9 else "a little worse"
 
 
 def changes(before: ScoredMetrics, after: ScoredMetrics) -> list[str]:
@@ -116,10 +106,10 @@ def changes(before: ScoredMetrics, after: ScoredMetrics) -> list[str]:
     return sentences
 
 
-def _labels(before: LabelNumbers | None, after: LabelNumbers | None) -> list[dict]:
+def _labels(before: LabelNumbers | None, after: LabelNumbers | None) -> list[LabelChange]:
     old, new = (side.headline if side else {} for side in (before, after))
     return [
-        {"name": name, "before": old[name], "after": new[name], "difference": new[name] - old[name]}
+        LabelChange(name=name, before=old[name], after=new[name], difference=new[name] - old[name])
         for name in new
         if name in old
     ]
@@ -153,13 +143,17 @@ def _values(side: pa.Table, name: str) -> np.ndarray:
     return 1 / rank if name == "mrr" else (rank <= int(name.removeprefix("recall@"))).astype(np.float64)
 
 
-def _judge_each(measures: list[dict], settings: GateSettings) -> None:
-    others = [row for row in measures if row["name"] != settings.metric]
-    adjusted = dict(zip([row["name"] for row in others], holm([row["p"] for row in others]), strict=True))
+def _judged(measures: list[MeasureChange], settings: GateSettings) -> list[MeasureChange]:
+    """With what is corrected for their number, and what moved."""
+    others = [row for row in measures if row.name != settings.metric]
+    adjusted = dict(zip([row.name for row in others], holm([row.p for row in others]), strict=True))
+    judged = []
     for row in measures:
-        row["p_adjusted"] = adjusted.get(row["name"], row["p"])
-        direction = "fell" if row["difference"] < 0 else "rose"
-        row["moved"] = direction if row["p_adjusted"] < settings.alpha else "none"
+        p = adjusted.get(row.name, row.p)
+        direction: Moved = "fell" if row.difference < 0 else "rose"
+        moved: Moved = direction if p < settings.alpha else "none"
+        judged.append(replace(row, p_adjusted=p, moved=moved))
+    return judged
 
 
 def _words(value: Any) -> str:

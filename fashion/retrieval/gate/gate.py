@@ -1,14 +1,15 @@
 """What an evaluation is held against: an earlier one, perhaps, and the history."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
 from fashion.errors import InputError
-from fashion.json_values import of_plain
+from fashion.json_values import of_plain, to_plain
 from fashion.retrieval.gate.compare import check_metric, compare
 from fashion.retrieval.gate.earlier import Scored, ScoredMetrics, read_earlier
 from fashion.retrieval.gate.history import history_row, read_history, record, trend
+from fashion.retrieval.metrics_record import Metrics
 from fashion.retrieval.settings import GateSettings
 from fashion.storage import Store
 
@@ -22,20 +23,21 @@ class Gate:
     settings: GateSettings = field(default_factory=GateSettings)
     tolerance: float = 0.0
 
-    def compare(self, metrics: dict, queries: pa.Table) -> tuple[dict, InputError | None]:
+    def compare(self, metrics: Metrics, queries: pa.Table) -> tuple[Metrics, InputError | None]:
         """`metrics` with its `comparison`, if there is an earlier evaluation; or as it is, and why not.
 
         The reason is not raised here, so that results are written whether they can be compared or not.
         """
         if self.against is None:
             return metrics, None
-        now = Scored(uri="this evaluation", metrics=of_plain(ScoredMetrics, metrics), queries=queries)
+        now = Scored(uri="this evaluation", metrics=of_plain(ScoredMetrics, to_plain(metrics)), queries=queries)
         try:
-            return metrics | {"comparison": compare(self.against, now, self.settings, tolerance=self.tolerance)}, None
+            comparison = compare(self.against, now, self.settings, tolerance=self.tolerance)
+            return replace(metrics, comparison=comparison), None
         except InputError as fault:
             return metrics, fault
 
-    def remember(self, metrics: dict) -> list[dict]:
+    def remember(self, metrics: Metrics) -> list[dict]:
         """Add the evaluation to the history; returns the history's rows that count alike, oldest first."""
         record(self.history, history_row(metrics))
         return trend(read_history(self.history), metrics)

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 
 from fashion.retrieval.labels.text import headline
+from fashion.retrieval.metrics_record import Metrics
 from fashion.storage import READERS, Store
 
 IDENTITY = ("model", "data", "query_set", "gallery_set", "protocol")
@@ -18,24 +19,24 @@ TEXT = ("created", "model", "run", "data", "query_set", "gallery_set", "protocol
 WHOLE = ("queries", "gallery", "unmatched_queries")
 
 
-def history_row(metrics: dict) -> dict:
-    """The row of an evaluation, from what its metrics.json holds."""
-    comparison = metrics.get("comparison") or {}
-    numbers = {f"recall@{k}": value for k, value in sorted(metrics["recall"].items(), key=lambda pair: int(pair[0]))}
+def history_row(metrics: Metrics) -> dict:
+    """The row of an evaluation."""
+    comparison = metrics.comparison
+    numbers = {f"recall@{k}": value for k, value in sorted(metrics.recall.items(), key=lambda pair: int(pair[0]))}
     return {
-        "created": metrics.get("created"),
-        "model": metrics["model"]["fingerprint"],
-        "run": metrics["model"].get("run"),
-        "data": metrics["data"]["fingerprint"],
-        "query_set": metrics.get("query_set"),
-        "gallery_set": metrics.get("gallery_set"),
-        "protocol": json.dumps(metrics["protocol"], sort_keys=True, ensure_ascii=False),
-        **{name: metrics[name] for name in WHOLE},
+        "created": metrics.created,
+        "model": metrics.model.fingerprint,
+        "run": metrics.model.run,
+        "data": metrics.data.fingerprint,
+        "query_set": metrics.query_set,
+        "gallery_set": metrics.gallery_set,
+        "protocol": json.dumps(metrics.protocol, sort_keys=True, ensure_ascii=False),
+        **{name: getattr(metrics, name) for name in WHOLE},
         **numbers,
-        **{name: metrics.get(name) for name in ("map", "r_precision", "mrr", "median_rank")},
-        **headline(metrics.get("labels") or {}),
-        "against": comparison.get("against", {}).get("model"),
-        "verdict": comparison.get("verdict"),
+        **{name: getattr(metrics, name) for name in ("map", "r_precision", "mrr", "median_rank")},
+        **headline(metrics.labels or {}),
+        "against": comparison and comparison.against.model,
+        "verdict": comparison and comparison.verdict,
     }
 
 
@@ -64,7 +65,7 @@ def read_history(history: Store) -> list[dict]:
     return sorted(rows, key=lambda row: (row["created"] or "", _key(row)))
 
 
-def trend(rows: list[dict], metrics: dict) -> list[dict]:
+def trend(rows: list[dict], metrics: Metrics) -> list[dict]:
     """Those rows that count as `metrics` does: the same protocol."""
     protocol = history_row(metrics)["protocol"]
     return [row for row in rows if row["protocol"] == protocol]

@@ -5,50 +5,54 @@ from datetime import datetime
 
 from fashion.retrieval import figures
 from fashion.retrieval.gate import text
+from fashion.retrieval.metrics_record import Metrics
 
 SHOWN = 8  # evaluations in the table; the chart has them all
 TOLD = ("category top-1", "landmark error")  # of the labels, in the history's table
 SYMBOLS = {"worse": "down", "a little worse": "down", "better": "up", "no difference": "same"}
 
 
-def comparison_section(metrics: dict) -> dict | None:
+def comparison_section(metrics: Metrics) -> dict | None:
     """The comparison in print: `against`, `changed`, `counts`, `verdict`, `sentence`, `symbol` and `rows`, a measure
     each; None where this evaluation was not compared.
 
     `rows` place a change and its interval on an axis of their own, in percent of its width, with zero in the middle.
     """
-    comparison = metrics.get("comparison")
+    comparison = metrics.comparison
     if not comparison:
         return None
-    reach = max(max(abs(x) for x in (row["difference"], *row["interval"])) for row in comparison["measures"]) or 0.01
+    reach = max(max(abs(x) for x in (row.difference, *row.interval)) for row in comparison.measures) or 0.01
     place = lambda x: round(50 + 50 * x / reach, 2)  # noqa: E731
     rows = [
         {
-            "title": text.title(row["name"]),
-            "gate": row["name"] == comparison["gate"]["metric"],
-            "before": row["before"],
-            "after": row["after"],
-            "change": _minus(text.points(row["difference"])),
-            "interval": [_minus(text.points(x)) for x in row["interval"]],
-            "at": place(row["difference"]),
-            "from": place(row["interval"][0]),
-            "to": place(row["interval"][1]),
-            "p": text.p_value(row["p_adjusted"]),
-            "moved": row["moved"],
-            "lost": row.get("lost"),
-            "gained": row.get("gained"),
+            "title": text.title(row.name),
+            "gate": row.name == comparison.gate.metric,
+            "before": row.before,
+            "after": row.after,
+            "change": _minus(text.points(row.difference)),
+            "interval": [_minus(text.points(x)) for x in row.interval],
+            "at": place(row.difference),
+            "from": place(row.interval[0]),
+            "to": place(row.interval[1]),
+            "p": text.p_value(row.p_adjusted),
+            "moved": row.moved,
+            "lost": row.lost,
+            "gained": row.gained,
         }
-        for row in comparison["measures"]
+        for row in comparison.measures
     ]
     sentence = text.verdict_sentence(comparison)
     return {
-        **{name: comparison[name] for name in ("against", "changed", "queries", "items", "only_before", "only_after")},
-        "alpha": comparison["gate"]["alpha"],
-        "verdict": comparison["verdict"],
+        **{
+            name: getattr(comparison, name)
+            for name in ("against", "changed", "queries", "items", "only_before", "only_after")
+        },
+        "alpha": comparison.gate.alpha,
+        "verdict": comparison.verdict,
         "sentence": sentence[0].upper() + sentence[1:],
-        "symbol": SYMBOLS[comparison["verdict"]],
+        "symbol": SYMBOLS[comparison.verdict],
         "rows": rows,
-        "labels": [{**row, "change": _minus(text.points(row["difference"]))} for row in comparison.get("labels", ())],
+        "labels": [{**vars(row), "change": _minus(text.points(row.difference))} for row in comparison.labels],
     }
 
 

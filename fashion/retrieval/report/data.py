@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fashion.retrieval.metrics_record import Metrics
+
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
@@ -101,7 +103,7 @@ class LabelledPicture:
 class ReportData:
     """All that a report is made from. Rows and points are meant to be hundreds at most."""
 
-    metrics: dict  # the content of metrics.json
+    metrics: Metrics
     history: Sequence[dict] = ()  # one an epoch: epoch, loss, recall (k -> fraction), ...; see sections.training_plots
     queries: Sequence[QueryRow] = ()  # in the order they are shown in
     thieves: Sequence[Thief] = ()

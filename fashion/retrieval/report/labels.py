@@ -9,6 +9,7 @@ from fashion.retrieval.labels.examples import DRAWN, FAR, WRONG, Examples
 from fashion.retrieval.labels.measures import FREQUENT
 from fashion.retrieval.labels.published import FASHIONNET
 from fashion.retrieval.labels.text import COMPARABLE, NOT_COMPARABLE, counted, headline, label_systems, of_type
+from fashion.retrieval.metrics_record import Metrics
 from fashion.retrieval.report.data import Guess, LabelledPicture, Mark
 
 SHOWN_CATEGORIES = 24
@@ -24,13 +25,13 @@ def label_examples(groups: Examples) -> dict[str, list[LabelledPicture]]:
     return {name: [_picture(row) for row in rows.to_pylist()] for name, rows in groups.items() if len(rows)}
 
 
-def labels_section(metrics: dict, labelled: Mapping[str, Iterable[LabelledPicture]]) -> dict | None:
+def labels_section(metrics: Metrics, labelled: Mapping[str, Iterable[LabelledPicture]]) -> dict | None:
     """What the section prints; None where the network predicts no labels.
 
     `note`, `footnote`; `systems` and `rows` of (measure, values); `types`, `landmarks`, `categories`: rows of the tables,
     empty where there are none, with `more`: how many categories are left out; `groups` of (title, explanation, pictures).
     """
-    labels = metrics.get("labels")
+    labels = metrics.labels
     if not labels:
         return None
     systems = label_systems(labels)

@@ -21,7 +21,7 @@ def render_report(data: ReportData) -> str:
     The query rows' pictures come first, then the labels', the confusions', the extra rows' and the map's; what exceeds
     `PICTURE_ROOM`, is missing or is not a JPEG file becomes a placeholder.
     """
-    ks = sorted(map(int, data.metrics["recall"]))
+    ks = sorted(map(int, data.metrics.recall))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fashion.retrieval.report", "templates"),
         autoescape=True,
@@ -36,7 +36,7 @@ def render_report(data: ReportData) -> str:
     return environment.get_template("report.html.jinja").render(
         metrics=data.metrics,
         title=sections.title(data.metrics),
-        created=sections.date_in_words(data.metrics.get("created", "")),
+        created=sections.date_in_words(data.metrics.created or ""),
         facts=sections.facts(data.metrics),
         systems=list(table.systems(data.metrics)),
         measures=table.measures(data.metrics),

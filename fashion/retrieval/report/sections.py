@@ -7,30 +7,32 @@ from datetime import datetime
 import numpy as np
 
 from fashion.retrieval import figures, table
+from fashion.retrieval.metrics_record import Metrics
 from fashion.retrieval.report.data import MapPoint, QueryRow
 
 # A thumbnail's width and height as shares of the map's, for choosing the ones that do not overlap.
 MAP_THUMBNAIL = (0.036, 0.064)
 
 
-def title(metrics: dict) -> str:
+def title(metrics: Metrics) -> str:
     """What was evaluated, in a headline's words: the benchmark, or the last part of the item table's address where that
     is a user's own catalogue."""
-    benchmark = metrics["protocol"]["benchmark"]
-    name = metrics.get("data", {}).get("uri", "").rstrip("/").rpartition("/")[2]
+    benchmark = metrics.protocol["benchmark"]
+    name = metrics.data.uri.rstrip("/").rpartition("/")[2]
     return name if benchmark == "manifest" and name else benchmark.replace("-", " ").capitalize()
 
 
-def facts(metrics: dict) -> list[tuple[str, list[str]]]:
+def facts(metrics: Metrics) -> list[tuple[str, list[str]]]:
     """What was evaluated and with what: terms, each with its short phrases."""
-    model, data = metrics.get("model", {}), metrics.get("data", {})
+    model, data = metrics.model, metrics.data
+    epoch = [] if model.epoch is None else [f"epoch: {model.epoch}"]
     entries = [
-        ("Protocol", _phrases(metrics.get("protocol", {}))),
-        ("Network", _phrases(model.get("network", {}))),
-        ("Model", [str(model[key]) for key in ("fingerprint",) if key in model] + _phrases(model, "epoch")),
-        ("Data", [str(data[key]) for key in ("uri", "fingerprint") if key in data]),
-        ("Seed", [str(metrics["seed"])] if "seed" in metrics else []),
-        ("Software", [f"{name} {version}" for name, version in metrics.get("versions", {}).items()]),
+        ("Protocol", _phrases(metrics.protocol)),
+        ("Network", _phrases(model.network)),
+        ("Model", [*filter(None, [model.fingerprint]), *epoch]),
+        ("Data", [text for text in (data.uri, data.fingerprint) if text]),
+        ("Seed", [] if metrics.seed is None else [str(metrics.seed)]),
+        ("Software", [f"{name} {version}" for name, version in metrics.versions.items()]),
     ]
     return [(term, phrases) for term, phrases in entries if phrases]
 
@@ -43,17 +45,17 @@ def date_in_words(created: str) -> str:
         return created
 
 
-def recall_plot(metrics: dict) -> figures.Plot:
+def recall_plot(metrics: Metrics) -> figures.Plot:
     """Recall against k on a logarithmic axis, a curve for each of the compared systems."""
     return figures.line_plot(
         {
-            name: sorted((int(k), fraction) for k, fraction in system["recall"].items())
+            name: sorted((int(k), fraction) for k, fraction in system.recall.items())
             for name, system in table.systems(metrics).items()
         },
         title="Recall at k",
         x_label="k",
         y_format=_whole_percent,
-        x_ticks=sorted(map(int, metrics["recall"])),
+        x_ticks=sorted(map(int, metrics.recall)),
         y_ticks=[0, 0.25, 0.5, 0.75, 1],
         log_x=True,
         width=430,
@@ -137,12 +139,12 @@ def _columns(history: Sequence[dict], **keys: str) -> dict[str, list]:
     }
 
 
-def _phrases(settings: dict, *only: str) -> list[str]:
-    """`name: value` of the settings (or of those named) that have a value."""
+def _phrases(settings: dict) -> list[str]:
+    """`name: value` of the settings that have a value."""
     return [
         f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list | tuple) else value}"
         for name, value in settings.items()
-        if value is not None and (not only or name in only)
+        if value is not None
     ]
 
 

@@ -1,15 +1,19 @@
 """The report's section on labels: what it prints, what it draws where, and that every string of it is escaped."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_label_evaluation import N, evaluated, rows_of
 
+from fashion.retrieval.gate.comparison import LabelChange
 from fashion.retrieval.gate.text import comparison_text
 from fashion.retrieval.labels.text import headline
-from fashion.retrieval.report import Guess, LabelledPicture, Mark, ReportData, label_examples, render_report
+from fashion.retrieval.metrics_record import Metrics
+from fashion.retrieval.report import Guess, LabelledPicture, Mark, label_examples, render_report
 from fashion.retrieval.report.change import comparison_section, trend_rows
 from fashion.retrieval.report.labels import labels_section
-from tests.retrieval.report_pages import HOSTILE, METRICS, Page, full_report, jpeg
+from tests.retrieval.report_pages import HOSTILE, METRICS, Page, full_report, jpeg, report_data
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +24,8 @@ def labels(tmp_path_factory):
 def page_of(labels) -> Page:
     labelled = label_examples(labels.examples)
     images = {picture.image for pictures in labelled.values() for picture in pictures}
-    data = ReportData(
-        metrics=METRICS | {"labels": labels.metrics}, labelled=labelled, thumbnails=dict.fromkeys(images, jpeg(60, 80))
+    data = report_data(
+        METRICS | {"labels": labels.metrics}, labelled=labelled, thumbnails=dict.fromkeys(images, jpeg(60, 80))
     )
     return Page(render_report(data))
 
@@ -62,8 +66,8 @@ def test_a_picture_shows_what_is_right_wrong_and_missed(labels):
         Mark(name="right collar", at=None, seen=False, true=(0.3, 0.4), visible=False),
         Mark(name="left sleeve", at=(0.7, 0.8), seen=False, true=None, visible=False),
     ]
-    data = ReportData(
-        metrics=METRICS | {"labels": labels.metrics},
+    data = report_data(
+        METRICS | {"labels": labels.metrics},
         labelled={"drawn": [picture]},
         thumbnails={picture.image: jpeg(60, 80)},
     )
@@ -81,7 +85,7 @@ def test_what_is_not_annotated_is_not_marked(labels):
         image="a.jpg", categories=[Guess(name="Tee", right=None)], attributes=[Guess(name="red", right=None)],
         marks=[Mark(name="left hem", at=(0.5, 0.5), seen=True, true=None, visible=False)],
     )  # fmt: skip
-    data = ReportData(metrics=METRICS | {"labels": labels.metrics}, labelled={"drawn": [picture]})
+    data = report_data(METRICS | {"labels": labels.metrics}, labelled={"drawn": [picture]})
     page = Page(render_report(data))
     assert "category not annotated" in page.words and "attributes not annotated" in page.words
     assert not page.all("svg", "tiny") and len(page.all("li", "unjudged")) == 2
@@ -100,7 +104,7 @@ def test_every_string_is_escaped(labels):
         attributes=[Guess(name=HOSTILE, right=True)], missed=[HOSTILE], annotated=True,
         marks=[Mark(name=HOSTILE, at=(0.1, 0.1), seen=True, true=None, visible=False)],
     )  # fmt: skip
-    data = ReportData(metrics=METRICS | {"labels": metrics}, labelled={"drawn": [picture]})
+    data = report_data(METRICS | {"labels": metrics}, labelled={"drawn": [picture]})
     page = Page(render_report(data))
     assert not page.all("script") and not [a for _, a in page.elements if any(name.startswith("on") for name in a)]
     assert page.words.replace("</ script", "</script").count("<script>alert(1)</script>") >= 8
@@ -111,18 +115,19 @@ def test_many_categories_are_cut_and_counted():
     category = {"images": 40, "unknown": 0, "choices": 40, "top": {"1": 0.1}, "by_category": [row] * 40}
     labels = {"images": 40, "split": "test", "crop": "whole", "category": category, "baselines": {}}
     labels |= {"published": {"FashionNet (2016)": {}}, "comparable": False}
-    section = labels_section({"labels": labels}, {})
+    section = labels_section(Metrics(recall={}, labels=labels), {})
     assert len(section["categories"]) == 24 and section["more"] == 16
     assert section["types"] == section["landmarks"] == section["groups"] == []
 
 
 def test_comparison_and_history_tell_what_both_have(labels):
-    comparison = dict(full_report().metrics["comparison"])
+    comparison = full_report().metrics.comparison
     assert "labels" not in comparison_text(comparison)
-    comparison["labels"] = [{"name": "category top-1", "before": 0.5, "after": 0.25, "difference": -0.25}]
+    change = LabelChange(name="category top-1", before=0.5, after=0.25, difference=-0.25)
+    comparison = replace(comparison, labels=[change])
     text = comparison_text(comparison)
     assert "category top-1" in text and "50.0%   25.0%  -25.0 points" in text and "does not look at them" in text
-    (row,) = comparison_section({"comparison": comparison})["labels"]
+    (row,) = comparison_section(Metrics(recall={}, comparison=comparison))["labels"]
     assert row["change"] == "−25.0"
     told = headline(labels.metrics)
     assert {"category top-1", "category top-5", "attributes recall@3", "landmark error"} <= set(told)
