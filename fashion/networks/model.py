@@ -1,21 +1,19 @@
 """The embedding network: a picture and its domain in, a point on the unit sphere out."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 import torch
 from torch import nn
 
 from fashion.errors import InputError
-from fashion.networks.backbones import build_stages, feature_length, output_shape, stages_apart
+from fashion.networks.backbones import build_stages, feature_length, stages_apart
 from fashion.networks.fashionnet import FashionNet
 from fashion.networks.heads import Head, new_parameters, to_sphere
 from fashion.networks.normalise import Normalise
 from fashion.networks.recompute import through
-from fashion.networks.settings import OWN, NetworkSettings
+from fashion.networks.settings import NetworkSettings
 from fashion.vocabulary import Vocabulary
 
 CONSUMER, SHOP = 0, 1
@@ -180,32 +178,3 @@ def _finer(stages: list[nn.Module]) -> list[list[nn.Parameter]]:
     from fashion.networks.timm_stages import parameter_groups
 
     return [list(chain.from_iterable(groups)) for groups in zip(*map(parameter_groups, stages), strict=True)]
-
-
-def check_network(settings: NetworkSettings) -> None:
-    """Raises InputError for settings that no network can be built from, without reading `settings.pretrained`: in a
-    second or two and with no memory for the weights (torch's meta device), except that a regnet is really built."""
-    with _without_memory(settings):
-        make_network(settings)
-
-
-def takes_size(settings: NetworkSettings, size: int) -> bool:
-    """Whether a network that is made for pictures of `settings.size` looks at those of `size` too. As cheap as
-    `check_network`."""
-    if settings.design != "plain":  # its landmarks are found on a map of one size
-        return size == settings.size
-    with _without_memory(settings):
-        stages = build_stages(settings)
-        try:
-            return output_shape(stages, replace(settings, size=size)) == output_shape(stages, settings)
-        except InputError:
-            return False
-
-
-@contextmanager
-def _without_memory(settings: NetworkSettings) -> Iterator[None]:
-    # torchvision computes a regnet's widths with tensors, which the meta device cannot do. Ours are small, and the
-    # meta device takes a second to import.
-    device = "cpu" if settings.name in OWN or settings.name.startswith("regnet") else "meta"
-    with torch.device(device), torch.random.fork_rng(devices=[]):
-        yield

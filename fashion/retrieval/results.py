@@ -12,9 +12,9 @@ from fashion.data.rows import flatten
 from fashion.data.table import ItemTable
 from fashion.retrieval.embeddings import EMBEDDING
 from fashion.retrieval.evaluate import Evaluation
-from fashion.retrieval.figures import pca_2d
 from fashion.retrieval.gate.gate import Gate
 from fashion.retrieval.labels.evaluate import LabelResult
+from fashion.retrieval.map_layout import pca_2d
 from fashion.retrieval.metrics_record import Metrics, Origin
 from fashion.retrieval.report import (
     MapPoint,

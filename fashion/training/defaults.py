@@ -72,6 +72,6 @@ def _usual_size(network: NetworkSettings) -> int:
 def _takes(network: NetworkSettings, size: int) -> bool:
     if replace(network, size=size).certain:
         return True
-    from fashion.networks.model import takes_size
+    from fashion.networks.check import takes_size
 
     return takes_size(network, size)

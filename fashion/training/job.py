@@ -24,7 +24,7 @@ from fashion.training.start import START, Start, find_start
 from fashion.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # the processes that only hand a job on need neither torch nor Ray Data
-    from fashion.data.stream import FeedSettings
+    from fashion.data.feed import FeedSettings
     from fashion.losses.labels import Balance
     from fashion.networks.model import Network
 
@@ -101,7 +101,7 @@ class Job:
         return balance_of(positives_A, pictures_A, self.settings.tasks.attribute_balance)
 
     def feed(self, workers: int) -> "FeedSettings":
-        from fashion.data.stream import FeedSettings
+        from fashion.data.feed import FeedSettings
 
         s = self.settings
         assert s.batch.size is not None and s.batch.crop is not None  # they are decided
@@ -166,7 +166,7 @@ def equip(draft: Job, begin: Start | None = None) -> Job:
 def check_possible(network: NetworkSettings) -> None:
     """Raise InputError for a network that cannot be built."""
     if not network.certain:
-        from fashion.networks.model import check_network
+        from fashion.networks.check import check_network
 
         check_network(network)
 

@@ -34,10 +34,11 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from cluster.start import ray_cluster
 from fashion.data.decode import check, decode
+from fashion.data.feed import FeedSettings
 from fashion.data.plan import Plan
 from fashion.data.prepare.run import prepare
 from fashion.data.settings import TableSettings
-from fashion.data.stream import FeedActors, FeedSettings, steps, stream_options, training_stream
+from fashion.data.stream import FeedActors, steps, stream_options, training_stream
 from fashion.data.table import ItemTable
 from fashion.data.views import choose_views
 from fashion.demo.catalogue import write_demo

@@ -29,10 +29,11 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.data import DataContext
 
+from fashion.data.feed import FeedSettings
 from fashion.data.plan import Plan
 from fashion.data.prepare.run import prepare
 from fashion.data.settings import TableSettings
-from fashion.data.stream import FeedActors, FeedSettings, stream_options, training_stream
+from fashion.data.stream import FeedActors, stream_options, training_stream
 from fashion.data.table import ItemTable
 from fashion.demo.catalogue import write_demo
 from fashion.networks.files import save_network

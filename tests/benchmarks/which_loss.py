@@ -21,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
+from fashion.data.feed import Feed, FeedSettings
 from fashion.data.plan import Plan
-from fashion.data.stream import Feed, FeedSettings, steps
+from fashion.data.stream import steps
 from fashion.data.table import ItemTable
 from fashion.losses import LossSettings, build_loss
 from fashion.networks.model import build_network

@@ -3,7 +3,13 @@
 import io
 
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageOps
+
+pillow_heif.register_heif_opener()  # here for the files that the tests write; the library does it when one comes by
+
+LOSSLESS = {"PNG": {}, "TIFF": {}, "WEBP": {"lossless": True}, "BMP": {}, "GIF": {}, "PPM": {}, "JPEG2000": {}}
+LOSSY = {"JPEG": {"quality": 95}, "AVIF": {"quality": 95}, "HEIF": {"quality": 95}}
 
 
 def garment(width=90, height=120, seed=0, cells=(4, 3)):

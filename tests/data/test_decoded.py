@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fashion.data.decoded import DecodedPictures
+from fashion.data.feed import Feed, FeedSettings
 from fashion.data.plan import Plan
 from fashion.data.rows import ItemGroup
-from fashion.data.stream import Feed, FeedSettings
 from fashion.storage import Store
 from tests.catalogues import make_table, photos
 

@@ -7,12 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fashion.data import stream
+from fashion.data import feed
 from fashion.data.decode import decode
+from fashion.data.feed import Feed, FeedSettings
 from fashion.data.label_pictures import LabelTables
 from fashion.data.labels import vocabulary_of
 from fashion.data.plan import Plan
-from fashion.data.stream import Feed, FeedSettings
 from fashion.errors import InputError
 from fashion.storage import Store
 from tests.catalogues import make_table, photos, with_labels
@@ -90,7 +90,7 @@ def test_they_are_the_same_for_every_number_of_slots_and_size_of_a_row(held, mon
     tables, _ = held
     whole = list(steps_of(tables, range(2)))
     for slots, row_bytes in ((2, 1), (4, 1 << 30), (2, 12_000)):
-        monkeypatch.setattr(stream, "ROW_BYTES", row_bytes)
+        monkeypatch.setattr(feed, "ROW_BYTES", row_bytes)
         for mine, theirs in zip(whole, steps_of(tables, range(2), slots=slots), strict=True):
             for name in ("images", "category", "landmarks", "attributes"):
                 shape = (-1, *mine[name].shape[3:]), (-1, *mine["labelled_" + name].shape[2:])

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from catalogues import embed_here, embedder, jpeg, make_run, picture
 
+from fashion.data.feed import Feed, FeedSettings
 from fashion.data.plan import Plan
 from fashion.data.prepare import layers
 from fashion.data.prepare.join import MISSING, NOWHERE, Side, join
@@ -18,7 +19,6 @@ from fashion.data.prepare.pack import ShardPacker
 from fashion.data.prepare.run import TooManyBadPictures, prepare
 from fashion.data.rows import flatten
 from fashion.data.settings import TableSettings
-from fashion.data.stream import Feed, FeedSettings
 from fashion.data.table import ItemTable
 from fashion.errors import InputError
 from fashion.retrieval.carry import Earlier

@@ -12,9 +12,10 @@ import pytest
 from catalogues import jpeg, picture
 
 from fashion.data.codecs import BadPicture
-from fashion.data.pictures import remote
+from fashion.data.pictures import hosts, remote
 from fashion.data.pictures.folder import Pictures
-from fashion.data.pictures.remote import Remote, is_public
+from fashion.data.pictures.hosts import is_public
+from fashion.data.pictures.remote import Remote
 from fashion.data.prepare.pack import pack_shard
 from fashion.data.schema import ANNOTATIONS
 from fashion.storage import Store
@@ -225,7 +226,7 @@ def test_private_hosts_are_never_asked_unless_the_user_says_so(host, monkeypatch
 
 def test_a_redirection_is_looked_at_like_the_first_address(monkeypatch):
     named(monkeypatch, {"cdn.shop": ["127.0.0.1"]})
-    monkeypatch.setattr(remote, "is_public", lambda ip: ip == "127.0.0.1")  # the server of this test passes for public
+    monkeypatch.setattr(hosts, "is_public", lambda ip: ip == "127.0.0.1")  # the server of this test passes for public
     answers = {"/a.jpg": lambda h, _: h.send(302, Location="http://169.254.169.254/latest/meta-data")}
     with serving(answers) as (server, _):
         with pytest.raises(BadPicture, match=REFUSED):
@@ -236,7 +237,7 @@ def test_a_redirection_is_looked_at_like_the_first_address(monkeypatch):
 def test_the_connection_goes_to_the_address_that_was_looked_at(monkeypatch):
     """A name that resolves to another address the second time (rebinding) is resolved once."""
     asked = named(monkeypatch, {"cdn.shop": [["127.0.0.1"], ["169.254.169.254"]]})
-    monkeypatch.setattr(remote, "is_public", lambda ip: ip == "127.0.0.1")
+    monkeypatch.setattr(hosts, "is_public", lambda ip: ip == "127.0.0.1")
     with serving({"/a.jpg": lambda h, _: h.send(200, b"one")}) as (server, _):
         fetch, _ = patient(private=False)
         assert [fetch.read(f"http://cdn.shop:{server.server_port}/a.jpg") for _ in range(3)] == [b"one"] * 3

@@ -12,11 +12,12 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext
 
 from fashion.data import stream
+from fashion.data.feed import FeedSettings
 from fashion.data.hard_plan import HardPlan
 from fashion.data.mining import MiningSettings
 from fashion.data.neighbours import Neighbours, write_neighbours
 from fashion.data.plan import Plan
-from fashion.data.stream import FeedActors, FeedSettings, Tickets, steps, stream_options, training_stream
+from fashion.data.stream import FeedActors, Tickets, steps, stream_options, training_stream
 from fashion.ray_seam import follow, on_demand
 from fashion.ray_seam.follow import Following
 from fashion.ray_seam.on_demand import rows_on_demand

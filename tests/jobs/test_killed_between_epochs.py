@@ -14,7 +14,8 @@ import psutil
 import pytest
 import torch
 
-from fashion.data.stream import Feed, steps
+from fashion.data.feed import Feed
+from fashion.data.stream import steps
 from fashion.data.table import ItemTable
 from fashion.errors import RunLost
 from fashion.losses import build_loss

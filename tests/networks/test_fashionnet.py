@@ -9,11 +9,12 @@ from torch.nn.parallel import DistributedDataParallel
 from torchvision import models
 
 from fashion.errors import InputError
+from fashion.networks.check import check_network
 from fashion.networks.fashionnet import FashionNet
 from fashion.networks.files import fingerprint, load_network, save_network
 from fashion.networks.heads import new_parameters
 from fashion.networks.landmark_pooling import pool_round
-from fashion.networks.model import EmbeddingNetwork, build_network, check_network
+from fashion.networks.model import EmbeddingNetwork, build_network
 from fashion.networks.settings import NetworkSettings
 from fashion.storage import Store
 from fashion.vocabulary import Vocabulary

@@ -1,7 +1,8 @@
 import pytest
 
 from fashion.errors import InputError
-from fashion.networks.model import build_network, check_network
+from fashion.networks.check import check_network
+from fashion.networks.model import build_network
 from fashion.networks.settings import NetworkSettings
 
 

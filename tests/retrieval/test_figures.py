@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fashion.retrieval import figures
+from fashion.retrieval import figures, map_layout
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -16,7 +16,7 @@ NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 def test_pca_keeps_the_two_largest_variances_on_uncorrelated_axes(shape):
     rng = np.random.default_rng(3)
     embeddings = rng.normal(size=shape) * rng.uniform(0.1, 3, size=shape[1]) + 5
-    coordinates = figures.pca_2d(embeddings.astype(np.float32))
+    coordinates = map_layout.pca_2d(embeddings.astype(np.float32))
     largest = np.linalg.eigvalsh(np.cov(embeddings, rowvar=False))[::-1][:2]
     np.testing.assert_allclose(np.cov(coordinates, rowvar=False), np.diag(largest), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(coordinates.mean(axis=0), 0, atol=1e-9)
@@ -24,32 +24,32 @@ def test_pca_keeps_the_two_largest_variances_on_uncorrelated_axes(shape):
 
 def test_pca_axes_point_where_their_largest_component_is_positive():
     cross = np.array([[-3.0, 0, 0], [3, 0, 0], [0, 0, 1], [0, 0, -1]])
-    np.testing.assert_allclose(figures.pca_2d(cross), [[-3, 0], [3, 0], [0, 1], [0, -1]], atol=1e-12)
+    np.testing.assert_allclose(map_layout.pca_2d(cross), [[-3, 0], [3, 0], [0, 1], [0, -1]], atol=1e-12)
 
 
 def test_pca_places_an_image_the_same_whatever_the_order():
     rng = np.random.default_rng(5)
     embeddings, order = rng.normal(size=(40, 9)), rng.permutation(40)
-    np.testing.assert_allclose(figures.pca_2d(embeddings[order]), figures.pca_2d(embeddings)[order], atol=1e-9)
+    np.testing.assert_allclose(map_layout.pca_2d(embeddings[order]), map_layout.pca_2d(embeddings)[order], atol=1e-9)
 
 
 @pytest.mark.parametrize("shape", [(0, 8), (1, 8), (5, 1), (4, 0)])
 def test_pca_of_too_little_has_zeros_for_the_axes_that_do_not_exist(shape):
     embeddings = np.arange(np.prod(shape), dtype=float).reshape(shape)
-    coordinates = figures.pca_2d(embeddings)
+    coordinates = map_layout.pca_2d(embeddings)
     assert coordinates.shape == (shape[0], 2)
     np.testing.assert_array_equal(coordinates[:, 1], 0)
 
 
 def test_pca_refuses_what_is_not_a_matrix():
     with pytest.raises(ValueError, match=r"shape \(3,\): expected \(N, D\)"):
-        figures.pca_2d(np.zeros(3))
+        map_layout.pca_2d(np.zeros(3))
 
 
 def test_fill_unit_square_reaches_the_margins_and_centres_a_flat_axis():
-    placed = figures.fill_unit_square([(10, 7), (20, 7), (12.5, 7)], margin=0.1)
+    placed = map_layout.fill_unit_square([(10, 7), (20, 7), (12.5, 7)], margin=0.1)
     np.testing.assert_allclose(placed, [(0.1, 0.5), (0.9, 0.5), (0.3, 0.5)])
-    assert figures.fill_unit_square(np.zeros((0, 2))).shape == (0, 2)
+    assert map_layout.fill_unit_square(np.zeros((0, 2))).shape == (0, 2)
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), max_size=30))
@@ -57,7 +57,7 @@ def test_thumbnails_do_not_overlap_and_none_is_left_out_for_nothing(points):
     def overlap(a, b):
         return abs(a[0] - b[0]) < 2 and abs(a[1] - b[1]) < 3
 
-    fits = figures.thumbnails_that_fit(np.array(points).reshape(-1, 2), 2, 3)
+    fits = map_layout.thumbnails_that_fit(np.array(points).reshape(-1, 2), 2, 3)
     for i, point in enumerate(points):
         assert fits[i] == (not any(fits[j] and overlap(point, points[j]) for j in range(i)))
 

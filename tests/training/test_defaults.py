@@ -7,7 +7,7 @@ import pytest
 
 from fashion.errors import InputError
 from fashion.losses.settings import LossSettings
-from fashion.networks.model import takes_size
+from fashion.networks.check import takes_size
 from fashion.networks.settings import SHIPPED, NetworkSettings
 from fashion.storage import Store
 from fashion.training.checkpoint import best_checkpoint, checkpoint_name

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from fashion.data.decode import decode
+from fashion.data.feed import Feed, FeedSettings
 from fashion.data.label_pictures import LabelTables
 from fashion.data.labels import count_attributes, vocabulary_of
 from fashion.data.plan import Plan
-from fashion.data.stream import Feed, FeedSettings, steps
+from fashion.data.stream import steps
 from fashion.domain import DOMAINS
 from fashion.losses import LossSettings, build_loss
 from fashion.losses.labels import balance_of

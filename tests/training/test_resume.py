@@ -7,11 +7,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fashion.data import stream
+from fashion.data import feed
+from fashion.data.feed import Feed, FeedSettings
 from fashion.data.plan import Plan
 from fashion.data.prepare.run import prepare
 from fashion.data.settings import TableSettings
-from fashion.data.stream import Feed, FeedSettings, steps
+from fashion.data.stream import steps
 from fashion.demo.catalogue import write_demo
 from fashion.losses import LossSettings, build_loss
 from fashion.networks.embnet import EmbNet
@@ -141,7 +142,7 @@ def test_the_global_batch_is_the_same_for_every_number_of_slots_and_size_of_a_ro
     whole = list(batches(table, plan, [1]))
     assert [int(batch["step"]) for batch in whole] == list(range(plan.steps))
     for slots, row_bytes in ((1, 1), (2, 100_000), (8, 1 << 30)):
-        monkeypatch.setattr(stream, "ROW_BYTES", row_bytes)
+        monkeypatch.setattr(feed, "ROW_BYTES", row_bytes)
         found = list(rows(table, plan, [1], slots=slots))
         lengths = {row["step"].shape[1] for row in found}
         assert (lengths == {1}) if row_bytes == 1 else (max(lengths) > 1)

@@ -10,9 +10,10 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 
-from fashion.data import stream
+from fashion.data import feed
+from fashion.data.feed import Feed, FeedSettings
 from fashion.data.plan import Plan
-from fashion.data.stream import Feed, FeedSettings, Tickets, steps
+from fashion.data.stream import Tickets, steps
 from fashion.losses import LossSettings, build_loss
 from fashion.losses.settings import USUAL
 from fashion.networks.embnet import EmbNet
@@ -225,7 +226,7 @@ def test_the_stream_entered_at_any_step_gives_the_same_batches(table, monkeypatc
     whole = list(steps(rows(table, plan, 0)))
     assert len(whole) == EPOCHS * plan.steps
     for row_bytes in (1, 1 << 30):  # a row holds one step, or as many as a ticket has
-        monkeypatch.setattr(stream, "ROW_BYTES", row_bytes)
+        monkeypatch.setattr(feed, "ROW_BYTES", row_bytes)
         for first in range(len(whole)):
             found = list(steps(rows(table, plan, first)))
             assert len(found) == len(whole) - first

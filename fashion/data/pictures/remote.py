@@ -1,12 +1,6 @@
-"""Pictures that lie elsewhere: in buckets and on web servers.
-
-Whoever writes a manifest must not be able to make this machine ask its neighbours (a cloud's metadata service, a
-service on loopback) and see the answer, so names are resolved once, every address they have is looked at, and the
-connection goes to one of those very addresses: for a redirection anew.
-"""
+"""Pictures that lie elsewhere: in buckets and on web servers, of which hosts.py says who may be asked."""
 
 import functools
-import ipaddress
 import re
 import socket
 import threading
@@ -19,6 +13,7 @@ import pyarrow.fs as pafs
 import urllib3
 
 from fashion.data.codecs import BadPicture
+from fashion.data.pictures.hosts import resolve
 from fashion.data.pictures.places import WEB, scheme_of
 from fashion.storage import READERS, Store
 
@@ -33,7 +28,6 @@ LONGEST_PAUSE = 10.0
 _CHUNK = 1 << 16
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _MOVED = (301, 302, 303, 307, 308)
-_CARRIER_IPV4 = ipaddress.ip_network("64:ff9b::/96")  # IPv4 addresses as NAT64 writes them
 
 
 class _Again(Exception):
@@ -156,32 +150,6 @@ class Remote:
             pool = urllib3.HTTPConnectionPool(ip, port, **options)
         with self._lock:
             return self._pools.setdefault(key, pool)
-
-
-def resolve(host: str, port: int, *, private: bool) -> list[str]:
-    """The addresses of a host, IPv4 first. Raises BadPicture where one of them is not public and `private` is not set,
-    and OSError where there are none."""
-    addresses = dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    if not private and not all(map(is_public, addresses)):
-        raise BadPicture(
-            "its host has an address of this machine or of a private network, which is asked with --allow_private_hosts "
-            "true only"
-        )
-    return sorted(addresses, key=lambda address: ":" in address)
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the internet, and no other one wrapped up in IPv6."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
-        if ip in _CARRIER_IPV4:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-        if int(ip) >> 32 == 0 or ip.is_site_local:  # ::a.b.c.d, and fec0::/10, both of old
-            return False
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
 def _body(response: urllib3.BaseHTTPResponse, ends: float) -> bytes:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
-from fashion.retrieval import figures, table
+from fashion.retrieval import figures, map_layout, table
 from fashion.retrieval.metrics_record import Metrics
 from fashion.retrieval.report.data import MapPoint, QueryRow
 
@@ -100,8 +100,8 @@ def map_items(points: Sequence[MapPoint]) -> list[dict]:
     where they lie apart the SVG path in a square of 100 that ties them to their middle."""
     if not points:
         return []
-    place_N2 = figures.fill_unit_square(np.array([(point.x, -point.y) for point in points]))
-    pictured = figures.thumbnails_that_fit(place_N2 / MAP_THUMBNAIL, 1, 1)
+    place_N2 = map_layout.fill_unit_square(np.array([(point.x, -point.y) for point in points]))
+    pictured = map_layout.thumbnails_that_fit(place_N2 / MAP_THUMBNAIL, 1, 1)
     by_item = defaultdict(list)
     for i, point in enumerate(points):
         by_item[point.item].append(i)
