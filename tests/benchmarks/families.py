@@ -1,0 +1,138 @@
+"""What hard batches are for: a catalogue whose items come in families, one garment with eight different prints.
+
+    python tests/benchmarks/families.py --out FOLDER [--items 20000] [--epochs 12] [--seeds 1 2 3]
+                                        [--mining every=3 start=2 ...] [--all network.size=48 ...]
+
+Draws, for each item, a shop photo and a customer's, whole families to train on or to test with; trains with batches at
+random and with hard batches, by jobs/train.py, and takes recall from jobs/evaluate.py. The hard side is given as many fewer
+epochs as finding neighbours costs (`--cost`, of an epoch each time), so that both take about as long; seconds of each
+command are printed. What lies in --out already is not made again.
+"""
+
+import argparse
+import csv
+import json
+import multiprocessing
+import sys
+import time
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from fashion.data.mining import MiningSettings
+from fashion.demo.drawing import CATEGORIES, Garment, consumer_pictures, design, shop_picture
+from fashion.demo.drawing.design import MOTIFS
+from tests.benchmarks.commands import run_job
+
+FAMILY = 8
+SPLITS = ("train",) * 8 + ("val", "test")  # of families, in turn
+RANDOM, HARD = "at random", "hard"
+SMALL = [
+    "network.name=resnet10",
+    "network.pretrained=null",
+    "network.size=48",
+    "batch.crop=box",
+    "validation.items=800",
+]
+MINED = ["every=3", "start=3", "share=0.5", "group=4", "last_rank=16", "duplicate=1"]
+
+
+@cache
+def family(number: int) -> Garment:
+    """The garment of a family: one that carries a print."""
+    tries = (design(number, n) for n in range(10_000))
+    return replace(next(one for one in tries if CATEGORIES[one.category].motif > 0), pattern="plain")
+
+
+def sibling(item: int) -> Garment:
+    """An item: its family's garment with a print that none of the others has."""
+    number, place = divmod(item, FAMILY)
+    prints = np.random.default_rng(number).permutation(len(MOTIFS))
+    return replace(family(number), seed=(0, item), motif=MOTIFS[prints[place]])
+
+
+def draw(task: tuple[Path, int]) -> list[list]:
+    """The photos of an item, and its rows of the manifest."""
+    folder, item = task
+    garment, split = sibling(item), SPLITS[item // FAMILY % len(SPLITS)]
+    rows = []
+    for picture in (shop_picture(garment, 0), consumer_pictures(garment)[0]):
+        name = f"{item // 1000:04d}/{item:06d}-{picture.domain}.jpg"
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        picture.image.save(target, quality=picture.quality)
+        rows.append([name, f"item {item:06d}", picture.domain, split, " ".join(map(str, picture.box))])
+    return rows
+
+
+def catalogue(out: Path, items: int) -> Path:
+    """The item table of so many items; drawn where it is missing."""
+    source, table = out / "photos", out / "table"
+    if not (table / "manifest.json").exists():
+        source.mkdir(parents=True, exist_ok=True)
+        with multiprocessing.get_context("spawn").Pool() as pool:
+            rows = [row for drawn in pool.imap(draw, ((source, n) for n in range(items)), 16) for row in drawn]
+        with (source / "photos.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([["image", "item", "domain", "split", "box"], *rows])
+        run_job("prepare", "--benchmark", "manifest", "--source", str(source), "--out", str(table), "--size", "96")
+    return table
+
+
+def run(folder: Path, table: Path, settings: list[str]) -> dict:
+    """Train and evaluate once."""
+    done = folder / "families.json"
+    if not done.exists():
+        began = time.perf_counter()
+        run_job("train", "--data", str(table), "--run", str(folder), *(f"--{setting}" for setting in settings))
+        seconds = time.perf_counter() - began
+        run_job("evaluate", "--data", str(table), "--run", str(folder))
+        (metrics,) = folder.rglob("metrics.json")
+        recall = json.loads(metrics.read_text())["recall"]
+        done.write_text(json.dumps({"recall": recall, "seconds": seconds, "settings": settings}))
+    return json.loads(done.read_text())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--items", type=int, default=20_000)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--cost", type=float, default=0.5)
+    parser.add_argument("--mining", nargs="*", default=MINED, metavar="SETTING")
+    parser.add_argument("--all", nargs="*", default=SMALL, metavar="SETTING", help="of both sides")
+    options = parser.parse_args()
+    table = catalogue(options.out, options.items)
+    mining = MiningSettings(**{name: json.loads(value) for name, value in (one.split("=") for one in options.mining)})
+    finds = lambda epochs: sum(mining.of(epoch) == epoch for epoch in range(epochs))  # noqa: E731
+    # Ray Train's epochs are whole: of those that do not take longer, the most.
+    fewer = max(n for n in range(1, options.epochs + 1) if n == 1 or n + options.cost * finds(n) <= options.epochs)
+    sides = {
+        RANDOM: [f"epochs={options.epochs}"],
+        HARD: [f"epochs={fewer}", *(f"mining.{setting}" for setting in options.mining)],
+    }
+    print(f"{options.items:,} items in families of {FAMILY}; hard batches: {' '.join(options.mining)}")
+    print("| batches | seed | epochs | recall@1 | recall@5 | recall@20 | seconds |\n|---|---|---|---|---|---|---|")
+    first: dict[str, list[float]] = {}
+    for seed in options.seeds:
+        for side, settings in sides.items():
+            found = run(
+                options.out / f"{side.replace(' ', '-')}-{seed}", table, [*options.all, *settings, f"seed={seed}"]
+            )
+            recall = [100 * found["recall"][k] for k in ("1", "5", "20")]
+            first.setdefault(side, []).append(recall[0])
+            epochs = settings[0].removeprefix("epochs=")
+            print(
+                f"| {side} | {seed} | {epochs} | {' | '.join(f'{r:.1f}' for r in recall)} | {found['seconds']:.0f} |",
+                flush=True,
+            )
+    gains = np.subtract(first[HARD], first[RANDOM])
+    print(f"hard batches' gain in recall@1: {gains.mean():+.1f} points ({gains.min():+.1f} to {gains.max():+.1f})")
+
+
+if __name__ == "__main__":
+    main()
