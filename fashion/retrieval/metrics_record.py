@@ -6,6 +6,7 @@ from typing import Any
 from fashion.json_values import left_out
 from fashion.retrieval.gate.comparison import Comparison
 from fashion.retrieval.groups import GroupSummary, Intervals
+from fashion.retrieval.labels.numbers import LabelMetrics
 from fashion.retrieval.metrics import Summary
 
 
@@ -59,7 +60,7 @@ class Metrics(Summary, _Asked):
     gallery_set: str | None = None
     by_domains: list[GroupSummary] = field(default_factory=list)
     baselines: dict[str, Summary] = field(default_factory=dict)
-    labels: dict[str, Any] | None = left_out()  # see labels.evaluate
+    labels: LabelMetrics | None = left_out()
     model: Model = field(default_factory=Model)
     data: Data = field(default_factory=Data)
     seed: int | None = None

@@ -18,7 +18,7 @@ from fashion.errors import InputError
 from fashion.retrieval.gate.comparison import Against, Comparison, Decision, LabelChange, MeasureChange, Moved, Verdict
 from fashion.retrieval.gate.earlier import Scored, ScoredMetrics
 from fashion.retrieval.gate.statistics import bootstrap, bootstrap_p, holm, interval, mcnemar
-from fashion.retrieval.labels.text import LabelNumbers
+from fashion.retrieval.labels.numbers import LabelNumbers
 from fashion.retrieval.settings import MEASURES, GateSettings
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from fashion.errors import InputError
-from fashion.retrieval.labels.text import LabelNumbers
+from fashion.retrieval.labels.numbers import LabelNumbers
 from fashion.storage import Store
 
 METRICS, QUERIES = "metrics.json", "queries.parquet"

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
-from fashion.retrieval.labels.text import headline
 from fashion.retrieval.metrics_record import Metrics
 from fashion.storage import READERS, Store
 
@@ -34,7 +33,7 @@ def history_row(metrics: Metrics) -> dict:
         **{name: getattr(metrics, name) for name in WHOLE},
         **numbers,
         **{name: getattr(metrics, name) for name in ("map", "r_precision", "mrr", "median_rank")},
-        **headline(metrics.labels or {}),
+        **(metrics.labels.headline if metrics.labels else {}),
         "against": comparison and comparison.against.model,
         "verdict": comparison and comparison.verdict,
     }

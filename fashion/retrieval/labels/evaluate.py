@@ -9,6 +9,7 @@ from fashion.data.table_manifest import TableManifest
 from fashion.retrieval.gallery import read_rows
 from fashion.retrieval.labels.examples import COLUMNS, Examples, examples, join_examples
 from fashion.retrieval.labels.measures import guesses, label_measures
+from fashion.retrieval.labels.numbers import LabelMetrics
 from fashion.retrieval.labels.published import PUBLISHED, is_full_benchmark
 from fashion.retrieval.labels.space import LabelSpace
 from fashion.retrieval.labels.tally import Tally, join_tallies, tally
@@ -21,7 +22,7 @@ from fashion.vocabulary import Vocabulary
 class LabelResult:
     """The labels of an evaluation."""
 
-    metrics: dict  # `labels` of metrics.json
+    metrics: LabelMetrics
     examples: Examples
 
 
@@ -58,7 +59,7 @@ def evaluate_labels(
     space = LabelSpace.of(vocabulary, manifest)
     attributes, types = space.attributes.names, manifest.attribute_types
     measured = label_measures(counted, categories=len(space.categories), attributes=attributes, types=types)
-    if not measured.keys() & {"category", "attributes", "landmarks"}:
+    if not (measured.category or measured.attributes or measured.landmarks):
         return None
     baselines = guesses(
         measured,
@@ -68,14 +69,14 @@ def evaluate_labels(
         attributes=attributes,
         types=types,
     )
-    metrics = {
-        "split": split,
-        "crop": crop,
-        **measured,
-        "baselines": baselines,
-        "published": PUBLISHED,
-        "comparable": is_full_benchmark(manifest, split),
-    }
+    metrics = LabelMetrics(
+        split=split,
+        crop=crop,
+        **vars(measured),
+        baselines=baselines,
+        published=PUBLISHED,
+        comparable=is_full_benchmark(manifest, split),
+    )
     return LabelResult(metrics=metrics, examples=shown)
 
 

@@ -7,8 +7,9 @@ import numpy as np
 from fashion.domain import LANDMARKS, VISIBLE
 from fashion.retrieval.labels.examples import DRAWN, FAR, WRONG, Examples
 from fashion.retrieval.labels.measures import FREQUENT
+from fashion.retrieval.labels.numbers import LabelNumbers
 from fashion.retrieval.labels.published import FASHIONNET
-from fashion.retrieval.labels.text import COMPARABLE, NOT_COMPARABLE, counted, headline, label_systems, of_type
+from fashion.retrieval.labels.text import COMPARABLE, NOT_COMPARABLE, counted, label_systems
 from fashion.retrieval.metrics_record import Metrics
 from fashion.retrieval.report.data import Guess, LabelledPicture, Mark
 
@@ -35,25 +36,21 @@ def labels_section(metrics: Metrics, labelled: Mapping[str, Iterable[LabelledPic
     if not labels:
         return None
     systems = label_systems(labels)
-    headlines = [headline(system) for system in systems.values()]
-    attributes = labels.get("attributes", {"by_type": []})
-    categories = labels.get("category", {"by_category": []})["by_category"]
+    headlines = [system.headline for system in systems.values()]
+    categories = (labels.category.by_category if labels.category else None) or []
+    frequent, published = labels.baselines.get(FREQUENT, LabelNumbers()), labels.published[FASHIONNET]
     note = counted(labels)
     return {
         "note": note[0].upper() + note[1:],
-        "footnote": COMPARABLE if labels["comparable"] else NOT_COMPARABLE,
-        "published": list(labels["published"]),
+        "footnote": COMPARABLE if labels.comparable else NOT_COMPARABLE,
+        "published": list(labels.published),
         "systems": list(systems),
         "rows": [(name, [numbers.get(name) for numbers in headlines]) for name in headlines[0]],
         "types": [
-            {
-                **row,
-                "frequent": of_type(labels["baselines"].get(FREQUENT, {}), row["name"]),
-                "published": of_type(labels["published"][FASHIONNET], row["name"]),
-            }
-            for row in attributes["by_type"]
+            {**vars(row), "frequent": frequent.of_type(row.name), "published": published.of_type(row.name)}
+            for row in labels.types
         ],
-        "landmarks": labels.get("landmarks", {"by_landmark": []})["by_landmark"],
+        "landmarks": (labels.landmarks.by_landmark if labels.landmarks else None) or [],
         "categories": categories[:SHOWN_CATEGORIES],
         "more": max(0, len(categories) - SHOWN_CATEGORIES),
         "groups": [(*TITLES[name], list(rows)) for name, rows in labelled.items()],

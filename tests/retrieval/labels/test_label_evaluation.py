@@ -8,9 +8,11 @@ import pytest
 from predictions import CATEGORIES, MANIFEST, NAMES, SPACE, VOCABULARY, predictions, truths
 
 from fashion.data.table_manifest import LabelledImages
+from fashion.json_values import of_plain, to_plain
 from fashion.retrieval.labels.columns import label_columns
 from fashion.retrieval.labels.evaluate import evaluate_labels
 from fashion.retrieval.labels.measures import label_measures
+from fashion.retrieval.labels.numbers import LabelMetrics
 from fashion.retrieval.labels.published import ATTRIBUTES, IMAGES, PUBLISHED, is_full_benchmark
 from fashion.retrieval.labels.tally import tally
 from fashion.retrieval.labels.text import labels_text
@@ -59,8 +61,13 @@ def test_numbers_and_examples_do_not_depend_on_the_shards(tmp_path):
     expected = label_measures(
         tally(rows), categories=6, attributes=SPACE.attributes.names, types=MANIFEST.attribute_types
     )
-    assert {name: whole.metrics[name] for name in expected} == expected
-    assert whole.metrics["images"] == N
+    assert {name: getattr(whole.metrics, name) for name in vars(expected)} == vars(expected)
+    assert whole.metrics.images == N
+    plain = to_plain(whole.metrics)
+    kinds = ["images", "category", "attributes", "landmarks"]
+    assert list(plain) == ["split", "crop", *kinds, "baselines", "published", "comparable"]
+    assert list(plain["landmarks"])[:5] == ["images", "visible", "error", "annotated", "visibility"]
+    assert of_plain(LabelMetrics, plain) == whole.metrics
 
 
 def test_examples_are_drawn_by_the_seed_and_the_worst_are_the_worst(tmp_path):
@@ -99,8 +106,8 @@ def test_the_table_in_print_marks_published_rows_and_says_what_was_counted(tmp_p
     assert lines["category top-3"].endswith("82.6%") and lines["category top-1"].endswith("–")
     assert lines["attributes recall@5"].endswith("54.6%") and "style recall@3" in lines
     assert "unknown to the network and count as misses" in text and "of the picture's sides" in text
-    assert "published; the same benchmark" in labels_text(labels | {"comparable": True})
-    bare = {name: value for name, value in labels.items() if name not in ("attributes", "landmarks")}
+    assert "published; the same benchmark" in labels_text(replace(labels, comparable=True))
+    bare = replace(labels, attributes=None, landmarks=None)
     assert "recall" not in labels_text(bare) and "landmark" not in labels_text(bare)
 
 
@@ -116,5 +123,5 @@ def test_only_the_whole_benchmark_stands_beside_published_numbers():
         {"attributes": ["a"] * 999},
     ):
         assert not is_full_benchmark(replace(full, **change), "test")
-    by_type = PUBLISHED["FashionNet (2016)"]["attributes"]["by_type"]
+    by_type = to_plain(PUBLISHED["FashionNet (2016)"])["attributes"]["by_type"]
     assert [row["recall"]["5"] for row in by_type] == pytest.approx([0.4952, 0.4984, 0.4859, 0.5402, 0.7316])

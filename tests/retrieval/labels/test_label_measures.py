@@ -19,6 +19,7 @@ from predictions import (
     truths,
 )
 
+from fashion.json_values import to_plain
 from fashion.retrieval.labels.columns import category_scores, label_columns
 from fashion.retrieval.labels.measures import guesses, label_measures
 from fashion.retrieval.labels.ranks import best_first, ranks, ranks_within
@@ -88,7 +89,7 @@ def test_numbers_are_those_of_loops_over_images_for_any_shards(coarse):
         edges = [0, *cuts, 200]
         parts = [rows.slice(a, b - a) for a, b in pairwise(edges)]
         assert join_tallies([tally(part) for part in parts]) == whole
-    measured = label_measures(whole, categories=6, attributes=SPACE.attributes.names, types=TYPES)
+    measured = to_plain(label_measures(whole, categories=6, attributes=SPACE.attributes.names, types=TYPES))
 
     ranked = [row["category"] for row in plain if row["category"] is not None]
     assert measured["category"]["images"] == len(ranked) < 200
@@ -134,7 +135,7 @@ def test_guesses_are_counted_as_answers_are():
     found = tally(rows)
     shown = {"attributes": SPACE.attributes.names, "types": TYPES}
     measured = label_measures(found, categories=6, **shown)
-    guessed = guesses(measured, found, category_counts=sizes, attribute_counts=counts, **shown)
+    guessed = to_plain(guesses(measured, found, category_counts=sizes, attribute_counts=counts, **shown))
     known = [t.category for t in held if t.category]
     frequent = guessed["most frequent"]
     assert frequent["category"]["top"]["1"] == known.count("Tee") / len(known)
@@ -155,12 +156,12 @@ def test_what_is_not_annotated_or_has_no_name_in_common_is_not_counted():
     held = truths(rng, 20)
     strange = LabelSpace.of(VOCABULARY, table_manifest(categories=["Cape"], attributes=["odd"]))
     rows = rows_of(predictions(rng, 20, coarse=False), held, strange)
-    assert set(label_measures(tally(rows), categories=7, attributes=[], types={})) == {"images", "landmarks"}
+    assert set(to_plain(label_measures(tally(rows), categories=7, attributes=[], types={}))) == {"images", "landmarks"}
     # Yet the best are told.
     assert {name for top in rows["category_top"].to_pylist() for name in top} <= set(VOCABULARY.categories)
     none = Vocabulary(categories=(), attributes=())
     rows = rows_of(predictions(rng, 20, coarse=False, vocabulary=none), held, LabelSpace.of(none, MANIFEST))
-    assert set(label_measures(tally(rows), categories=0, attributes=[], types={})) == {"images", "landmarks"}
+    assert set(to_plain(label_measures(tally(rows), categories=0, attributes=[], types={}))) == {"images", "landmarks"}
 
 
 def test_category_scores_are_of_unit_length_and_large_logits_do_no_harm():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from test_label_evaluation import N, evaluated, rows_of
 
+from fashion.json_values import of_plain, to_plain
 from fashion.retrieval.gate.comparison import LabelChange
 from fashion.retrieval.gate.text import comparison_text
-from fashion.retrieval.labels.text import headline
 from fashion.retrieval.metrics_record import Metrics
 from fashion.retrieval.report import Guess, LabelledPicture, Mark, label_examples, render_report
 from fashion.retrieval.report.change import comparison_section, trend_rows
@@ -25,7 +25,9 @@ def page_of(labels) -> Page:
     labelled = label_examples(labels.examples)
     images = {picture.image for pictures in labelled.values() for picture in pictures}
     data = report_data(
-        METRICS | {"labels": labels.metrics}, labelled=labelled, thumbnails=dict.fromkeys(images, jpeg(60, 80))
+        METRICS | {"labels": to_plain(labels.metrics)},
+        labelled=labelled,
+        thumbnails=dict.fromkeys(images, jpeg(60, 80)),
     )
     return Page(render_report(data))
 
@@ -33,7 +35,7 @@ def page_of(labels) -> Page:
 def test_every_number_stands_in_the_page_beside_those_of_guessing_and_the_published(labels):
     words = page_of(labels).words
     assert "FashionNet (2016) *" in words and "not comparable with this table" in words
-    told = labels.metrics
+    told = to_plain(labels.metrics)
     for number in (
         told["category"]["top"]["1"], told["attributes"]["recall"]["5"], told["landmarks"]["error"],
         told["landmarks"]["by_landmark"][3]["error"], told["attributes"]["by_type"][1]["recall"]["3"],
@@ -67,7 +69,7 @@ def test_a_picture_shows_what_is_right_wrong_and_missed(labels):
         Mark(name="left sleeve", at=(0.7, 0.8), seen=False, true=None, visible=False),
     ]
     data = report_data(
-        METRICS | {"labels": labels.metrics},
+        METRICS | {"labels": to_plain(labels.metrics)},
         labelled={"drawn": [picture]},
         thumbnails={picture.image: jpeg(60, 80)},
     )
@@ -85,14 +87,14 @@ def test_what_is_not_annotated_is_not_marked(labels):
         image="a.jpg", categories=[Guess(name="Tee", right=None)], attributes=[Guess(name="red", right=None)],
         marks=[Mark(name="left hem", at=(0.5, 0.5), seen=True, true=None, visible=False)],
     )  # fmt: skip
-    data = report_data(METRICS | {"labels": labels.metrics}, labelled={"drawn": [picture]})
+    data = report_data(METRICS | {"labels": to_plain(labels.metrics)}, labelled={"drawn": [picture]})
     page = Page(render_report(data))
     assert "category not annotated" in page.words and "attributes not annotated" in page.words
     assert not page.all("svg", "tiny") and len(page.all("li", "unjudged")) == 2
 
 
 def test_every_string_is_escaped(labels):
-    metrics = labels.metrics | {"split": HOSTILE}
+    metrics = to_plain(labels.metrics) | {"split": HOSTILE}
     metrics["category"] = metrics["category"] | {
         "by_category": [row | {"name": HOSTILE} for row in metrics["category"]["by_category"]]
     }
@@ -115,7 +117,7 @@ def test_many_categories_are_cut_and_counted():
     category = {"images": 40, "unknown": 0, "choices": 40, "top": {"1": 0.1}, "by_category": [row] * 40}
     labels = {"images": 40, "split": "test", "crop": "whole", "category": category, "baselines": {}}
     labels |= {"published": {"FashionNet (2016)": {}}, "comparable": False}
-    section = labels_section(Metrics(recall={}, labels=labels), {})
+    section = labels_section(of_plain(Metrics, {"recall": {}, "labels": labels}), {})
     assert len(section["categories"]) == 24 and section["more"] == 16
     assert section["types"] == section["landmarks"] == section["groups"] == []
 
@@ -129,7 +131,7 @@ def test_comparison_and_history_tell_what_both_have(labels):
     assert "category top-1" in text and "50.0%   25.0%  -25.0 points" in text and "does not look at them" in text
     (row,) = comparison_section(Metrics(recall={}, comparison=comparison))["labels"]
     assert row["change"] == "−25.0"
-    told = headline(labels.metrics)
+    told = labels.metrics.headline
     assert {"category top-1", "category top-5", "attributes recall@3", "landmark error"} <= set(told)
     rows = [{"created": None, "model": "m", "queries": 1, "gallery": 1, "recall@1": 0.5, "map": 0.1, "verdict": None}]
     assert trend_rows(rows, [1])["heads"] == ["recall@1", "mAP"]
