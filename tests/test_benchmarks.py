@@ -22,6 +22,7 @@ SMALLEST = {
     ],
     "categories.py": ["--source", "CATEGORIES", "--size", "32", "--epochs", "1", "--seeds", "1"],
     "embed.py": ["--images", "700", "--size", "16", "--rounds", "1"],
+    "families.py": ["--out", "OUT_FAMILIES", "--items", "80", "--seeds"],
     "feed.py": ["--images", "1", "--side", "150", "--size", "16", "--epochs", "4", "--rounds", "2"],
     "feed_actors.py": ["--seconds", "2", "--most", "2"],
     "losses.py": ["--batches", "32", "--views", "4", "--seconds", "0.01"],
@@ -58,6 +59,7 @@ PRINTED = {
     "ablation.py": [r"\| the recipe \| \d+\.\d \| \d+\.\d \| \d+\.\d \| \d+ \|"],
     "categories.py": [r"fashionnet on resnet18 +top-1 +\d", r"torchvision resnet18 +top-1 +\d"],
     "embed.py": [r"pool / bare \d+\.\d\d"],
+    "families.py": [r"80 items in families of 8; hard batches: every=3"],
     "feed.py": [
         r"\d+ pictures an epoch of 150 pixels",
         r"stream / DataLoader, torchvision +\d+\.\d\d",
@@ -113,6 +115,7 @@ def places(tmp_path_factory):
         "TABLE": root / "table",
         "OUT": root / "runs.jsonl",
         "OUT_FOLDER": root / "lists",
+        "OUT_FAMILIES": root / "families",
         "OUT_RUNS": root / "runs",
     }
 
