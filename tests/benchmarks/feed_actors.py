@@ -24,7 +24,7 @@ from fashion.ray_seam.on_demand import rows_on_demand
 from fashion.ray_seam.pace import Paced
 
 ROW_BYTES, MEMORY = 256 << 10, 8 << 20
-PART = 8  # rows a task
+PART = 4  # rows a task
 
 
 class Rows:
