@@ -24,6 +24,7 @@ from fashion.ray_seam.on_demand import rows_on_demand
 from fashion.ray_seam.pace import Paced
 from fashion.storage import Store
 from tests.catalogues import make_table, photos
+from tests.processes import descendants
 
 EPOCHS, ITEMS, HELD_S = 40, 32, 4.0
 
@@ -140,7 +141,7 @@ def test_tickets_are_counted_through_the_epochs_and_entered_at_any_step(table):
 
 
 def test_the_stream_is_the_same_for_any_number_of_actors_at_any_time(ray_running, table, monkeypatch):
-    """Three actors, one, three and so on, a change as often as the pool is looked at."""
+    """Three actors, one, three and so on, a change as often as the pool is looked at; and one is killed on the way."""
     plan = Plan.of(table.shards("train"), items_per_step=ITEMS, seed=0)
     feed = FeedSettings(views=2, size=48, slots=2, crop="whole", pairs=False)
     epochs, changes = 40, []
@@ -167,6 +168,9 @@ def test_the_stream_is_the_same_for_any_number_of_actors_at_any_time(ray_running
     rows = 0
     for a, b in zip(fixed, wavering, strict=True):
         rows += 1
+        if rows == 20:
+            [*_, actor] = [p for p, name in descendants().items() if "MapWorker(MapBatches(FeedActor))" in name]
+            actor.kill()
         assert a.keys() == b.keys()
         for name in a:
             np.testing.assert_array_equal(a[name], b[name])
