@@ -10,6 +10,8 @@ from fashion.errors import InputError, TrainingDiverged
 _KINDS = {kind.__name__: kind for kind in (InputError, TrainingDiverged)}
 _NAMED = re.compile(rf"\b({'|'.join(_KINDS)}): (.+)")
 _LINE = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception|Interrupt|Invalid|Timeout)): (.+)$", re.MULTILINE)
+# What Ray says of a machine whose processes it ends for lack of memory, on a page.
+_LOW = re.compile(r"Memory on the node \(IP: ([^,]+),[^)]*\) was ([\d.]+)GB used / ([\d.]+)GB limit")
 _WRAPPERS = {"UserCodeException", "RayTaskError", "WorkerGroupError", "ControllerError"}
 
 
@@ -24,7 +26,21 @@ def cause(fault: BaseException) -> BaseException:
     for error in errors:
         if named := _NAMED.search(str(error)):
             return _KINDS[named[1]](named[2])
+    for error in errors:
+        if line := short_of_memory(str(error)):
+            return MemoryError(line)
     return _of_text(errors[-1], str(fault)) if type(errors[-1]).__name__ in _WRAPPERS else errors[-1]
+
+
+def short_of_memory(text: str) -> str | None:
+    """In a line, what Ray says of a machine that runs out of memory; None of a text that says no such thing."""
+    if not (found := _LOW.search(text)):
+        return None
+    machine, used, limit = found.groups()
+    return (
+        f"{machine} ran out of memory ({float(used):.1f} of {float(limit):.1f} GB in use), so Ray ended processes there; "
+        "give Ray fewer of its CPUs, so that less is done there at a time, or take machines with more memory"
+    )
 
 
 def of_outside(fault: BaseException) -> bool:

@@ -9,9 +9,10 @@ from contextlib import suppress
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayError
+from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, RayError
 from ray.train import UserCallback
 
+from fashion.causes import short_of_memory
 from fashion.errors import InputError, RunLost
 from fashion.ray_seam.drained import drained_machines
 from fashion.ray_seam.trainer import ControllerStarted
@@ -74,10 +75,9 @@ def ask(answer: ray.ObjectRef) -> Any:
     others for ever."""
     try:
         return ray.get(answer)
-    except RayActorError:
-        raise RunLost(
-            "the process that gathers the run's figures was killed; the same command goes on from here"
-        ) from None
+    except (RayActorError, OutOfMemoryError) as fault:
+        why = short_of_memory(str(fault)) or "the process that gathers the run's figures was killed"
+        raise RunLost(f"{why}; the same command goes on from here") from None
 
 
 def last_checkpoint(board: Any) -> None:

@@ -262,5 +262,5 @@ def _told(fault: TrainingFailedError, run: Store) -> Exception:
     except InputError as deleted:
         return deleted
     run.write(FAILURE, str(fault).encode())
-    kind = "" if isinstance(error, TrainingDiverged) else f"{type(error).__name__}: "
+    kind = "" if isinstance(error, TrainingDiverged | MemoryError) else f"{type(error).__name__}: "
     return RuntimeError(f"{kind}{line_of(error)} (all of it is in {run.uri}/{FAILURE})")
