@@ -43,7 +43,8 @@ SETTINGS = TrainSettings(
     network=NetworkSettings(name="embnet", size=64, width=0.5, dimension=16, pretrained=None),
     loss=replace(TrainSettings().loss, memory=64),
     checkpoint=CheckpointSettings(steps=LOST, minutes=0),
-    resources=ResourceSettings(worker_cpus=0.5, feed_cpus=0.5, feed_actors=1, threads=1, max_failures=4),
+    # So little memory that the feed has work left when it is killed: where it has none, its actors leave.
+    resources=ResourceSettings(worker_cpus=0.5, feed_cpus=0.5, feed_actors=1, feed_memory=1, threads=1, max_failures=4),
 )
 
 
