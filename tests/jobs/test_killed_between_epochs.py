@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -40,11 +41,10 @@ SETTINGS = TrainSettings(
     epochs=3,
     precision="float32",
     batch=BatchSettings(items=16, crop="whole"),
-    network=NetworkSettings(name="embnet", size=64, width=0.5, dimension=16, pretrained=None),
+    network=NetworkSettings(name="embnet", size=96, width=0.5, dimension=16, pretrained=None),
     loss=replace(TrainSettings().loss, memory=64),
     checkpoint=CheckpointSettings(steps=LOST, minutes=0),
-    # So little memory that the feed has work left when it is killed: where it has none, its actors leave.
-    resources=ResourceSettings(worker_cpus=0.5, feed_cpus=0.5, feed_actors=1, feed_memory=1, threads=1, max_failures=4),
+    resources=ResourceSettings(worker_cpus=0.5, feed_cpus=0.5, feed_actors=1, threads=1, max_failures=4),
 )
 
 
@@ -82,11 +82,20 @@ def unbroken(job):
 
 
 def process(title: str) -> psutil.Process:
-    """One of this test's Ray."""
-    for child, command in descendants().items():
-        if f"ray::{title}" in command:
-            return child
-    raise AssertionError(f"no {title} is running")
+    """One of this run: the youngest, for those of earlier tests' runs may not have ended yet."""
+    found = [child for child, command in descendants().items() if f"ray::{title}" in command]
+    assert found, f"no {title} is running"
+    return max(found, key=lambda child: child.create_time())
+
+
+def kill_feed_actor():
+    """As soon as one works: it may be done with all before the first step is told of, and then it leaves."""
+    while True:
+        for child, command in descendants().items():
+            if "ray::MapWorker(MapBatches(FeedActor)).submit" in command:
+                child.kill()
+                return
+        time.sleep(0.02)
 
 
 def test_what_is_killed_or_stopped_costs_few_steps_and_no_bit_of_the_weights(ray_running, table, tmp_path):
@@ -105,7 +114,9 @@ def test_what_is_killed_or_stopped_costs_few_steps_and_no_bit_of_the_weights(ray
     with pytest.raises(RunLost, match="was killed; the same command goes on from here"):
         fit(job, kill_board)
     told = len(seen)  # the workers may have gone further: what they did after it, nobody was left to hear
-    hits = [(1, "MapWorker"), (14, "RayTrainWorker"), (20, "SplitCoordinator"), (30, "stopped")]
+    feed_killed = threading.Thread(target=kill_feed_actor, daemon=True)
+    feed_killed.start()
+    hits = [(14, "RayTrainWorker"), (20, "SplitCoordinator"), (30, "stopped")]
 
     def show(event):
         if not isinstance(event, StepDone):
@@ -122,7 +133,7 @@ def test_what_is_killed_or_stopped_costs_few_steps_and_no_bit_of_the_weights(ray
             worker.resume()
 
     fit(job, show)
-    assert not hits
+    assert not hits and not feed_killed.is_alive()
     assert seen[told] > seen[told - 1] - LOST, seen
     lost = [one + 1 - other for one, other in pairwise(seen[told:]) if other != one + 1]
     assert len(lost) <= 2 and all(0 < steps <= LOST for steps in lost), seen
