@@ -8,9 +8,7 @@ already is not repeated.
 """
 
 import argparse
-import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks.commands import run_job
+from tests.benchmarks.commands import recall_once
 
 SHOWN = ("1", "5", "20")
 RECIPE = "the recipe"
@@ -68,19 +66,9 @@ def main() -> None:
 
 def run(options: argparse.Namespace, part: str, seed: int) -> dict:
     """Train and evaluate once; recall and seconds."""
-    folder = options.out / f"{part.replace(' ', '-')}-{seed}"
-    done = folder / "ablation.json"
-    if done.exists():
-        return json.loads(done.read_text())
     changes = [*(f"--{setting}" for setting in options.all), *PARTS[part], "--epochs", str(options.epochs)]
-    began = time.perf_counter()
-    run_job("train", "--data", options.data, "--run", str(folder), "--seed", str(seed), *changes)
-    seconds = time.perf_counter() - began
-    run_job("evaluate", "--data", options.data, "--run", str(folder))
-    (metrics,) = folder.rglob("metrics.json")
-    found = {"recall": json.loads(metrics.read_text())["recall"], "seconds": seconds}
-    done.write_text(json.dumps(found))
-    return found
+    folder = options.out / f"{part.replace(' ', '-')}-{seed}"
+    return recall_once(options.data, folder, "--seed", str(seed), *changes)
 
 
 def _half_width(values: np.ndarray) -> str:

@@ -10,7 +10,6 @@ the category alone. Each network has one thread.
 """
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -26,7 +25,7 @@ from torchvision.transforms import v2
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks.commands import run_job
+from tests.benchmarks.commands import run_job, train_and_evaluate
 
 ITEMS, VIEWS = 32, 2
 KS = (1, 3, 5)
@@ -34,16 +33,11 @@ KS = (1, 3, 5)
 
 def ours(wanted: argparse.Namespace, seed: int, folder: Path) -> tuple[dict[int, float], float]:
     """Accuracy by k on the test pictures, and seconds of training."""
-    data, run = str(folder / "table"), str(folder / f"run-{seed}")
     network = ["--network.name", wanted.network, "--network.design", "fashionnet", "--network.hidden", "512"]
     budget = ["--network.size", str(wanted.size), "--epochs", str(wanted.epochs), "--batch.items", str(ITEMS)]
     budget += ["--batch.views", str(VIEWS), "--seed", str(seed), "--resources.threads", "1"]
     budget += ["--validation.every", str(wanted.epochs)]
-    began = time.perf_counter()
-    run_job("train", "--data", data, "--run", run, *network, *budget)
-    seconds = time.perf_counter() - began
-    run_job("evaluate", "--data", data, "--run", run)
-    measures = json.loads((Path(run) / "evaluation/metrics.json").read_text())
+    measures, seconds = train_and_evaluate(str(folder / "table"), folder / f"run-{seed}", *network, *budget)
     return {k: measures["labels"]["category"]["top"][str(k)] for k in KS}, seconds
 
 

@@ -14,7 +14,6 @@ import csv
 import json
 import multiprocessing
 import sys
-import time
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -26,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from fashion.data.mining import MiningSettings
 from fashion.demo.drawing import CATEGORIES, Garment, consumer_pictures, design, shop_picture
 from fashion.demo.drawing.design import MOTIFS
-from tests.benchmarks.commands import run_job
+from tests.benchmarks.commands import recall_once, run_job
 
 FAMILY = 8
 SPLITS = ("train",) * 8 + ("val", "test")  # of families, in turn
@@ -82,20 +81,6 @@ def catalogue(out: Path, items: int) -> Path:
     return table
 
 
-def run(folder: Path, table: Path, settings: list[str]) -> dict:
-    """Train and evaluate once."""
-    done = folder / "families.json"
-    if not done.exists():
-        began = time.perf_counter()
-        run_job("train", "--data", str(table), "--run", str(folder), *(f"--{setting}" for setting in settings))
-        seconds = time.perf_counter() - began
-        run_job("evaluate", "--data", str(table), "--run", str(folder))
-        (metrics,) = folder.rglob("metrics.json")
-        recall = json.loads(metrics.read_text())["recall"]
-        done.write_text(json.dumps({"recall": recall, "seconds": seconds, "settings": settings}))
-    return json.loads(done.read_text())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
@@ -109,7 +94,7 @@ def main() -> None:
     table = catalogue(options.out, options.items)
     mining = MiningSettings(**{name: json.loads(value) for name, value in (one.split("=") for one in options.mining)})
     finds = lambda epochs: sum(mining.of(epoch) == epoch for epoch in range(epochs))  # noqa: E731
-    # Ray Train's epochs are whole: of those that do not take longer, the most.
+    # Epochs are whole: of those that do not take longer, the most.
     fewer = max(n for n in range(1, options.epochs + 1) if n == 1 or n + options.cost * finds(n) <= options.epochs)
     sides = {
         RANDOM: [f"epochs={options.epochs}"],
@@ -120,9 +105,8 @@ def main() -> None:
     first: dict[str, list[float]] = {}
     for seed in options.seeds:
         for side, settings in sides.items():
-            found = run(
-                options.out / f"{side.replace(' ', '-')}-{seed}", table, [*options.all, *settings, f"seed={seed}"]
-            )
+            flags = [f"--{setting}" for setting in [*options.all, *settings, f"seed={seed}"]]
+            found = recall_once(str(table), options.out / f"{side.replace(' ', '-')}-{seed}", *flags)
             recall = [100 * found["recall"][k] for k in ("1", "5", "20")]
             first.setdefault(side, []).append(recall[0])
             epochs = settings[0].removeprefix("epochs=")

@@ -25,9 +25,9 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.benchmarks.commands import ROOT, run_job
 from tests.benchmarks.kernels import spread
 
-ROOT = Path(__file__).resolve().parents[2]
 NETWORK, SIZE = "resnet18", 64
 
 
@@ -139,8 +139,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         table = options.table or Path(folder, "table")
         if not (table / "manifest.json").exists():
-            prepare = ["jobs/prepare.py", "--benchmark", "consumer-to-shop", "--source", str(options.source)]
-            subprocess.run([sys.executable, *prepare, "--out", str(table)], cwd=ROOT, check=True, capture_output=True)
+            run_job("prepare", "--benchmark", "consumer-to-shop", "--source", str(options.source), "--out", str(table))
         items = json.loads((table / "manifest.json").read_text())["splits"]["train"]["items"]
         steps = -(-items // options.items)
         sides: dict[str, list[dict]] = {}
