@@ -1,6 +1,7 @@
 """Rows of an item table's shards, read from their files; and a row group's items as training reads them."""
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,7 +19,7 @@ from fashion.storage import READERS, Store, undamaged
 SHARDS_KEPT = 256  # a few KB each
 
 
-class ShardRows:
+class ShardRows(ABC):
     """The rows of the shards at `store`."""
 
     def __init__(self, store: Store):
@@ -26,9 +27,9 @@ class ShardRows:
         self._footers, self._gone_lists = _Kept(), _Kept()
 
     @property
+    @abstractmethod
     def gone(self) -> dict[str, str]:
         """Shard -> digest of the list of items that are gone; the table knows."""
-        raise NotImplementedError
 
     def read(self, shard: str, group: int | None = None, columns: list[str] | None = None) -> pa.Table:
         """Rows of one shard (or of one of its row groups): `item`, `images`. Raises InputError where the shard is gone, or

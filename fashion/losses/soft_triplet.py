@@ -13,7 +13,6 @@ from torch.nn.functional import softplus
 
 from fashion.losses.comparison import Comparison
 from fashion.losses.mining import Mining
-from fashion.losses.relations import Relations
 
 
 class SoftTripletLoss(nn.Module):
@@ -29,41 +28,19 @@ class SoftTripletLoss(nn.Module):
             chosen = mining.triplets(d_AR, d_AR, c.relations, c.generator)
             excess = d_AR[chosen.anchor, chosen.positive] - d_AR[chosen.anchor, chosen.negative] + self.margin
             return softplus(excess / self.temperature).sum() / max(1, len(excess))
-        total, number = soft_sum(
-            d_AR,
-            d_AR,
-            c.relations,
-            margin=self.margin,
-            temperature=self.temperature,
-            semi_hard=mining.semi_hard,
-            fallback=mining.fallback,
-        )
+        positives = c.relations.positives
+        near_AP = d_AR.gather(1, positives.index_AP)
+        settings = (self.margin, self.temperature, mining.semi_hard, mining.fallback)
+        total, number = _SoftSum.apply(near_AP, d_AR, positives.valid_AP, c.relations.negative_AR, settings)
         return total / number.clamp_min(1)
 
 
-def soft_sum(
-    positive_d_AR: Tensor,
-    negative_d_AR: Tensor,
-    relations: Relations,
-    *,
-    margin: float,
-    temperature: float,
-    semi_hard: bool = False,
-    fallback: bool = False,
-) -> tuple[Tensor, Tensor]:
+class _SoftSum(torch.autograd.Function):
     """Sum of log(1 + exp((d_ap - d_an + margin) / temperature)) over triplets, and their number (int64).
 
     semi_hard keeps those with d_ap < d_an < d_ap + margin; fallback adds, for each positive without a negative beyond
-    it, the anchor's farthest negative.
+    it, the anchor's farthest negative. Once differentiable: backward only scales the gradients that forward kept.
     """
-    positives = relations.positives
-    near_AP = positive_d_AR.gather(1, positives.index_AP)
-    settings = (margin, temperature, semi_hard, fallback)
-    return _SoftSum.apply(near_AP, negative_d_AR, positives.valid_AP, relations.negative_AR, settings)
-
-
-class _SoftSum(torch.autograd.Function):
-    """Once differentiable: backward only scales the gradients that forward kept."""
 
     @staticmethod
     def forward(
