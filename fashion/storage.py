@@ -92,7 +92,7 @@ class Store:
         """A seekable file for reading."""
         return self.fs.open_input_file(self.at(name))
 
-    def write(self, name: str, *data: bytes | pa.Buffer) -> None:
+    def write(self, name: str, *data: bytes | memoryview | pa.Buffer) -> None:
         """Make `name` hold `data`, one after another; a reader never sees a part of it."""
         path = self.at(name)
         if not self.local:

@@ -31,7 +31,7 @@ def save_network(
     told = _told(network)
     digest = _digest(told, tensors)
     metadata = {"format": FORMAT, **told, "fingerprint": digest, "extra": json.dumps(extra or {})}
-    store.write(name, _sorted(safetensors.torch.save(tensors, metadata)))
+    store.write(name, *_sorted(safetensors.torch.save(tensors, metadata)))
     return digest
 
 
@@ -119,14 +119,15 @@ def _settings(values: dict, where: str) -> NetworkSettings:
     return NetworkSettings(**values)
 
 
-def _sorted(data: bytes) -> bytes:
-    """The same file with its header in the order of names: safetensors writes the metadata in an order of chance."""
+def _sorted(data: bytes) -> tuple[bytes, memoryview]:
+    """The same file, in two parts, with its header in the order of names: safetensors writes the metadata in an order of
+    chance."""
     length = int.from_bytes(data[:8], "little")
     header = json.dumps(
         json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":"), ensure_ascii=False
     ).encode()
     header += b" " * (-len(header) % 8)  # tensors begin at a multiple of 8
-    return len(header).to_bytes(8, "little") + header + data[8 + length :]
+    return len(header).to_bytes(8, "little") + header, memoryview(data)[8 + length :]
 
 
 def _metadata(data: bytes) -> dict[str, str]:

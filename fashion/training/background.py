@@ -1,4 +1,4 @@
-"""When a checkpoint between those of the epochs is due, and its writing beside the training."""
+"""The writing of checkpoints beside the training, and when one between those of the epochs is due."""
 
 import math
 import threading
@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from fashion.training.settings import CheckpointSettings
 
 Content = TypeVar("Content")
+Other = TypeVar("Other")
 
 
 class Background(Generic[Content]):
@@ -26,34 +27,48 @@ class Background(Generic[Content]):
         failed: Callable[[Exception], None],
         clock: Callable[[], float] = time.monotonic,
     ):
-        """`failed`: told of what `write` raises; training goes on, and the next is written when it is due."""
-        self.write, self.failed, self.clock = write, failed, clock
+        """`write`, of those between epochs: `failed` is told of what it raises; training goes on, and the next is written
+        when it is due."""
+        self.between, self.failed, self.clock = write, failed, clock
         self.most_steps = max(1, settings.steps // 2) if settings.steps else math.inf
         self.most_s = 30 * settings.minutes or math.inf
         self.thread: threading.Thread | None = None
-        self.saved()
-
-    def saved(self) -> None:
-        """All that is done so far is in a checkpoint."""
+        self.fault: Exception | None = None
         self.steps, self.began = 0, self.clock()
 
     def step(self, content: Callable[[], Content], *, asked: bool = False) -> None:
-        """After a step. `content`: makes what is to be written; `asked`: whether it is due in any case."""
+        """After a step. `content`: makes what is to be written; `asked`: whether it is due in any case. Raises what an
+        epoch's checkpoint failed of."""
         self.steps += 1
-        if not asked and self.steps < self.most_steps and self.clock() - self.began < self.most_s:
-            return
+        if self.fault:
+            raise self.fault
+        if asked or self.steps >= self.most_steps or self.clock() - self.began >= self.most_s:
+            self.write(content, self._between)
+
+    def write(self, content: Callable[[], Other], write: Callable[[Other], None]) -> None:
+        """All that is done so far. What `write` raises is raised by the next call here."""
         self.wait()
-        self.thread = threading.Thread(target=self._write, args=(content(),), name="write checkpoint", daemon=True)
+        self.thread = threading.Thread(
+            target=self._write, args=(content(), write), name="write checkpoint", daemon=True
+        )
         self.thread.start()
-        self.saved()
+        self.steps, self.began = 0, self.clock()
 
     def wait(self) -> None:
         """Until nothing is being written."""
         if self.thread is not None:
             self.thread.join()
+        if self.fault:
+            raise self.fault
 
-    def _write(self, content: Content) -> None:
+    def _write(self, content: Other, write: Callable[[Other], None]) -> None:
         try:
-            self.write(content)
+            write(content)
+        except Exception as fault:
+            self.fault = fault
+
+    def _between(self, content: Content) -> None:
+        try:
+            self.between(content)
         except Exception as fault:
             self.failed(fault)

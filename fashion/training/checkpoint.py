@@ -8,12 +8,17 @@ steps/                       the same between two epochs (step_checkpoints.py)
 
 import hashlib
 import re
+import shutil
+import tempfile
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from fashion.causes import line_of
 from fashion.errors import InputError
@@ -31,6 +36,7 @@ if TYPE_CHECKING:  # whoever looks for a run's files needs no torch
 
 CHECKPOINT, NETWORK, TRAINING = "checkpoint.json", "network.safetensors", "training.pt"
 CHUNK = 64 << 20  # bytes read at once
+CRC = "crc32:"  # before a checksum of that kind
 _NAME = re.compile(r"checkpoint_epoch=(\d+)")
 
 
@@ -57,7 +63,7 @@ class CheckpointRecord:
     crop: str | None
     data: DataRecord | None = None
     versions: dict[str, Any] = field(default_factory=dict)
-    files: dict[str, str] | None = left_out()  # name -> digest; the first versions wrote none, or that of TRAINING
+    files: dict[str, str] | None = left_out()  # name -> checksum; the first versions wrote none, or that of TRAINING
     training: str | None = left_out()
 
 
@@ -91,9 +97,29 @@ def write_checkpoint(
     extra = {name: value for name, value in to_plain(record).items() if name not in ("fingerprint", "history")}
     digest = save_network(store, NETWORK, network, extra, weights)
     torch.save(state, Path(folder) / TRAINING)
-    files = {name: _digest(store, name) for name in (NETWORK, TRAINING)}
+    files = {name: _checksum(store, name, CRC) for name in (NETWORK, TRAINING)}
     store.write_value(CHECKPOINT, replace(record, fingerprint=digest, files=files))
     return digest
+
+
+def put_checkpoint(target: Store, fill: Callable[[str], None]) -> None:
+    """Put what `fill` writes to a local folder, by `write_checkpoint`, there. `checkpoint.json`, without which there is
+    none, goes first and comes last; of one that cannot be written nothing is left."""
+    if target.exists(CHECKPOINT):
+        target.delete(CHECKPOINT)
+    if target.local:
+        Path(target.path).mkdir(parents=True, exist_ok=True)
+        try:
+            fill(target.path)
+        except BaseException:
+            shutil.rmtree(target.path, ignore_errors=True)
+            raise
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        fill(folder)
+        for name in (NETWORK, TRAINING, CHECKPOINT):
+            with pa.memory_map(str(Path(folder) / name)) as file:
+                target.write(name, file.read_buffer())
 
 
 def read_training_state(folder: str) -> tuple[dict, list[EpochRow]]:
@@ -116,13 +142,17 @@ def read_training_state(folder: str) -> tuple[dict, list[EpochRow]]:
         ) from None
 
 
-def _digest(store: Store, name: str) -> str:
-    """torch reads its own file without comparing its checksums. Raises FileNotFoundError."""
-    digest = hashlib.blake2b(digest_size=8)
+def _checksum(store: Store, name: str, like: str) -> str:
+    """Of the kind that `like` is: earlier versions' took as long as all the rest of writing a checkpoint. torch reads its
+    own file without comparing its checksums. Raises FileNotFoundError."""
+    crc, digest = 0, hashlib.blake2b(digest_size=8)
     with store.fs.open_input_stream(store.at(name)) as stream:
         while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+            if like.startswith(CRC):
+                crc = zlib.crc32(chunk, crc)
+            else:
+                digest.update(chunk)
+    return f"{CRC}{crc:08x}" if like.startswith(CRC) else digest.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,11 +187,12 @@ class Checkpoint:
         were: the first versions did not."""
         written: Mapping[str, str | None] = self.record.files or {TRAINING: self.record.training}
         for name in names:
+            expected = written.get(name)
             try:
-                digest = _digest(self.store, name)
+                found = _checksum(self.store, name, expected or CRC)
             except FileNotFoundError:
                 return f"{name} of the run is damaged: it is not there"
-            if digest != (written.get(name) or digest):
+            if found != (expected or found):
                 return f"{name} of the run is damaged: it is not what was written"
         return None
 

@@ -1,12 +1,11 @@
 """A training run on Ray Train: workers, stream, checkpoints and progress round the plain loop."""
 
 import signal
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 import ray.train
@@ -30,17 +29,11 @@ from fashion.ray_seam.faults import no_retries_in_vain
 from fashion.ray_seam.trainer import Announced, before_abort, trainer_class
 from fashion.storage import Store
 from fashion.training.board import Board, Registered, Saved, Show, Watcher, ask, last_checkpoint
-from fashion.training.checkpoint import NETWORK, checkpoint_name, read_training_state, write_checkpoint
-from fashion.training.events import EpochDone
-from fashion.training.history import HISTORY, EpochRow, score
+from fashion.training.checkpoint import NETWORK, read_training_state
 from fashion.training.job import Job
 from fashion.training.resume_point import ResumePoint, resume_point
 from fashion.training.run_record import RUN, open_run
 from fashion.training.step_checkpoints import STEPS
-
-if TYPE_CHECKING:
-    from fashion.training.loop import Trainer
-    from fashion.training.reporter import Reporter
 
 FAILURE = "failure.txt"  # in a run's folder: what it failed of, with tracebacks
 
@@ -201,8 +194,7 @@ def _worker(config: dict) -> None:
         labelled=job.tables[1:],
     )
     reporter = Reporter(job, trainer, board)
-    hooks = Hooks(step=reporter.step, epoch=lambda row, save: _report(job, trainer, reporter, row, save))
-    trainer.run(stream, validation, hooks)
+    trainer.run(stream, validation, Hooks(step=reporter.step, epoch=reporter.epoch))
     reporter.end()
 
 
@@ -219,28 +211,6 @@ def _begun(rows: Iterable[dict]) -> Iterator[dict]:
             yield from iterator
 
     return all_of_them()
-
-
-def _report(job: Job, trainer: "Trainer", reporter: "Reporter", row: EpochRow, save: bool) -> None:
-    from fashion.training.distributed import rank
-
-    if not save:
-        reporter.post(EpochDone(row=row))
-        return
-    metric = score(row, job.settings.validation.metric)
-    if rank() != 0:
-        ray.train.report({"score": metric})
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        write_checkpoint(folder, trainer.kept, trainer.state(), history=trainer.history, run=job.record)
-        ray.train.report(
-            {"score": metric, "epoch": row.epoch},
-            checkpoint=Checkpoint.from_directory(folder),
-            checkpoint_dir_name=checkpoint_name(row.epoch),
-        )
-    reporter.epoch_saved()
-    reporter.post(EpochDone(row=row))  # last: an epoch that is not saved yet may come again
-    job.run.write_value(HISTORY, trainer.history)
 
 
 def _check_there(run: Store) -> None:

@@ -1,13 +1,17 @@
-"""What the first worker tells after each step, and the checkpoints that it writes between those of the epochs."""
+"""What the first worker tells after each step and epoch, and the checkpoints that it writes beside the training."""
 
 from typing import TYPE_CHECKING, Any
 
 import ray
+import ray.train
+from ray.train import Checkpoint, CheckpointUploadMode
 
 from fashion.causes import line_of
 from fashion.training.background import Background
+from fashion.training.checkpoint import checkpoint_name, put_checkpoint
 from fashion.training.distributed import rank
-from fashion.training.events import Event, StepDone, Trouble
+from fashion.training.events import EpochDone, Event, StepDone, Trouble
+from fashion.training.history import HISTORY, EpochRow, score
 from fashion.training.job import Job
 from fashion.training.snapshot import Snapshot
 from fashion.training.step_checkpoints import write_step_checkpoint
@@ -42,11 +46,32 @@ class Reporter:
         if earlier is not None and ray.wait([earlier], timeout=0)[0]:
             self.asks = ray.get(earlier)
 
-    def epoch_saved(self) -> None:
-        """A checkpoint of an epoch holds all that was done."""
-        self.background.saved()
+    def epoch(self, row: EpochRow, save: bool) -> None:
+        """After an epoch: tell of it, and write its checkpoint, which Ray Train has all workers report."""
+        if not save:
+            self.post(EpochDone(row=row))
+        elif self.speaks:
+            self.background.write(lambda: Snapshot.of(self.trainer), lambda snapshot: self._save(snapshot, row))
+        else:
+            self.background.write(lambda: None, lambda nothing: ray.train.report({"score": self._score(row)}))
+
+    def _score(self, row: EpochRow) -> float:
+        return score(row, self.job.settings.validation.metric)
+
+    def _save(self, snapshot: Snapshot, row: EpochRow) -> None:
+        run, name = self.job.run, checkpoint_name(row.epoch)
+        put_checkpoint(run / name, lambda folder: snapshot.write(folder, self.job.record))
+        ray.train.report(
+            {"score": self._score(row), "epoch": row.epoch},
+            checkpoint=Checkpoint(run.at(name), run.fs),
+            checkpoint_dir_name=name,
+            checkpoint_upload_mode=CheckpointUploadMode.NO_UPLOAD,
+        )
+        self.board.post.remote(EpochDone(row=row))  # last: an epoch that is not saved yet may come again
+        run.write_value(HISTORY, snapshot.history)
 
     def end(self) -> None:
+        """Wait until all is written. Raises what an epoch's checkpoint failed of."""
         self.background.wait()
 
     def _write(self, snapshot: Snapshot) -> None:

@@ -6,16 +6,12 @@ They are nobody's best network and no epoch's end: only the run itself goes on f
 which would keep and drop them by their score, and has all workers wait where one is reported.
 """
 
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-
-import pyarrow as pa
 
 from fashion.errors import InputError
 from fashion.storage import Store
-from fashion.training.checkpoint import CHECKPOINT, NETWORK, TRAINING, Checkpoint
+from fashion.training.checkpoint import Checkpoint, put_checkpoint
 
 STEPS = "steps"
 SLOTS = ("0", "1")
@@ -31,16 +27,8 @@ def step_checkpoints(run: Store) -> list[Checkpoint]:
 
 
 def write_step_checkpoint(run: Store, fill: Callable[[str], None]) -> None:
-    """Put what `fill` writes to a local folder in the place of the older one. `checkpoint.json`, without which there is
-    none, goes first and comes last."""
+    """Put what `fill` writes to a local folder in the place of the older one."""
     there = step_checkpoints(run)
     used = {checkpoint.store.uri for checkpoint in there}
     free = [run / f"{STEPS}/{slot}" for slot in SLOTS]
-    target = next((store for store in free if store.uri not in used), there[0].store if there else free[0])
-    with tempfile.TemporaryDirectory() as folder:
-        fill(folder)
-        if target.exists(CHECKPOINT):
-            target.delete(CHECKPOINT)
-        for name in (NETWORK, TRAINING, CHECKPOINT):
-            with pa.memory_map(str(Path(folder) / name)) as file:
-                target.write(name, file.read_buffer())
+    put_checkpoint(next((store for store in free if store.uri not in used), there[0].store if there else free[0]), fill)

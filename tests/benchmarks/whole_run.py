@@ -5,9 +5,10 @@
 
 Both train ResNet-18 at 64 pixels on the box crops of LAYOUT (DeepFashion's consumer-to-shop benchmark as published, or
 photos laid out so) with the same loss, batches, number of steps, and validation after each epoch. The peer (peer.py) is a
-DataLoader with two processes. The sides take turns. Printed for each: wall-clock from the command to its end, seconds to
-the first training step, seconds of training (from the first batch to the last epoch's end, validation included; the wait
-for batches in the first epoch counts as starting up), and CPU seconds by process. "After start-up" compares the training.
+DataLoader with two processes, which saves weights and optimiser after each epoch too. The sides take turns. Printed for
+each: wall-clock from the command to its end, seconds to the first training step, seconds of training (from the first batch
+until all of the last epoch is written, with what lies between the epochs; the wait for batches in the first one counts as
+starting up), and CPU seconds by process. "After start-up" compares the training.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -40,10 +42,11 @@ class Watched:
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=self.output, stderr=subprocess.STDOUT, text=True)
         self.cpu: dict[int, tuple[str, float]] = {}
 
-    def run(self, every: float = 0.5) -> tuple[float, list[str]]:
-        """Seconds, and the lines that it printed."""
+    def run(self, look: Callable[[], object] = lambda: None, every: float = 0.5) -> tuple[float, list[str]]:
+        """Seconds, and the lines that it printed. `look` is called now and then while it runs."""
         while self.process.poll() is None:
             self._sample()
+            look()
             time.sleep(every)
         seconds = time.perf_counter() - self.began
         self.output.seek(0)
@@ -88,19 +91,28 @@ def ours(table: Path, run: Path, epochs: int, items: int, memory: int, precision
         "--batch.items", str(items), "--batch.views", "2", "--loss.name", "tuplet", "--resources.feed_memory", str(memory),
         "--precision", precision,
     ]  # fmt: skip
-    watched = Watched(command)
-    seconds, _ = watched.run()
-    rows = json.loads((run / "history.json").read_text())
-    run_json = (run / "run.json").stat()
-    training = sum(row["seconds"] + row.get("validation_s", 0.0) for row in rows)
-    training -= rows[0]["data_wait_s"]  # nearly all of it for the very first batch
+    watched, history, written = Watched(command), run / "history.json", {}  # rows -> when so many were
+
+    def look() -> None:
+        if history.exists():
+            at, count = history.stat().st_mtime, len(json.loads(history.read_text()))
+            written.setdefault(count, at)
+
+    seconds, _ = watched.run(look)
+    look()
+    rows = json.loads(history.read_text())
+    spent = [row["seconds"] + row.get("validation_s", 0.0) for row in rows]
+    seen = min(written)
+    between = (written[len(rows)] - written[seen] - sum(spent[seen:])) / max(1, len(rows) - seen)
+    # Of the first epoch the wait is nearly all for the very first batch.
+    training = sum(spent) - rows[0]["data_wait_s"] + between * len(rows)
     wall = time.time() - time.perf_counter() + watched.began  # when the command was given
-    ended = (run / "history.json").stat().st_mtime - wall
-    assert run_json.st_mtime >= wall
+    ended = written[len(rows)] - wall
     return {
         "seconds": seconds,
         "first_step_s": ended - training,
         "training_s": training,
+        "between_s": between,
         "tail_s": seconds - ended,
         "cpu": watched.by_process(),
     }
@@ -121,6 +133,7 @@ def peer(source: Path, epochs: int, steps: int, items: int, precision: str) -> d
         "seconds": seconds - row["test_s"],
         "first_step_s": start + row["first_step_s"],
         "training_s": row["seconds"] - row["first_step_s"],
+        "between_s": row["saving_s"] / epochs,
         "tail_s": 0.0,
         "cpu": watched.by_process(),
     }
@@ -162,8 +175,8 @@ def main() -> None:
         training = [row["training_s"] for row in rows]
         print(
             f"{title}: {median(rows, 'seconds'):.1f} s in all, first step after {median(rows, 'first_step_s'):.1f} s, "
-            f"training {median(rows, 'training_s'):.1f} s ({min(training):.1f} to {max(training):.1f}), "
-            f"after it {median(rows, 'tail_s'):.1f} s"
+            f"training {median(rows, 'training_s'):.1f} s ({min(training):.1f} to {max(training):.1f}), of which between two "
+            f"epochs {median(rows, 'between_s'):.2f} s, after it {median(rows, 'tail_s'):.1f} s"
         )
         print("   CPU s: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in rows[-1]["cpu"]))
         if title != "peer":

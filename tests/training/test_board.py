@@ -80,7 +80,7 @@ def test_each_checkpoint_that_is_asked_for_is_written_once_however_late_it_is_an
     job = SimpleNamespace(settings=TrainSettings(epochs=100), plan=SimpleNamespace(steps=2))
     told = reporter.Reporter(job, "trainer", SimpleNamespace(post=Remote(board_of.post)))
     begun = []
-    told.background.write = lambda content: begun.append(content)
+    told.background.between = lambda content: begun.append(content)
 
     def steps(number: int) -> int:
         for _ in range(number):
