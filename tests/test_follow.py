@@ -8,7 +8,7 @@ import pytest
 import ray
 
 from fashion.ray_seam.follow import Following
-from fashion.ray_seam.need import BUSY, QUIET, TWICE, Window, needed
+from fashion.ray_seam.need import BUSY, MOSTLY, QUIET, TWICE, WAITS, Window, missed, needed
 from tests.benchmarks.feed_actors import stream
 
 PATIENCE, MOST = 60.0, 40
@@ -62,7 +62,18 @@ def test_a_busy_window_within_the_patience_keeps_actors():
     calm, busy = window(4, 0.5, 0.0), window(4, 2.0, 0.0)
     assert needed([busy, *[calm] * 5], patience=PATIENCE) == 4
     assert needed([busy, *[calm] * 6], patience=PATIENCE) == 1
-    assert needed([window(4, 0.5, 0.2), *[calm] * 5], patience=PATIENCE) is None
+
+
+def test_readers_that_wait_a_little_for_ray_let_actors_go_and_those_that_wait_most_of_the_time_do_not():
+    assert needed([window(4, 0.5, share) for share in (0.0, 0.9, 0.4, 0.5, 0.6, 0.5)], patience=PATIENCE) == 1
+    assert needed([window(4, 0.5, MOSTLY)] * 6, patience=PATIENCE) is None
+
+
+def test_actors_are_missed_where_readers_wait_more_than_before_from_the_start():
+    more, less = window(1, 0.9, 0.2 + WAITS), window(1, 0.9, 0.2)
+    assert missed([more, more], before=0.2)
+    for seen in ([], [more], [more, less], [less, more], [more, more, more]):
+        assert not missed(seen, before=0.2)
 
 
 def read_until(dataset, every, done, limit=90.0):
@@ -93,7 +104,7 @@ def test_a_slow_reader_lets_actors_go_and_a_quick_one_gets_more(ray_running):
         return total - ray.available_resources().get("CPU", 0.0)
 
     slow = stream(10**6, start=3, most=3, rate=50.0, following=Watched)
-    assert read_until(slow, 0.06, lambda: pools[-1].current_size() == 1 and taken() == 1)
+    assert read_until(slow, 0.2, lambda: pools[-1].current_size() == 1 and taken() == 1)
     pools.clear()  # for it goes wherever the class goes
     quick = stream(10**6, start=1, most=3, rate=10.0, following=Watched)
     assert read_until(quick, 0.0, lambda: pools[-1].num_running_actors() == 3 and taken() == 3)

@@ -10,7 +10,7 @@ import ray
 from ray.data._internal.actor_autoscaler import ActorAutoscaler, ActorPoolScalingRequest
 from ray.data._internal.execution.execution_callback import ExecutionCallback
 
-from fashion.ray_seam.need import Window, needed
+from fashion.ray_seam.need import Window, missed, needed, waited
 
 KEPT = 1000  # windows
 log = logging.getLogger(__name__)
@@ -37,13 +37,14 @@ class Following(ExecutionCallback):
     """
 
     WINDOW_S, ROWS = 10.0, 8  # a window, at least
-    PATIENCE_S = 60.0  # in which nobody waited, before any is let go; doubled where that was a mistake
+    PATIENCE_S = 60.0  # before any is let go; doubled where that was a mistake
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter, free_cpus: Callable[[], float] = _free_cpus):
         self._clock, self._free_cpus = clock, free_cpus
         self._op: Any = None
         self._leaving: set[str] = set()  # ids, for a handle would keep its actor alive
-        self._patience, self._let_go = self.PATIENCE_S, False
+        self._patience = self.PATIENCE_S
+        self._before: tuple[int, float] | None = None  # actors that there were, and share that readers waited
         self._seen: list[Window] = []
 
     def before_execution_starts(self, executor: Any) -> None:
@@ -65,7 +66,9 @@ class Following(ExecutionCallback):
             self._seen = []
         elif window := self._look(executor):
             self._seen = [*self._seen, window][-KEPT:]
-            if wanted := needed(self._seen, patience=self._patience):
+            if self._before and missed(self._seen, self._before[1]):
+                self._change(self._before[0])
+            elif wanted := needed(self._seen, patience=self._patience):
                 self._change(wanted)
 
     def _staying(self) -> dict:
@@ -137,8 +140,8 @@ class Following(ExecutionCallback):
         self._seen = []
 
     def _more(self, count: int) -> int:
-        if self._let_go:
-            self._patience, self._let_go = 2 * self._patience, False
+        if self._before:
+            self._patience, self._before = 2 * self._patience, None
         stay = sorted(self._leaving)[:count]
         self._leaving.difference_update(stay)
         new = count - len(stay)
@@ -160,7 +163,7 @@ class Following(ExecutionCallback):
             here = Counter(state.actor_location for state in staying.values())
             order = sorted(staying, key=lambda a: (here[staying[a].actor_location], staying[a].num_tasks_in_flight))
             self._leaving |= {pool._get_actor_logical_id(actor) for actor in order[: count - coming]}
-            self._let_go = True
+            self._before = self._actors, waited(self._seen)
         return count
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WAITS = 0.1  # share of the time in which a reader finds no row, that more actors are worth
+MOSTLY = 0.5  # share that they wait, on average, in which no actor is let go, whatever it is that they wait for
 BUSY = 0.6  # share of their time that actors are to work; Ray has a part of it where they have no rest
 MORE = 1.5  # times as many, while readers wait
 TWICE = 2  # windows in a row with waiting readers, before more are started
@@ -26,18 +27,27 @@ def needed(seen: Sequence[Window], *, patience: float) -> int | None:
     does not tell.
 
     More, while readers wait and the actors have no rest: how many more cannot be seen, for readers that wait for each row
-    may want any number. Fewer, where nobody waited for `patience` seconds: as many as the work of the busiest of these
-    windows would keep as busy as actors are to be. One does not lead to the other: where more are started, the work was
-    too much for fewer.
+    may want any number. Fewer, after `patience` seconds: as many as the work of the busiest of these windows would keep as
+    busy as actors are to be. Readers wait a little whatever there is, as Ray hands rows over in passes: whether that was
+    for want of actors shows when there are fewer (`missed`). One does not lead to the other: where more are started, the
+    work was too much for fewer.
     """
     n = seen[-1].actors
     if len(seen) >= TWICE and all(w.waited >= WAITS and w.busy >= BUSY * n for w in seen[-TWICE:]):
         return math.ceil(MORE * n)
-    seconds, busiest = 0.0, 0.0
-    for i, window in enumerate(reversed(seen)):
-        if window.waited >= WAITS:
-            return None
-        seconds, busiest = seconds + window.seconds, max(busiest, window.busy)
-        if seconds >= patience and i + 1 >= QUIET:
-            return min(n, max(1, math.ceil(busiest / BUSY)))
+    for count in range(QUIET, len(seen) + 1):
+        lately = seen[-count:]
+        if sum(w.seconds for w in lately) >= patience:
+            fewer = max(1, math.ceil(max(w.busy for w in lately) / BUSY))
+            return min(n, fewer) if waited(lately) < MOSTLY else None
     return None
+
+
+def waited(seen: Sequence[Window]) -> float:
+    """Share of all their time."""
+    return sum(w.waited * w.seconds for w in seen) / sum(w.seconds for w in seen)
+
+
+def missed(seen: Sequence[Window], before: float) -> bool:
+    """Whether those that were let go are missed: from the start readers wait more than the share `before` that."""
+    return len(seen) == TWICE and all(w.waited >= before + WAITS for w in seen)

@@ -175,8 +175,8 @@ def main() -> None:
         training = [row["training_s"] for row in rows]
         print(
             f"{title}: {median(rows, 'seconds'):.1f} s in all, first step after {median(rows, 'first_step_s'):.1f} s, "
-            f"training {median(rows, 'training_s'):.1f} s ({min(training):.1f} to {max(training):.1f}), of which between two "
-            f"epochs {median(rows, 'between_s'):.2f} s, after it {median(rows, 'tail_s'):.1f} s"
+            f"training {median(rows, 'training_s'):.1f} s ({min(training):.1f} to {max(training):.1f}), of which between "
+            f"two epochs {median(rows, 'between_s'):.2f} s, after it {median(rows, 'tail_s'):.1f} s"
         )
         print("   CPU s: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in rows[-1]["cpu"]))
         if title != "peer":
