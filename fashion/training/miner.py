@@ -4,13 +4,15 @@ each with all."""
 import csv
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
+from typing import TypeVar
 
 import numpy as np
 import torch
 
+from fashion.data.group import Group
 from fashion.data.hard_plan import HardPlan
 from fashion.data.neighbours import DUPLICATES, Neighbours, file_of, write_neighbours
 from fashion.data.rows import ItemGroup, read_columns
@@ -22,6 +24,8 @@ from fashion.networks.model import Network
 from fashion.text import cell
 from fashion.training.distributed import gather_rows, rank, world
 from fashion.training.nearest import Nearest, block_rows, most_alike, nearest
+
+Made = TypeVar("Made")
 
 
 class Miner:
@@ -71,14 +75,14 @@ class Miner:
         """(N, V, D) and (N, V): embeddings and domains of V photos of every item, on every worker."""
         training, device = network.training, next(network.parameters()).device
         network.eval()
-        V = 2 * self.plan.mining.photos
+        V, own = 2 * self.plan.mining.photos, self.plan.groups[rank() :: world()]
         labels, z, domains = [], [], []
         with (
             ThreadPoolExecutor(self.threads, "decode") as pool,
             torch.inference_mode(),
             torch.autocast(device.type, torch.bfloat16, enabled=autocast),
         ):
-            for label, domain, pixels in self._pictures(network, pool, epoch, V):
+            for label, domain, pixels in _ahead(self._pictures(own, network, pool, epoch, V)):
                 x = torch.from_numpy(pixels).to(device).contiguous(memory_format=torch.channels_last)
                 domain_nV = torch.from_numpy(domain)
                 z.append(network(x, domain_nV.flatten().to(device)).float().cpu().unflatten(0, (-1, V)))
@@ -93,12 +97,12 @@ class Miner:
         return z_NVD[order], domain_NV[order]
 
     def _pictures(
-        self, network: Network, pool: ThreadPoolExecutor, epoch: int, V: int
+        self, groups: Sequence[Group], network: Network, pool: ThreadPoolExecutor, epoch: int, V: int
     ) -> Iterator[tuple[np.ndarray, ...]]:
-        """Of each of this worker's row groups: labels (n,), domains (n, V), pictures (n * V, 3, S, S) uint8."""
+        """Of each of these row groups: labels (n,), domains (n, V), pictures (n * V, 3, S, S) uint8."""
         t = network.settings.transform
         columns = read_columns(["domain", *(["box"] if self.crop == "box" else [])])
-        for planned in self.plan.groups[rank() :: world()]:
+        for planned in groups:
             group = ItemGroup(self.table.read(planned.shard, planned.index, columns))
             chosen = _chosen(group, V, seed=self.plan.seed, epoch=epoch)
 
@@ -127,6 +131,15 @@ class Miner:
             items = self.table.read(planned.shard, planned.index, ["item"])["item"].to_pylist()
             names |= {label: items[label - planned.start] for label in of_group}
         return names
+
+
+def _ahead(made: Iterator[Made]) -> Iterator[Made]:
+    """The same, each of which is made while the one before is used."""
+    with ThreadPoolExecutor(1, "read") as pool:
+        coming = pool.submit(next, made, None)
+        while (one := coming.result()) is not None:
+            coming = pool.submit(next, made, None)
+            yield one
 
 
 def _chosen(group: ItemGroup, V: int, *, seed: int, epoch: int) -> np.ndarray:

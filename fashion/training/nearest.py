@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 PAIRS = 1 << 24  # similarities of two photos at a time
 ACROSS = 1 << 14  # items that a block is compared with at a time
+CACHED = 1 << 12  # the same by a CPU, whose cache holds no more
 LISTED = 10_000  # pairs of near-duplicates, at most
 _LOW = 0x7FFFFFFF
 _NONE = (0x807FFFFF - (1 << 32)) << 32  # key of similarity -inf
@@ -37,18 +39,17 @@ def nearest(
     """
     N, V, _ = z_NVD.shape
     z_NVD = torch.nn.functional.normalize(z_NVD.float(), dim=2)
+    across = min(ACROSS, CACHED) if z_NVD.device.type == "cpu" else ACROSS
     keys, pairs, alike, count = [], [], [], 0
     for block in _blocks(rows, block_rows(N, V)):
         own = torch.arange(block.start, block.stop, device=z_NVD.device)
         best = torch.empty(len(block), 0, dtype=torch.int64, device=z_NVD.device)
-        for tile in _blocks(range(N), ACROSS):
+        for tile in _blocks(range(N), across):
             others = torch.arange(tile.start, tile.stop, device=z_NVD.device)
-            of_photos = torch.einsum("avd,bwd->abvw", z_NVD[own], z_NVD[others])
-            any_two = of_photos.amax((2, 3))
-            related = _related(domain_NV[own], domain_NV[others], domains)
-            similarity = of_photos.masked_fill_(~related, -torch.inf).amax((2, 3))
-            twice = (any_two > duplicate) & (own[:, None] != others)
-            similarity.masked_fill_(twice | (own[:, None] == others), -torch.inf)
+            similarity, any_two = _compared(z_NVD[own], z_NVD[others], domain_NV[own], domain_NV[others], domains)
+            other = own[:, None] != others
+            twice = (any_two > duplicate).logical_and_(other)
+            similarity = similarity.masked_fill(twice | ~other, -torch.inf)
             best = torch.cat([best, _keys(similarity, others)], 1)
             best = best.topk(min(last, best.shape[1])).values
             a, b = (twice & (own[:, None] < others)).nonzero(as_tuple=True)
@@ -96,10 +97,26 @@ def _of_keys(keys: Tensor) -> tuple[Tensor, Tensor]:
     return (ordered ^ ((ordered >> 31) & _LOW)).view(torch.float32), _LOW - (keys & _LOW)
 
 
-def _related(a_V: Tensor, b_V: Tensor, domains: str) -> Tensor:
-    """(a, b, V, V) whether two photos are compared."""
-    same = a_V[:, None, :, None] == b_V[None, :, None, :]
-    return {"any": torch.ones_like(same), "within": same, "cross": ~same}[domains]
+def _compared(
+    z_aVD: Tensor, z_bVD: Tensor, domain_aV: Tensor, domain_bV: Tensor, domains: str
+) -> tuple[Tensor, Tensor]:
+    """(a, b) largest product of two photos that are compared, -inf without such, and (a, b) of any two. One photo of each
+    item at a time: products of all at once would be gone through four times, outside the cache."""
+    similarity = z_aVD.new_full((len(z_aVD), len(z_bVD)), -torch.inf)
+    any_two = similarity if domains == "any" else similarity.clone()
+    of_photos = torch.empty_like(similarity)
+    for v, w in product(range(z_aVD.shape[1]), range(z_bVD.shape[1])):
+        torch.mm(z_aVD[:, v], z_bVD[:, w].T, out=of_photos)
+        torch.maximum(any_two, of_photos, out=any_two)
+        if domains == "any":
+            continue
+        same = domain_aV[:, v, None] == domain_bV[:, w]
+        related = same if domains == "within" else ~same
+        if related.all():  # nearly always: a slot holds one domain
+            torch.maximum(similarity, of_photos, out=similarity)
+        elif related.any():
+            torch.maximum(similarity, of_photos.masked_fill_(~related, -torch.inf), out=similarity)
+    return similarity, any_two
 
 
 def _blocks(span: range, size: int) -> Iterator[range]:
