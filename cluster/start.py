@@ -13,7 +13,7 @@ from typing import Any
 from cluster.alike import check_alike
 from fashion.capacity import OWN
 from fashion.processes import descendants, kill, ray_runs
-from fashion.ray_seam.memory import RETRIES, quiet_core
+from fashion.ray_seam.memory import RETRIES, TRIES, quiet_core
 from fashion.ray_seam.start import lean_start, session_folder, stoppable_start
 
 log = logging.getLogger("fashion.cluster")
@@ -33,7 +33,7 @@ QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    "RAY_task_oom_retries": str(RETRIES),
+    TRIES: str(RETRIES),
 }
 
 

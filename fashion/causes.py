@@ -5,9 +5,9 @@ import re
 import sys
 from collections.abc import Iterator
 
-from fashion.errors import InputError, TrainingDiverged
+from fashion.errors import InputError, RunLost, TrainingDiverged
 
-_KINDS = {kind.__name__: kind for kind in (InputError, TrainingDiverged)}
+_KINDS = {kind.__name__: kind for kind in (InputError, TrainingDiverged, RunLost)}
 _NAMED = re.compile(rf"\b({'|'.join(_KINDS)}): (.+)")
 _LINE = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception|Interrupt|Invalid|Timeout)): (.+)$", re.MULTILINE)
 # What Ray says of a machine whose processes it ends for lack of memory, on a page.
@@ -16,13 +16,12 @@ _WRAPPERS = {"UserCodeException", "RayTaskError", "WorkerGroupError", "Controlle
 
 
 def cause(fault: BaseException) -> BaseException:
-    """What went wrong first: bad input or a training that diverged wherever it was found, else the innermost error."""
+    """What went wrong first: what has a name of ours wherever it was found, else the innermost error."""
     errors = list(_causes(fault))
     for error in errors:
-        if isinstance(error, (InputError, TrainingDiverged)):
-            return _KINDS[InputError.__name__ if isinstance(error, InputError) else TrainingDiverged.__name__](
-                _message(error)
-            )
+        for kind in _KINDS.values():
+            if isinstance(error, kind):
+                return kind(_message(error))
     for error in errors:
         if named := _NAMED.search(str(error)):
             return _KINDS[named[1]](named[2])

@@ -21,6 +21,7 @@ from fashion.data.table import ItemTable
 from fashion.ray_seam.follow import Following
 from fashion.ray_seam.on_demand import rows_on_demand
 from fashion.ray_seam.pace import Paced
+from fashion.ray_seam.short import ShortOfMemory, add_callbacks
 
 if TYPE_CHECKING:
     import torch
@@ -110,9 +111,7 @@ def training_stream(
     context.enable_progress_bars = False
     context.memory_usage_poll_interval_s = None  # walks every page of the actor once a second
     context.execution_no_progress_timeout_s = STILL_S
-    for callback in (Paced, Following):
-        if callback not in context.custom_execution_callback_classes:
-            context.custom_execution_callback_classes = [*context.custom_execution_callback_classes, callback]
+    add_callbacks(context, Paced, Following, ShortOfMemory)
     tickets = Tickets(plan, steps)
     # As many ahead as actors may have at once: none waits for one.
     return rows_on_demand(tickets, len(tickets), ahead=AHEAD * actors.most, ready=tickets.ready).map_batches(

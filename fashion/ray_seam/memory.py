@@ -1,6 +1,7 @@
 """What Ray does where a machine runs out of memory, and what its core prints of what it tries again."""
 
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,14 @@ from unittest.mock import patch
 from fashion.causes import short_of_memory
 
 EVERY_S = 60.0  # a line, at most
-RETRIES = 10  # of a task that Ray ended for lack of memory; its own default is to try for ever
+TRIES = "RAY_task_oom_retries"
+RETRIES = 10  # of what Ray ended for lack of memory; its own default is to try for ever
 log = logging.getLogger(__name__)
+
+
+def retries() -> int:
+    """Of a task, or of an actor with nothing done in between; below 0: for ever."""
+    return int(os.environ.get(TRIES, RETRIES))
 
 
 @contextmanager
@@ -29,7 +36,7 @@ def quiet_core() -> Iterator[None]:
         line = short_of_memory(text)
         if line and time.monotonic() > last + EVERY_S:
             last = time.monotonic()
-            log.warning(f"note: {line}; what they did is tried again, up to {RETRIES} times")
+            log.warning(f"note: {line}; what they did is tried again, up to {retries()} times")
 
     with patch.object(worker, "print_to_stdstream", say):
         yield

@@ -10,11 +10,12 @@ import numpy as np
 import ray
 import ray.data
 import torch
-from ray.data import ActorPoolStrategy
+from ray.data import ActorPoolStrategy, DataContext
 
 from fashion.capacity import machines
 from fashion.data.table import ItemTable, ShardInfo
 from fashion.json_values import to_plain
+from fashion.ray_seam.short import ShortOfMemory, add_callbacks
 from fashion.retrieval.carry import Earlier
 from fashion.retrieval.embed_shard import ShardEmbedder
 from fashion.retrieval.embedder import Embedder
@@ -87,7 +88,7 @@ def embed(
 
     Shards with stats are skipped. With `since`, a picture that the earlier catalogue has, unchanged, is not embedded
     again: its vector is copied. `progress(images done, images in all)`. Raises InputError where `out` or `since` hold
-    embeddings of another network or transform, and `out` of other data.
+    embeddings of another network or transform, and `out` of other data, RunLost where no machine has the memory.
     """
     identity = embedder.identity(table.fingerprint)
     if since:
@@ -100,6 +101,7 @@ def embed(
     if left:
         resources = decide_embed_resources(machines(), settings)
         rows = [{"shard": i} for i in range(len(left))]
+        add_callbacks(DataContext.get_current(), ShortOfMemory)
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             _Embed,
             fn_constructor_args=(table, left, embedder, out, resources, since),

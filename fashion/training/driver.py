@@ -21,7 +21,7 @@ from ray.train import (
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from fashion.causes import cause, line_of
+from fashion.causes import cause, line_of, short_of_memory
 from fashion.data.neighbours import forget_after
 from fashion.data.stream import FeedActors, steps, stream_options, training_stream
 from fashion.errors import InputError, RunLost, TrainingDiverged
@@ -86,7 +86,8 @@ def fit(job: Job, show: Show, saved: Saved | None = None) -> None:
     except TrainingFailedError as fault:
         raise _told(fault, job.run) from fault
     except RayActorError as fault:
-        raise RuntimeError("the process that controls the training ended") from fault
+        why = short_of_memory(str(fault)) or "the process that controls the training ended"
+        raise RuntimeError(why) from fault
     job.run.delete_folder(STEPS)  # nothing goes on from there any more
     _check_there(job.run)
 
