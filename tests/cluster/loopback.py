@@ -39,6 +39,8 @@ class Loopback:
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_JOB_STOP_WAIT_TIME_S": "60",  # the machine that tests this may be a slow one
             "RAY_memory_monitor_refresh_ms": "0",
+            "RAY_task_events_max_num_task_in_gcs": "1000",
+            "RAY_maximum_gcs_destroyed_actor_cached_count": "1000",
         }
         self.head_options = [
             "--head", f"--port={self.port}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}",
