@@ -26,7 +26,7 @@ def cause(fault: BaseException) -> BaseException:
         if named := _NAMED.search(str(error)):
             return _KINDS[named[1]](named[2])
     for error in errors:
-        if line := short_of_memory(str(error)):
+        if line := short_of_memory(str(error)) or short_of_disk(str(error)):
             return MemoryError(line)
     return _of_text(errors[-1], str(fault)) if type(errors[-1]).__name__ in _WRAPPERS else errors[-1]
 
@@ -39,6 +39,16 @@ def short_of_memory(text: str) -> str | None:
     return (
         f"{machine} ran out of memory ({float(used):.1f} of {float(limit):.1f} GB in use), so Ray ended processes there; "
         "give Ray fewer of its CPUs, so that less is done there at a time, or take machines with more memory"
+    )
+
+
+def short_of_disk(text: str) -> str | None:
+    """In a line, what Ray says of a machine that has no room for an object; None of a text that says no such thing."""
+    if "local object store is full and the local disk's utilization is over capacity" not in " ".join(text.split()):
+        return None
+    return (
+        "Ray's object store is full, and so is the disk that it spills to; free some of that disk (by default Ray's folder "
+        "in /tmp), or let less wait in the store (of a training: resources.feed_memory)"
     )
 
 
