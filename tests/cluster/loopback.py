@@ -11,8 +11,9 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).resolve().parents[2]
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -63,10 +64,10 @@ class Loopback:
             self.take_away()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def add(self) -> None:
-        """Another node, which is there when this returns."""
+    def add(self, cpus: int = OTHER_CPUS, **env: str) -> None:
+        """Another node, which is there when this returns; `env`: of its own."""
         before = set(self.alive())
-        self._start("other", f"--address=127.0.0.1:{self.port}", f"--num-cpus={OTHER_CPUS}")
+        self._start("other", f"--address=127.0.0.1:{self.port}", f"--num-cpus={cpus}", env=env)
         self.wait(lambda: bool(self.alive().keys() - before), "other node")
 
     def alive(self) -> dict[str, dict]:
@@ -109,7 +110,7 @@ class Loopback:
         with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
             return json.load(answer)
 
-    def _start(self, name: str, *options: str) -> None:
+    def _start(self, name: str, *options: str, env: Mapping[str, str] = MappingProxyType({})) -> None:
         common = [
             "--object-store-memory=100000000", "--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats",
             f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={free_port()}", "--block",
@@ -118,7 +119,7 @@ class Loopback:
             self.nodes.append(
                 subprocess.Popen(
                     [RAY, "start", *options, *common],
-                    env=self.env,
+                    env=self.env | env,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,

@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from cluster.submit import entrypoint
-from fashion.data.table import ItemTable
-from fashion.demo.catalogue import write_demo
 from fashion.storage import Store
-from tests.cluster.loopback import ROOT, WAIT_S, Loopback
+from tests.cluster.loopback import ROOT, WAIT_S
 
 EPOCHS = 10
 SETTINGS = (
@@ -21,32 +19,7 @@ SETTINGS = (
     "--resources.workers", "2", "--resources.min_workers", "1", "--resources.worker_cpus", "3",
     "--resources.feed_actors", "1", "--resources.threads", "1",
 )  # fmt: skip
-CANARY = {"AWS_ACCESS_KEY_ID": "CANARYID", "AWS_SECRET_ACCESS_KEY": "CANARYSECRET", "AWS_SESSION_TOKEN": "CANARYTOKEN"}
 TRAIN = ("python", "jobs/train.py", "--data", "s3://loopback/table", "--run", "s3://loopback/run", *SETTINGS)
-
-
-@pytest.fixture(scope="module")
-def cluster(s3, tmp_path_factory):
-    """With a small catalogue in the bucket."""
-    catalogue = tmp_path_factory.mktemp("loopback")
-    write_demo(catalogue, items=50, seed=3, workers=1)
-    s3.create_bucket(Bucket="loopback")
-    for file in catalogue.rglob("*"):
-        if file.is_file():
-            s3.upload_file(str(file), "loopback", f"source/{file.relative_to(catalogue)}")
-    running = Loopback()
-    running.env |= CANARY
-    with running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def table(cluster):
-    done = cluster.submit(
-        "prepare", "python", "jobs/prepare.py", "--source", "s3://loopback/source", "--out", "s3://loopback/table"
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return ItemTable(Store("s3://loopback/table"))
 
 
 def test_without_the_token_nobody_gets_in(cluster):

@@ -13,13 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-import torch
 
-from fashion.data.feed import Feed
-from fashion.data.stream import steps
 from fashion.data.table import ItemTable
 from fashion.errors import RunLost
-from fashion.losses import build_loss
 from fashion.networks.files import fingerprint
 from fashion.networks.settings import NetworkSettings
 from fashion.storage import Store
@@ -27,10 +23,8 @@ from fashion.training.checkpoint import checkpoints
 from fashion.training.driver import fit
 from fashion.training.events import StepDone
 from fashion.training.job import plan_job
-from fashion.training.loop import Trainer
 from fashion.training.settings import BatchSettings, CheckpointSettings, ResourceSettings, TrainSettings
 from fashion.training.step_checkpoints import STEPS, step_checkpoints
-from fashion.training.validate import Validation
 from tests.catalogues import make_table, photos
 from tests.processes import descendants
 from tests.training import running
@@ -56,29 +50,6 @@ def table(tmp_path_factory):
     made = make_table(store, photos(256, splits=splits)).manifest
     store.write_value("manifest.json", replace(made, domains=["consumer", "shop"]))
     return ItemTable(store)
-
-
-def unbroken(job):
-    """The same training in this process, without Ray, and with nothing written."""
-    torch.set_num_threads(1)
-    loss = build_loss(job.settings.loss, dimension=16, classes=job.plan.items, seed=job.settings.seed)
-    trainer = Trainer(
-        job.settings, job.first_network(), loss, steps=job.plan.steps, device=torch.device("cpu"), start=None
-    )
-    feed = Feed(job.table, job.plan, job.feed(1))
-    tickets = (job.plan.ticket(e, n) for e in range(job.settings.epochs) for n in range(job.plan.tickets()))
-    rows = ({name: torch.from_numpy(x) for name, x in row.items()} for t in tickets for row in feed.rows(t))
-    settings = job.settings
-    validation = Validation(
-        job.table,
-        items=settings.validation.items,
-        size=settings.network.size,
-        crop=settings.batch.crop,
-        transform=settings.network.transform,
-        threads=1,
-    )
-    running.run(trainer, steps(rows), validation)
-    return trainer
 
 
 def process(title: str) -> psutil.Process:
@@ -137,7 +108,7 @@ def test_what_is_killed_or_stopped_costs_few_steps_and_no_bit_of_the_weights(ray
     assert seen[told] > seen[told - 1] - LOST, seen
     lost = [one + 1 - other for one, other in pairwise(seen[told:]) if other != one + 1]
     assert len(lost) <= 2 and all(0 < steps <= LOST for steps in lost), seen
-    whole = unbroken(job)
+    whole = running.unbroken(job)
     newest = checkpoints(run)[-1]
     assert running.numbers(newest.history) == running.numbers(whole.history)
     assert newest.fingerprint == fingerprint(whole.kept)
