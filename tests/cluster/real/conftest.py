@@ -1,5 +1,5 @@
 """One real cluster of two nodes on this machine for the tests that send jobs to it: it takes a quarter of a minute to
-start."""
+start. The folder is a package so that the cluster ends with them: else it would last as long as all tests."""
 
 import pytest
 
