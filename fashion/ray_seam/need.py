@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 WAITS = 0.1  # share of the time in which a reader finds no row, that more actors are worth
 MOSTLY = 0.5  # share that they wait, on average, in which no actor is let go, whatever it is that they wait for
@@ -35,12 +36,11 @@ def needed(seen: Sequence[Window], *, patience: float) -> int | None:
     n = seen[-1].actors
     if len(seen) >= TWICE and all(w.waited >= WAITS and w.busy >= BUSY * n for w in seen[-TWICE:]):
         return math.ceil(MORE * n)
-    for count in range(QUIET, len(seen) + 1):
-        lately = seen[-count:]
-        if sum(w.seconds for w in lately) >= patience:
-            fewer = max(1, math.ceil(max(w.busy for w in lately) / BUSY))
-            return min(n, fewer) if waited(lately) < MOSTLY else None
-    return None
+    passed = enumerate(accumulate(w.seconds for w in reversed(seen)), 1)
+    count = next((count for count, seconds in passed if seconds >= patience and count >= QUIET), None)
+    if count is None or waited(seen[-count:]) >= MOSTLY:
+        return None
+    return min(n, max(1, math.ceil(max(w.busy for w in seen[-count:]) / BUSY)))
 
 
 def waited(seen: Sequence[Window]) -> float:

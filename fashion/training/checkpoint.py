@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -145,14 +146,14 @@ def read_training_state(folder: str) -> tuple[dict, list[EpochRow]]:
 def _checksum(store: Store, name: str, like: str) -> str:
     """Of the kind that `like` is: earlier versions' took as long as all the rest of writing a checkpoint. torch reads its
     own file without comparing its checksums. Raises FileNotFoundError."""
-    crc, digest = 0, hashlib.blake2b(digest_size=8)
     with store.fs.open_input_stream(store.at(name)) as stream:
-        while chunk := stream.read(CHUNK):
-            if like.startswith(CRC):
-                crc = zlib.crc32(chunk, crc)
-            else:
-                digest.update(chunk)
-    return f"{CRC}{crc:08x}" if like.startswith(CRC) else digest.hexdigest()
+        chunks = iter(lambda: stream.read(CHUNK), b"")
+        if like.startswith(CRC):
+            return f"{CRC}{reduce(lambda crc, chunk: zlib.crc32(chunk, crc), chunks, 0):08x}"
+        digest = hashlib.blake2b(digest_size=8)
+        for chunk in chunks:
+            digest.update(chunk)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
