@@ -17,6 +17,7 @@ RATES = Path(__file__).parent / "rates.yaml"
 SIZES = (1e6, 1e8, 1e10)
 JOBS = ("prepare", "train", "embed", "search")
 HEADERS = ("job", "images", "CPU machines", "GPU machines", "hours", "USD", "first bottleneck")
+MINED = ("hard batches in a training on", "hours more", "share", "most of it")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class Rates:
     core: dict[str, float]
     on_gpu: dict[str, float]
     training: dict[str, float]
+    mining: dict[str, float]
     queries: float
     deadline_h: dict[str, float]
 
@@ -61,12 +63,25 @@ class Need:
     late: bool  # not done by the deadline with what there is
 
 
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What finding the neighbours of hard batches adds to a training of so many images, on its machines."""
+
+    images: float
+    hours: float
+    share: float  # of the training's hours
+    most: str  # what takes most of it
+
+
 def read_rates(file: Path) -> tuple[Rates, list[str]]:
     """The rates, and the names of those that are assumed."""
     rates = yaml.safe_load(file.read_text())
     assumed: list[str] = []
     machines: dict[str, Any] = {kind: Machine(**machine) for kind, machine in rates["machines"].items()}
-    plain = {name: values(rates[name], name, assumed) for name in ("storage", "images", "core", "training", "queries")}
+    plain = {
+        name: values(rates[name], name, assumed)
+        for name in ("storage", "images", "core", "training", "mining", "queries")
+    }
     rates = Rates(
         **machines,
         **plain,
@@ -173,6 +188,18 @@ def train(n: float, r: Rates) -> Need:
     return finish("train", work, total, limit, r, cpu=cpu, gpu=wanted)
 
 
+def finding(n: float, r: Rates) -> Finding:
+    """Every `every` epochs the workers that train embed two photos of every item, and compare each item with all others."""
+    m, trained = r.mining, train(n, r)
+    gpus, decoding = trained.gpu_machines * r.gpu.gpus, trained.gpu_machines * r.gpu.cores * r.core["decode"]
+    items = n / m["images"]
+    rate, limit = slowest({"embedding: GPU": gpus * r.on_gpu["embed"], "embedding: CPU that decodes": decoding})
+    times = r.training["epochs"] // m["every"]
+    seconds = {limit: 2 * items / rate, "comparing": items**2 / (gpus * r.on_gpu["item_pairs_M"] * 1e6)}
+    hours = times * sum(seconds.values()) / 3600
+    return Finding(images=n, hours=hours, share=hours / trained.hours, most=max(seconds, key=seconds.__getitem__))
+
+
 def embed_limits(r: Rates) -> Limits:
     each = {
         "GPU": r.gpu.gpus * r.on_gpu["embed"],
@@ -205,6 +232,15 @@ def size(n: float, rates: Rates) -> list[Need]:
     return [train(n, rates) if name == "train" else spread(name, n, LIMITS[name](rates), rates) for name in JOBS]
 
 
+def mined_table(found: list[Finding]) -> str:
+    """Markdown, a row a size."""
+    lines = [f"| {' | '.join(MINED)} |", "|" + "---|" * len(MINED)]
+    for one in found:
+        hours = f"{one.hours:,.1f}" if one.hours < 1000 else f"{one.hours:,.0f}"
+        lines.append(f"| {one.images / 1e6:,.0f} M images | {hours} | {one.share:,.1%} | {one.most} |")
+    return "\n".join(lines)
+
+
 def table(needs: list[tuple[float, Need]]) -> str:
     """Markdown, a row a job and size."""
     lines = [f"| {' | '.join(HEADERS)} |", "|" + "---|" * len(HEADERS)]
@@ -226,6 +262,7 @@ def main() -> None:
     given = parser.parse_args()
     rates, assumed = read_rates(given.rates)
     print(table([(n, need) for n in given.images for need in size(n, rates)]))
+    print(f"\n{mined_table([finding(n, rates) for n in given.images])}")
     if assumed:
         print(f"\nNot measured, but assumed: {', '.join(assumed)}.")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.sizing import RATES, SIZES, read_rates, size, table
+from cluster.sizing import RATES, SIZES, finding, mined_table, read_rates, size, table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,7 +23,8 @@ def rates():
         storage={"objects_s_prefix": 5000, "prefixes": 4, "GB_s": 100},
         images={"source_MB": 0.1, "packed_MB": 0.02, "shard": 2000, "dimension": 128},
         core={"pack": 100, "decode": 1000, "scores_M": 100},
-        on_gpu={"train": 500, "embed": 2000},
+        on_gpu={"train": 500, "embed": 2000, "item_pairs_M": 1000},
+        mining={"every": 3, "images": 4},
         training={"epochs": 10, "global_batch": 4096, "least_batch": 64, "parameters_M": 25.0},
         queries=10_000,
         deadline_h={"prepare": 10, "train": 100, "embed": 10, "search": 10},
@@ -88,8 +89,21 @@ def test_a_job_that_is_not_late_ends_by_its_deadline(rates):
             assert need.hours > 0 and need.cost > 0 and need.bottleneck
 
 
+def test_neighbours_by_hand(rates):
+    # Seven GPUs, as above; 25 million items, found 10 // 3 times: 5e7 photos at 14,000/s, 6.25e14 pairs at 7e9/s.
+    found = finding(1e8, rates)
+    assert found.hours == pytest.approx(3 * (5e7 / 14e3 + 6.25e14 / 7e9) / 3600) and found.most == "comparing"
+    assert found.share == pytest.approx(found.hours / needs(1e8, rates)["train"].hours)
+    few = finding(1e5, rates)  # a GPU and 10 cores, which decode 10,000/s
+    assert few.hours == pytest.approx(3 * (5e4 / 2e3 + 6.25e8 / 1e9) / 3600) and few.most == "embedding: GPU"
+    lean = finding(1e5, replace(rates, core={**rates.core, "decode": 100}))
+    assert lean.hours == pytest.approx(3 * (5e4 / 1e3 + 6.25e8 / 1e9) / 3600)
+    assert lean.most == "embedding: CPU that decodes"
+
+
 def test_the_page_shows_what_the_script_computes():
     held, assumed = read_rates(RATES)
     page = (ROOT / "cluster/SIZING.md").read_text()
     assert table([(n, need) for n in SIZES for need in size(n, held)]) in page
+    assert mined_table([finding(n, held) for n in SIZES]) in page
     assert f"Not measured, but assumed: {', '.join(assumed)}." in page
