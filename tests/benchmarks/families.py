@@ -1,4 +1,4 @@
-"""What hard batches are for: a catalogue whose items come in families, one garment with eight different prints.
+"""What hard batches are for: a catalogue whose items come in families, one garment in eight cuts.
 
     python tests/benchmarks/families.py --out FOLDER [--items 20000] [--epochs 12] [--seeds 1 2 3]
                                         [--mining every=3 start=2 ...] [--all network.size=48 ...]
@@ -11,6 +11,7 @@ command are printed. What lies in --out already is not made again.
 
 import argparse
 import csv
+import itertools
 import json
 import multiprocessing
 import sys
@@ -23,11 +24,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from fashion.data.mining import MiningSettings
-from fashion.demo.drawing import CATEGORIES, Garment, consumer_pictures, design, shop_picture
-from fashion.demo.drawing.design import MOTIFS
+from fashion.demo.drawing import Garment, consumer_pictures, design, shop_picture
+from fashion.demo.drawing.design import MOTIFS, pick
 from tests.benchmarks.commands import recall_once, run_job
 
-FAMILY = 8
+CUT = ("Tee", "Top", "Sweater")
+CUTS = tuple(itertools.product(("crew", "v"), (0.3, 0.95), ((), ("ringer",))))  # neck, length of the sleeves, edges
+FAMILY = len(CUTS)
 SPLITS = ("train",) * 8 + ("val", "test")  # of families, in turn
 RANDOM, HARD = "at random", "hard"
 SMALL = [
@@ -42,16 +45,18 @@ MINED = ["every=3", "start=3", "share=0.5", "group=4", "last_rank=16", "duplicat
 
 @cache
 def family(number: int) -> Garment:
-    """The garment of a family: one that carries a print."""
+    """What the items of a family have in common: all but their cut."""
     tries = (design(number, n) for n in range(10_000))
-    return replace(next(one for one in tries if CATEGORIES[one.category].motif > 0), pattern="plain")
+    garment = next(one for one in tries if one.category in CUT and one.closure == "none")
+    prints = sorted(set(MOTIFS) - {"number"})  # of that each item would have its own
+    return replace(garment, pattern="plain", motif=pick(np.random.default_rng(number), prints), pocket="none")
 
 
 def sibling(item: int) -> Garment:
-    """An item: its family's garment with a print that none of the others has."""
+    """An item: its family's garment in a cut that none of the others has."""
     number, place = divmod(item, FAMILY)
-    prints = np.random.default_rng(number).permutation(len(MOTIFS))
-    return replace(family(number), seed=(0, item), motif=MOTIFS[prints[place]])
+    neck, sleeve, trims = CUTS[place]
+    return replace(family(number), seed=(0, item), neck=neck, sleeve=sleeve, trims=frozenset(trims))
 
 
 def draw(task: tuple[Path, int]) -> list[list]:
