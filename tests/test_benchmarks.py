@@ -59,7 +59,7 @@ PRINTED = {
     "ablation.py": [r"\| the recipe \| \d+\.\d \| \d+\.\d \| \d+\.\d \| \d+ \|"],
     "categories.py": [r"fashionnet on resnet18 +top-1 +\d", r"torchvision resnet18 +top-1 +\d"],
     "embed.py": [r"pool / bare \d+\.\d\d"],
-    "families.py": [r"80 items in families of 8; hard batches: every=3"],
+    "families.py": [r"80 items in families of 8; hard batches: every=2"],
     "feed.py": [
         r"\d+ pictures an epoch of 150 pixels",
         r"stream / DataLoader, torchvision +\d+\.\d\d",

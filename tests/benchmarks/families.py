@@ -1,7 +1,7 @@
 """What hard batches are for: a catalogue whose items come in families, one garment in eight cuts.
 
-    python tests/benchmarks/families.py --out FOLDER [--items 20000] [--epochs 12] [--seeds 1 2 3]
-                                        [--mining every=3 start=2 ...] [--all network.size=48 ...]
+    python tests/benchmarks/families.py --out FOLDER [--items 20000] [--epochs 3] [--seeds 1 2 3]
+                                        [--mining every=2 start=1 ...] [--all network.size=64 ...]
 
 Draws, for each item, a shop photo and a customer's, whole families to train on or to test with; trains with batches at
 random and with hard batches, by jobs/train.py, and takes recall from jobs/evaluate.py. The hard side is given as many fewer
@@ -33,14 +33,8 @@ CUTS = tuple(itertools.product(("crew", "v"), (0.3, 0.95), ((), ("ringer",))))  
 FAMILY = len(CUTS)
 SPLITS = ("train",) * 8 + ("val", "test")  # of families, in turn
 RANDOM, HARD = "at random", "hard"
-SMALL = [
-    "network.name=resnet10",
-    "network.pretrained=null",
-    "network.size=48",
-    "batch.crop=box",
-    "validation.items=800",
-]
-MINED = ["every=3", "start=3", "share=0.5", "group=4", "last_rank=16", "duplicate=1"]
+SMALL = ["network.size=64", "batch.size=64", "batch.crop=box", "validation.items=800"]
+MINED = ["every=2", "start=1", "share=0.5", "group=4", "last_rank=16", "duplicate=1"]
 
 
 @cache
@@ -90,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--items", type=int, default=20_000)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3], help="none: draws the catalogue alone")
     parser.add_argument("--cost", type=float, default=0.5)
     parser.add_argument("--mining", nargs="*", default=MINED, metavar="SETTING")
