@@ -87,7 +87,8 @@ def train_run(draft: "Job", start: Start, tracking: TrackingSettings) -> None:
         Progress("train", unit="steps", total=s.epochs * steps) as bar,
         Tracker(tracking, plan.run, s.identity(), steps=steps, warn=log.warning) as tracker,
     ):
-        fit(plan, all_of(TrainLines(bar, steps, s), measure(plan.run), tracker))
+        lines = TrainLines(bar, steps, s, by_item=plan.table.positives == "item")
+        fit(plan, all_of(lines, measure(plan.run), tracker))
 
 
 def announce(settings: TrainSettings, table: ItemTable, run: Store, labelled: Sequence[ItemTable] = ()) -> "Job":

@@ -15,6 +15,10 @@ from fashion.training.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 
+# Validation with so many queries, of which so many find their item among the first 20, but fewer than half of these first:
+# what stands before it are look-alikes.
+QUERIES, AMONG_20 = 200, 0.9
+
 
 def measure(run: Store) -> Callable[[StepDone | EpochDone], None]:
     """Figures of the run as they come in -> Ray's metrics, tagged with the run's folder. Ray runs."""
@@ -32,10 +36,11 @@ def measure(run: Store) -> Callable[[StepDone | EpochDone], None]:
 
 
 class TrainLines:
-    """Figures of the run as they come in -> the bar and a line an epoch."""
+    """Figures of the run as they come in -> the bar and a line an epoch. `by_item`: images match where their items do."""
 
-    def __init__(self, bar: Progress, steps: int, settings: TrainSettings):
-        self.bar, self.steps, self.settings = bar, steps, settings
+    def __init__(self, bar: Progress, steps: int, settings: TrainSettings, *, by_item: bool = True):
+        self.bar, self.steps, self.settings, self.by_item = bar, steps, settings, by_item
+        self.seconds = self.mined_s = 0.0  # of the epochs that were seen, and of finding neighbours for them
         self.loss: float | None = None
         self.recall: float | None = None
         self.shown = -1  # the last epoch that has its line
@@ -83,6 +88,19 @@ class TrainLines:
             log.info(_mined(row, row.mining_s))
         if row.advice:
             log.warning(f"warning: {row.advice}")
+        self.mined_s += row.mining_s or 0.0
+        self.seconds += row.seconds + (row.validation_s or 0.0) + (row.mining_s or 0.0)
+        if row.epoch + 1 == self.settings.epochs:
+            self._end(row)
+
+    def _end(self, row: EpochRow) -> None:
+        if self.mined_s:
+            log.info(f"finding neighbours took {self.mined_s / self.seconds:.0%} of the training")
+        elif self.by_item and not self.settings.mining.every and _look_alikes(row):
+            log.info(
+                "most queries find a look-alike first, and their item among the first 20: batches of look-alikes may help "
+                "(--mining.every 2)"
+            )
 
 
 def _mined(row: EpochRow, seconds: float) -> str:
@@ -92,3 +110,10 @@ def _mined(row: EpochRow, seconds: float) -> str:
     if row.near_duplicates:
         line += f"; {row.near_duplicates:,} pairs may be one garment listed twice: {DUPLICATES}"
     return line
+
+
+def _look_alikes(row: EpochRow) -> bool:
+    recall = row.recall or {}
+    if not {"1", "20"} <= set(recall) or (row.queries or 0) < QUERIES:
+        return False
+    return recall["20"] >= AMONG_20 and recall["1"] < recall["20"] / 2
