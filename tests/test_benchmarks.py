@@ -11,7 +11,7 @@ from PIL import Image
 from fashion.demo.catalogue import write_demo
 from fashion.storage import Store
 from tests.benchmarks import all as of_readme
-from tests.catalogues import jpeg, make_table, photos
+from tests.catalogues import jpeg, make_run, make_table, photos
 from tests.data.literal_trees import write_tree
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,6 +47,7 @@ SMALLEST = {
         "--rounds",
         "1",
     ],
+    "second_opinion.py": ["--table", "TABLE", "--runs", "RUN", "RUN", "--steps", "2"],
     "which_loss.py": [
         *("--table", "TABLE", "--network", "embnet", "--width", "0.125", "--size", "32", "--epochs", "1"),
         *("--losses", "tuplet", "--out", "OUT"),
@@ -80,6 +81,13 @@ PRINTED = {
         r"of 150 places hold another id",
         r"peak memory .* \d",
     ],
+    "second_opinion.py": [
+        r"first stage: val mAP [\d.]+, test recall@1",
+        *(
+            rf"{model}.*, share .*; gain in recall@1 [+-].* KB a picture"
+            for model in ("same place", "matching", "attention")
+        ),
+    ],
     "which_loss.py": [r"tuplet"],
     "whole_run.py": [r"ours, feed memory 64 MiB: \d", r"CPU s: .*RayTrainWorker", r"after start-up: \d\.\d\d"],
 }
@@ -108,11 +116,13 @@ def places(tmp_path_factory):
     root = tmp_path_factory.mktemp("benchmarks")
     write_demo(root / "catalogue", items=20, workers=1)
     make_table(Store(root / "table"), photos(192, splits=("train", "train", "train", "test", "val", "train")))
+    make_run(root / "run")
     write_tree(root / "categories", category_files())
     return {
         "CATALOGUE": root / "catalogue",
         "CATEGORIES": root / "categories",
         "TABLE": root / "table",
+        "RUN": root / "run",
         "OUT": root / "runs.jsonl",
         "OUT_FOLDER": root / "lists",
         "OUT_FAMILIES": root / "families",
