@@ -4,6 +4,7 @@ Each says what is kept of a picture, from its embedding and maps, and scores que
 N pictures, D numbers of the embedding, T places of a map, W numbers of a place, Q queries, n others of each.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -13,18 +14,18 @@ from torch import nn
 WIDTH = 64  # W
 
 
-class PairModel(nn.Module):
+class PairModel(nn.Module, ABC):
     def __init__(self, dimension: int, maps: Sequence[Sequence[int]]):
         """`maps`: (C, H, W) of each map, the last one first."""
         super().__init__()
 
+    @abstractmethod
     def kept(self, z_ND: torch.Tensor, maps: list[torch.Tensor]) -> list[torch.Tensor]:
         """(N, ...) what is kept of each picture."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, queries: list[torch.Tensor], others: list[torch.Tensor]) -> torch.Tensor:
         """(Q, n) scores, from what is kept: (Q, ...) and (Q, n, ...)."""
-        raise NotImplementedError
 
 
 class SamePlace(PairModel):
