@@ -1,7 +1,5 @@
 """What every job's command line has in common: settings from `--config` and flags, one-line errors, exit status."""
 
-import atexit
-import gc
 import logging
 import re
 import sys
@@ -46,8 +44,6 @@ def main(settings: type[Settings], job: Callable[[Settings], int | None], argume
     """
     signals.end_on_signals()
     end_with_raylet(FAILED)
-    # Else Python looks through all that was ever imported for rings of garbage before it ends, for a second or two.
-    atexit.register(gc.freeze)
     arguments = sys.argv[1:] if arguments is None else arguments
     log.show(debug=DEBUG in arguments)
     try:
