@@ -15,9 +15,9 @@ from fashion.training.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 
-# Validation with so many queries, of which so many find their item among the first 20, but fewer than half of these first:
-# what stands before it are look-alikes.
-QUERIES, AMONG_20 = 200, 0.9
+# Of so many queries of the validation so many find their item among the first 20, and of these fewer than FIRST first: what
+# stands before it are look-alikes.
+QUERIES, AMONG_20, FIRST = 200, 0.9, 0.6
 
 
 def measure(run: Store) -> Callable[[StepDone | EpochDone], None]:
@@ -98,7 +98,7 @@ class TrainLines:
             log.info(f"finding neighbours took {self.mined_s / self.seconds:.0%} of the training")
         elif self.by_item and not self.settings.mining.every and _look_alikes(row):
             log.info(
-                "most queries find a look-alike first, and their item among the first 20: batches of look-alikes may help "
+                "many queries find a look-alike first, and their item among the first 20: batches of look-alikes may help "
                 "(--mining.every 2)"
             )
 
@@ -116,4 +116,4 @@ def _look_alikes(row: EpochRow) -> bool:
     recall = row.recall or {}
     if not {"1", "20"} <= set(recall) or (row.queries or 0) < QUERIES:
         return False
-    return recall["20"] >= AMONG_20 and recall["1"] < recall["20"] / 2
+    return recall["20"] >= AMONG_20 and recall["1"] < FIRST * recall["20"]
