@@ -21,7 +21,7 @@ if __package__ in (None, ""):  # as a script: its folder is on the path, not the
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cluster.simulation import best_interval, expected_hours, simulate_tasks, simulate_training
-from cluster.sizing import LIMITS, RATES, Rates, read_rates, slowest, step_s, values
+from cluster.sizing import LIMITS, RATES, Rates, markdown, read_rates, slowest, step_s, values
 
 MACHINES = (4, 40, 400, 4000)
 INTERVALS_S = (60, 600, 3600, 6 * 3600)  # between two checkpoints
@@ -106,11 +106,6 @@ def task_rows(images: float, machines: Sequence[int], rates: Rates, faults: Faul
                 ]
             )  # fmt: skip
     return rows
-
-
-def markdown(header: Sequence[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def plot(file: Path, images: float, machines: Sequence[int], rates: Rates, faults: Faults) -> None:

@@ -7,6 +7,7 @@ The formulas are those of cluster/SIZING.md. Nothing here starts anything.
 
 import argparse
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -232,27 +233,33 @@ def size(n: float, rates: Rates) -> list[Need]:
     return [train(n, rates) if name == "train" else spread(name, n, LIMITS[name](rates), rates) for name in JOBS]
 
 
-def mined_table(found: list[Finding]) -> str:
-    """Markdown, a row a size."""
-    lines = [f"| {' | '.join(MINED)} |", "|" + "---|" * len(MINED)]
-    for one in found:
-        hours = f"{one.hours:,.1f}" if one.hours < 1000 else f"{one.hours:,.0f}"
-        lines.append(f"| {one.images / 1e6:,.0f} M images | {hours} | {one.share:,.1%} | {one.most} |")
-    return "\n".join(lines)
-
-
 def table(needs: list[tuple[float, Need]]) -> str:
     """Markdown, a row a job and size."""
-    lines = [f"| {' | '.join(HEADERS)} |", "|" + "---|" * len(HEADERS)]
-    for n, need in needs:
-        hours = f"{need.hours:,.1f}" if need.hours < 1000 else f"{need.hours:,.0f}"
-        late = " (late)" if need.late else ""
-        cells = (
-            need.job, f"{n / 1e6:,.0f} M", f"{need.cpu_machines:,}", f"{need.gpu_machines:,}", hours + late,
-            f"{need.cost:,.0f}", need.bottleneck,
-        )  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return markdown(
+        HEADERS,
+        (
+            (
+                need.job, f"{n / 1e6:,.0f} M", f"{need.cpu_machines:,}", f"{need.gpu_machines:,}",
+                _hours(need.hours) + (" (late)" if need.late else ""), f"{need.cost:,.0f}", need.bottleneck,
+            )
+            for n, need in needs
+        ),
+    )  # fmt: skip
+
+
+def mined_table(found: list[Finding]) -> str:
+    """Markdown, a row a size."""
+    rows = ((f"{one.images / 1e6:,.0f} M images", _hours(one.hours), f"{one.share:,.1%}", one.most) for one in found)
+    return markdown(MINED, rows)
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.1f}" if hours < 1000 else f"{hours:,.0f}"
 
 
 def main() -> None:
